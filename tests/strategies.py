@@ -1,0 +1,89 @@
+"""Hypothesis strategies: JSON values, tool calls and contents."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tract.domain.canonical import INT64_MAX, INT64_MIN
+from tract.domain.content import (
+    ArtifactContent,
+    Content,
+    DialogueContent,
+    FreeformContent,
+    InstructionContent,
+    OutputContent,
+    ReasoningContent,
+    SessionContent,
+    ToolIOContent,
+)
+from tract.domain.messages import ABSENT, ToolCall
+
+texts = st.text(max_size=40)
+names = st.text(min_size=1, max_size=12)
+tool_names = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+lines = st.lists(texts, max_size=3).map(tuple)
+
+
+def json_values(*, floats: bool = True) -> st.SearchStrategy[Any]:
+    """Values that have a canonical form; without *floats*, ones `encode_plain` may be given."""
+    leaves: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(INT64_MIN, INT64_MAX) | texts
+    if floats:
+        leaves |= st.floats(allow_nan=False, allow_infinity=False)
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
+    )
+
+
+tool_calls = st.builds(ToolCall, id=names, name=tool_names, arguments=texts)
+
+instructions = st.builds(InstructionContent, texts)
+spoken = st.builds(
+    DialogueContent,
+    role=st.sampled_from(["system", "user", "assistant"]),
+    text=texts | st.none() | st.just(ABSENT),
+    name=st.none() | names,
+)
+calling = st.builds(
+    DialogueContent,
+    role=st.just("assistant"),
+    text=texts | st.none() | st.just(ABSENT),
+    name=st.none() | names,
+    tool_calls=st.lists(tool_calls, min_size=1, max_size=3).map(tuple),
+)
+dialogues = spoken | calling
+tool_texts = st.builds(
+    ToolIOContent,
+    tool_name=tool_names,
+    direction=st.sampled_from(["call", "result"]),
+    text=texts,
+    call_id=names,
+    status=st.none() | names,
+)
+tool_payloads = st.builds(
+    ToolIOContent,
+    tool_name=st.none() | tool_names,
+    direction=st.just("result"),
+    payload=json_values(),
+    call_id=names,
+)
+sessions = st.builds(
+    SessionContent,
+    session_type=st.sampled_from(["start", "end", "handoff", "checkpoint"]),
+    summary=texts,
+    decisions=lines,
+    failed_approaches=lines,
+    next_steps=lines,
+)
+
+contents: st.SearchStrategy[Content] = st.one_of(
+    instructions,
+    dialogues,
+    tool_texts,
+    tool_payloads,
+    st.builds(ReasoningContent, texts),
+    st.builds(ArtifactContent, artifact_type=names, content=texts, language=st.none() | names),
+    st.builds(OutputContent, texts, st.sampled_from(["text", "markdown", "json"])),
+    st.builds(FreeformContent, json_values()),
+    sessions,
+)
+"""One of any of the eight types."""

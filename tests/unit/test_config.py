@@ -1,0 +1,120 @@
+import copy
+from typing import Any
+
+import pytest
+
+from tract.domain.config import LLMConfig
+from tract.errors import ConfigError
+
+FULL: dict[str, Any] = {
+    "model": "gpt-x",
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "max_tokens": 100,
+    "stop_sequences": ["END"],
+    "frequency_penalty": -1.0,
+    "presence_penalty": 1.5,
+    "top_k": 40,
+    "seed": -3,
+    "extra": {"logit_bias": {"50256": -100}},
+}
+
+
+def test_a_config_becomes_a_dict_and_a_config_again() -> None:
+    assert LLMConfig.from_dict(FULL).to_dict() == FULL
+
+
+def test_what_is_not_set_is_not_in_the_dict() -> None:
+    assert LLMConfig(seed=0).to_dict() == {"seed": 0}
+
+
+def test_a_whole_number_is_the_same_temperature_as_the_float() -> None:
+    assert LLMConfig(temperature=1) == LLMConfig(temperature=1.0)
+
+
+def test_one_string_is_one_stop() -> None:
+    assert LLMConfig(stop_sequences="END").stop_sequences == ("END",)
+
+
+def test_what_overrides_wins_and_the_rest_stays() -> None:
+    base = LLMConfig(model="a", temperature=0.1)
+    assert base.override(LLMConfig(temperature=0)) == LLMConfig(model="a", temperature=0.0)
+
+
+def test_extra_options_are_joined_key_by_key() -> None:
+    base = LLMConfig(extra={"a": 1, "b": 1})
+    assert base.override(LLMConfig(extra={"b": 2})).extra == {"a": 1, "b": 2}
+
+
+def test_overriding_with_nothing_changes_nothing() -> None:
+    assert LLMConfig.from_dict(FULL).override(None) == LLMConfig.from_dict(FULL)
+
+
+def test_equal_configs_have_equal_hashes() -> None:
+    assert hash(LLMConfig.from_dict(FULL)) == hash(LLMConfig.from_dict(copy.deepcopy(FULL)))
+
+
+def test_extra_cannot_be_changed_from_outside() -> None:
+    extra = {"options": {"a": 1}}
+    config = LLMConfig(extra=extra)
+    extra["options"]["a"] = 2
+    assert config.extra == {"options": {"a": 1}}
+
+
+def test_a_config_survives_a_deep_copy() -> None:
+    config = LLMConfig.from_dict(FULL)
+    assert copy.deepcopy(config) == config
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model", ""),
+        ("model", 5),
+        ("temperature", -0.1),
+        ("temperature", 2.1),
+        ("temperature", "warm"),
+        ("temperature", True),
+        ("temperature", float("nan")),
+        ("top_p", 1.1),
+        ("max_tokens", 0),
+        ("max_tokens", 1.5),
+        ("max_tokens", True),
+        ("stop_sequences", ("",)),
+        ("stop_sequences", (1,)),
+        ("frequency_penalty", -2.1),
+        ("presence_penalty", 2.1),
+        ("top_k", 0),
+        ("seed", 2**63),
+        ("extra", 5),
+        ("extra", {"a": float("inf")}),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        LLMConfig(**{field: value})
+    assert refusal.value.field == field
+
+
+@pytest.mark.parametrize(
+    "key", ["api_key", "apiKey", "API-KEY", "token", "access_token", "Authorization", "password", "client_secret"]
+)
+def test_a_key_that_looks_like_a_credential_is_refused_at_any_depth(key: str) -> None:
+    with pytest.raises(ConfigError, match="credential"):
+        LLMConfig(extra={"headers": [{key: "x"}]})
+
+
+@pytest.mark.parametrize("key", ["max_completion_tokens", "logit_bias", "keyboard", "tokenizer"])
+def test_a_key_that_only_resembles_one_is_kept(key: str) -> None:
+    assert LLMConfig(extra={key: 1}).extra == {key: 1}
+
+
+def test_an_extra_option_with_the_name_of_a_field_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"extra\.seed"):
+        LLMConfig(extra={"seed": 1})
+
+
+def test_an_unknown_key_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        LLMConfig.from_dict({"stop": "END"})
+    assert refusal.value.field == "stop"

@@ -1,0 +1,166 @@
+"""`LLMConfig`: how a model is asked. Imports only `errors` and `canonical`."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from attrs import Attribute, asdict, evolve, field, fields_dict, frozen
+
+from tract.domain import canonical
+from tract.errors import ConfigError
+
+_secret = re.compile(
+    r"^(key|token)$|(api|access|secret|private|auth|bearer)[_-]?(key|token)$"
+    r"|(secret|password|passwd|authorization|bearer|credentials?)$",
+    re.IGNORECASE,
+)
+
+
+def _real(value: object) -> object:
+    # Written 1 or 1.0, a temperature is the same setting, so it is the same blob.
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _stops(value: object) -> object:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, Iterable) else value
+
+
+def _read_only(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    return MappingProxyType({key: _plain(item) for key, item in value.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _between(low: float, high: float) -> Any:
+    def check(_: object, attribute: "Attribute[Any]", value: object) -> None:
+        if value is None:
+            return
+        if not isinstance(value, float) or not math.isfinite(value) or not low <= value <= high:
+            raise ConfigError(attribute.name, f"it must be a number from {low:g} to {high:g}")
+
+    return check
+
+
+def _whole(low: int) -> Any:
+    def check(_: object, attribute: "Attribute[Any]", value: object) -> None:
+        if value is None:
+            return
+        if type(value) is not int or not low <= value <= canonical.INT64_MAX:
+            raise ConfigError(attribute.name, f"it must be a whole number, {low} or more")
+
+    return check
+
+
+def _name(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ConfigError(attribute.name, "it must be a name")
+
+
+def _texts(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is not None and not (isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)):
+        raise ConfigError(attribute.name, "it must be strings that are not empty")
+
+
+def _extra(_: object, attribute: "Attribute[Any]", value: Mapping[str, Any]) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(attribute.name, "it must be a mapping")
+    try:
+        canonical.check(dict(value))
+    except canonical.NotCanonicalError as exc:
+        raise ConfigError(attribute.name, f"{exc}") from exc
+    for key in _keys(value):
+        if _secret.search(key):
+            raise ConfigError(f"extra.{key}", "it looks like a credential, and those are never stored; give it to the client")
+    for key in value:
+        if key in fields_dict(LLMConfig):
+            raise ConfigError(f"extra.{key}", "LLMConfig has a field of that name; set it there")
+
+
+def _keys(value: Any) -> Iterable[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield key
+            yield from _keys(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _keys(item)
+
+
+@frozen(kw_only=True)
+class LLMConfig:
+    """How a model is asked; every field is optional.
+
+    Attributes:
+        model: The provider's name of the model.
+        temperature: 0 to 2.
+        top_p: 0 to 1, the probability mass that is sampled from.
+        max_tokens: The most tokens an answer may have.
+        stop_sequences: Texts that end the answer; one string is one stop.
+        frequency_penalty: -2 to 2.
+        presence_penalty: -2 to 2.
+        top_k: How many candidates are sampled from.
+        seed: For repeatable sampling where the provider has it.
+        extra: Provider options by name, read-only. Never credentials.
+
+    Raises:
+        ConfigError: A value is out of its range, or `extra` holds a key that
+            looks like a credential or that is a field.
+    """
+
+    model: str | None = field(default=None, validator=_name)
+    temperature: float | None = field(default=None, converter=_real, validator=_between(0, 2))
+    top_p: float | None = field(default=None, converter=_real, validator=_between(0, 1))
+    max_tokens: int | None = field(default=None, validator=_whole(1))
+    stop_sequences: tuple[str, ...] | None = field(default=None, converter=_stops, validator=_texts)
+    frequency_penalty: float | None = field(default=None, converter=_real, validator=_between(-2, 2))
+    presence_penalty: float | None = field(default=None, converter=_real, validator=_between(-2, 2))
+    top_k: int | None = field(default=None, validator=_whole(1))
+    seed: int | None = field(default=None, validator=_whole(canonical.INT64_MIN))
+    extra: Mapping[str, Any] = field(factory=dict, converter=_read_only, validator=_extra)
+
+    def __hash__(self) -> int:
+        return hash(canonical.encode(self.to_dict()))
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "LLMConfig":
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that are set, as JSON values."""
+        values = asdict(self, recurse=False)
+        values["extra"] = _plain(self.extra)
+        if self.stop_sequences is not None:
+            values["stop_sequences"] = list(self.stop_sequences)
+        return {name: value for name, value in values.items() if value is not None and value != {}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "LLMConfig":
+        """Return the config of a mapping such as `to_dict` gives.
+
+        Raises:
+            ConfigError: A key is not a field, or a value is out of range.
+        """
+        for name in values:
+            if name not in fields_dict(cls):
+                raise ConfigError(str(name), "LLMConfig has no such field; provider options go into extra")
+        return cls(**values)
+
+    def override(self, over: "LLMConfig | None") -> "LLMConfig":
+        """Return this config with the fields that *over* sets in their place."""
+        if over is None:
+            return self
+        given = {name: value for name, value in asdict(over, recurse=False).items() if value is not None and value != {}}
+        if over.extra:
+            given["extra"] = {**self.extra, **over.extra}
+        return evolve(self, **given)

@@ -1,0 +1,117 @@
+"""Requests to a model and what comes back, whoever the provider is.
+
+Imports `config`, `events` and `messages`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from tract.domain.config import LLMConfig
+from tract.domain.events import UsageFigures
+from tract.domain.messages import ToolCall
+from tract.errors import ContentValidationError
+
+TokenUsage = UsageFigures
+
+
+def usage_from(value: "UsageFigures | Mapping[str, Any]") -> UsageFigures:
+    """Return the figures of a `TokenUsage` or of a provider's usage object.
+
+    Takes OpenAI's names (`prompt_tokens`, `completion_tokens`, `total_tokens`
+    and the two `*_details`) and our own.
+
+    Raises:
+        ContentValidationError: An unknown key, or a figure that is not a
+            whole number.
+    """
+    if isinstance(value, UsageFigures):
+        return value
+    figures: dict[str, int | None] = {}
+    for key, item in value.items():
+        name = _USAGE_KEYS.get(key)
+        if name is not None:
+            figures[name] = _figure(key, item)
+        elif key in _DETAIL_KEYS:
+            inner, target = _DETAIL_KEYS[key]
+            if isinstance(item, Mapping) and item.get(inner) is not None:
+                figures[target] = _figure(f"{key}.{inner}", item[inner])
+        elif key != "total_tokens":
+            raise ContentValidationError(f"usage.{key}", "it is not a figure that is known")
+    return UsageFigures(**figures)
+
+
+_USAGE_KEYS = {
+    "prompt": "prompt",
+    "completion": "completion",
+    "cached": "cached",
+    "reasoning": "reasoning",
+    "prompt_tokens": "prompt",
+    "completion_tokens": "completion",
+}
+_DETAIL_KEYS = {
+    "prompt_tokens_details": ("cached_tokens", "cached"),
+    "completion_tokens_details": ("reasoning_tokens", "reasoning"),
+}
+
+
+def _figure(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or value < 0:
+        raise ContentValidationError(f"usage.{name}", "it must be a whole number, 0 or more")
+    return value
+
+
+@frozen
+class ModelRequest:
+    """What a client sends.
+
+    Attributes:
+        messages: In the format of OpenAI's Chat Completions.
+        config: Model and settings.
+        tools: Tool schemas, in the same format.
+        timeout: Seconds of silence that are allowed, or None.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    config: LLMConfig
+    tools: tuple[Mapping[str, Any], ...] = ()
+    timeout: float | None = None
+
+
+@frozen
+class Attempt:
+    """One HTTP request of a model call.
+
+    Attributes:
+        number: 1 for the first.
+        figures: What it cost, if the provider told.
+        error: Class name of what went wrong, or None.
+    """
+
+    number: int
+    figures: UsageFigures | None = None
+    error: str | None = None
+
+
+@frozen
+class ModelReply:
+    """A whole answer.
+
+    Attributes:
+        text: What was said; None when only tools are called.
+        model: The model that answered, by the provider's word.
+        finish_reason: Such as stop, length or tool_calls.
+        tool_calls: What it calls.
+        usage: As reported, or None.
+        attempts: Every attempt, the last being the one that succeeded.
+    """
+
+    text: str | None
+    model: str | None = None
+    finish_reason: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: UsageFigures | None = None
+    attempts: tuple[Attempt, ...] = (Attempt(1),)

@@ -1,0 +1,33 @@
+"""Names that people give to tracts, branches and worktrees.
+
+They stand in events in the clear and cannot be erased. Imports `errors`.
+"""
+
+import re
+
+from tract.errors import InvalidNameError
+
+MAIN = "main"
+"""Name of the first branch, of the plain worktree, and of a tract without one."""
+
+_name = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
+
+
+def check_name(kind: str, name: str) -> None:
+    """Refuse a name that could not be told from a ref, or not be written.
+
+    Raises:
+        InvalidNameError: Saying why.
+    """
+    if type(name) is not str or not name:
+        raise InvalidNameError(kind, f"{name}", "it must be a string that is not empty")
+    if len(name) > 255:
+        raise InvalidNameError(kind, name[:32] + "...", "it is longer than 255 characters")
+    if name in ("HEAD", "ORIG_HEAD"):
+        raise InvalidNameError(kind, name, "it is a ref of its own")
+    if not _name.fullmatch(name) or name.startswith("-") or name.endswith("/"):
+        raise InvalidNameError(kind, name, "it may not hold spaces, control characters or any of ~ ^ : ? * [ \\")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidNameError(kind, ascii(name), "it holds a lone surrogate") from None

@@ -1,0 +1,112 @@
+"""Every exception that Tract raises on purpose.
+
+The second level says what the caller can do about it::
+
+    TractError
+      RefusedError              the call makes no sense as it stands: change it
+        RefNotFoundError  AmbiguousRefError  InvalidNameError
+        BranchExistsError  BranchNotFoundError  DetachedHeadError
+        TractNotFoundError  AmbiguousTractError
+        TurnInProgressError  EditTargetError  ContentValidationError
+        ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
+      ConflictError             somebody else was faster: look, then decide
+        HeadMovedError  OperationMismatchError
+      ModelError                the provider failed: retry, wait or give up
+        ModelAuthError  ModelRateLimitError  ModelContextError
+        ModelResponseError  ModelTimeoutError  ModelConnectionError
+      StoreError                the file or the disk: mend it, then reopen
+        StoreNotFoundError  NotAStoreError  NewerSchemaError
+        StoreLockedError  StoreFullError  StoreReadOnlyError
+      CorruptLogError           the log is damaged: stop and restore
+
+An error holds ids, names, counts and types, never text that a person or a
+model wrote, so it can be logged. None of them leaves anything half-done.
+Exceptions are attrs classes, so they pickle and compare by identity. This
+module imports nothing of ours.
+"""
+
+from tract.errors.conflicts import (
+    HeadMovedError,
+    OperationMismatchError,
+)
+from tract.errors.models import (
+    ModelAuthError,
+    ModelConnectionError,
+    ModelContextError,
+    ModelError,
+    ModelRateLimitError,
+    ModelResponseError,
+    ModelTimeoutError,
+)
+from tract.errors.refused import (
+    AmbiguousRefError,
+    AmbiguousTractError,
+    BranchExistsError,
+    BranchNotFoundError,
+    ClosedError,
+    ConfigError,
+    ContentValidationError,
+    DetachedHeadError,
+    EditTargetError,
+    InvalidNameError,
+    ModelNotConfiguredError,
+    RefNotFoundError,
+    TractNotFoundError,
+    TurnInProgressError,
+    WrongLoopError,
+)
+from tract.errors.roots import (
+    ConflictError,
+    RefusedError,
+    StoreError,
+    TractError,
+)
+from tract.errors.stores import (
+    CorruptLogError,
+    NewerSchemaError,
+    NotAStoreError,
+    StoreFailedError,
+    StoreFullError,
+    StoreLockedError,
+    StoreNotFoundError,
+    StoreReadOnlyError,
+)
+
+__all__ = [
+    "AmbiguousRefError",
+    "AmbiguousTractError",
+    "BranchExistsError",
+    "BranchNotFoundError",
+    "ClosedError",
+    "ConfigError",
+    "ConflictError",
+    "ContentValidationError",
+    "CorruptLogError",
+    "DetachedHeadError",
+    "EditTargetError",
+    "HeadMovedError",
+    "InvalidNameError",
+    "ModelAuthError",
+    "ModelConnectionError",
+    "ModelContextError",
+    "ModelError",
+    "ModelNotConfiguredError",
+    "ModelRateLimitError",
+    "ModelResponseError",
+    "ModelTimeoutError",
+    "NewerSchemaError",
+    "NotAStoreError",
+    "OperationMismatchError",
+    "RefNotFoundError",
+    "RefusedError",
+    "StoreError",
+    "StoreFailedError",
+    "StoreFullError",
+    "StoreLockedError",
+    "StoreNotFoundError",
+    "StoreReadOnlyError",
+    "TractError",
+    "TractNotFoundError",
+    "TurnInProgressError",
+    "WrongLoopError",
+]

@@ -1,0 +1,43 @@
+"""Conflicts: somebody else was faster. Imports `roots`."""
+
+from attrs import define
+
+from tract.errors.roots import ConflictError
+
+
+@define(eq=False)
+class HeadMovedError(ConflictError):
+    """The branch moved while the answer was on its way.
+
+    Attributes:
+        branch: The branch of the turn.
+        expected: Where the turn began; None for a branch without commits.
+        actual: Where the branch is now.
+        answer: The commit that holds the answer, on no branch; None if the
+            conflict was found before there was one.
+    """
+
+    branch: str
+    expected: str | None
+    actual: str | None
+    answer: str | None = None
+
+    def __str__(self) -> str:
+        was = self.expected[:8] if self.expected else "no commit"
+        now = self.actual[:8] if self.actual else "no commit"
+        kept = (
+            f" The answer is kept as {self.answer[:8]}: take it with branch(name, at={self.answer[:8]!r})."
+            if self.answer
+            else " Look at log() and call again."
+        )
+        return f"Branch {self.branch!r} moved from {was} to {now} meanwhile.{kept}"
+
+
+@define(eq=False)
+class OperationMismatchError(ConflictError):
+    """The operation id was used before, for another call."""
+
+    operation: str
+
+    def __str__(self) -> str:
+        return f"Operation {self.operation} was recorded with another verb or other arguments. Use a new operation_id."
