@@ -1,0 +1,212 @@
+"""One transaction of the writer: reads, decisions, events, projections.
+
+Runs on the connection's thread. Each request gets its own result or its own
+error. Imports `domain`, `protocol`, `codec` and `chain`.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from attrs import define, field, frozen
+
+from tract.domain.events import Event, NewEvent
+from tract.domain.ids import TractId, uuid_bytes
+from tract.errors import OperationMismatchError, TractError
+from tract.log import chain
+from tract.log.codec import decode_event, encode_body
+from tract.log.protocol import Projection, Request
+from tract.log.sqlite_errors import translate
+
+Outcome: TypeAlias = "tuple[Event, ...] | Exception"
+Head: TypeAlias = tuple[int, bytes, int]
+"""version, digest and recorded_at of a stream's last event."""
+
+
+class UnknownOutcomeError(Exception):
+    """COMMIT itself raised: what it was to write may be there or not."""
+
+
+@define
+class _Tail:
+    """Where the log ends, within one transaction."""
+
+    position: int
+    heads: dict[TractId, Head] = field(factory=dict)
+
+
+@frozen
+class BatchRunner:
+    """Appends batches of requests.
+
+    Attributes:
+        where: The store, for people.
+        statements: SQL by name.
+        projections: The inline ones.
+        clock: Microseconds since 1970, UTC.
+    """
+
+    where: str
+    statements: Mapping[str, str]
+    projections: Sequence[Projection]
+    clock: Callable[[], int]
+
+    def run(self, connection: sqlite3.Connection, requests: Sequence[Request]) -> list[Outcome]:
+        """Append the requests in one transaction and return their outcomes.
+
+        After a failing statement the batch is rolled back and its requests
+        run one by one, so that only the guilty one fails.
+
+        Raises:
+            UnknownOutcomeError: The connection must not be used again.
+        """
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as exc:
+            locked = translate(exc, self.where)
+            locked.__cause__ = exc
+            return [locked for _ in requests]
+        try:
+            return self._transaction(connection, requests)
+        except sqlite3.Error as exc:
+            error = translate(exc, self.where)
+            error.__cause__ = exc
+        except TractError as exc:
+            error = exc
+        if len(requests) == 1:
+            return [error]
+        return [outcome for request in requests for outcome in self.run(connection, [request])]
+
+    def _transaction(self, connection: sqlite3.Connection, requests: Sequence[Request]) -> list[Outcome]:
+        try:
+            (position,) = connection.execute(self.statements["log.last_position"]).fetchone()
+            tail = _Tail(position)
+            outcomes = [self._append(connection, request, tail) for request in requests]
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as exc:
+            raise UnknownOutcomeError from exc
+        return outcomes
+
+    def _append(self, connection: sqlite3.Connection, request: Request, tail: _Tail) -> Outcome:
+        try:
+            if request.digest is not None:
+                earlier = self._earlier(connection, request)
+                if earlier:
+                    return earlier
+            rows = [connection.execute(self.statements[read.name], read.parameters).fetchall() for read in request.reads]
+            drafts = request.decide(rows)
+        except sqlite3.Error:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever the decision raises is its caller's
+            # Nothing was written for it yet: it fails alone.
+            return exc
+        if not drafts:
+            return ()
+        self._store_blobs(connection, request)
+        events = tuple(self._insert(connection, request, draft, tail) for draft in drafts)
+        self._project(connection, request, events)
+        return events
+
+    def _earlier(self, connection: sqlite3.Connection, request: Request) -> tuple[Event, ...]:
+        """Return what the operation appended before, for a call that comes again."""
+        sql = self.statements["log.operation_events"]
+        rows = connection.execute(sql, (uuid_bytes(request.operation),)).fetchall()
+        events = tuple(decode_event(row, file=self.where) for row in rows)
+        if events:
+            blob = bytes.fromhex(events[0].request or "")
+            stored = connection.execute(self.statements["log.blob"], (blob,)).fetchone()
+            if stored is None or stored[0] != request.digest:
+                raise OperationMismatchError(request.operation)
+        return events
+
+    def _store_blobs(self, connection: sqlite3.Connection, request: Request) -> None:
+        for blob in request.blobs:
+            id = bytes.fromhex(blob.id)
+            if connection.execute(self.statements["log.find_blob"], (id,)).fetchone() is None:
+                row = (id, blob.salt, blob.fingerprint, blob.data)
+                connection.execute(self.statements["log.insert_blob"], row)
+
+    def _insert(self, connection: sqlite3.Connection, request: Request, draft: NewEvent, tail: _Tail) -> Event:
+        stream, body = request.stream, draft.body
+        version, previous, recorded_at = tail.heads.get(stream) or self._stream_head(connection, stream)
+        version, recorded_at = version + 1, max(self.clock(), recorded_at)
+        data = encode_body(body, draft.request)
+        head = (stream, version, draft.tract, body.tag, body.schema, request.operation, draft.actor, recorded_at)
+        digest = chain.link(previous, head, data)
+        tail.position += 1
+        tail.heads[stream] = (version, digest, recorded_at)
+        row = (
+            tail.position,
+            uuid_bytes(stream),
+            version,
+            uuid_bytes(draft.tract),
+            body.tag,
+            body.schema,
+            data.decode(),
+            uuid_bytes(request.operation),
+            draft.actor,
+            recorded_at,
+            digest,
+        )
+        connection.execute(self.statements["log.insert_event"], row)
+        return Event(
+            position=tail.position,
+            stream=stream,
+            version=version,
+            tract=draft.tract,
+            body=body,
+            operation=request.operation,
+            actor=draft.actor,
+            recorded_at=recorded_at,
+            digest=digest,
+            request=draft.request,
+        )
+
+    def _stream_head(self, connection: sqlite3.Connection, stream: TractId) -> Head:
+        row: Head | None = connection.execute(self.statements["log.stream_head"], (uuid_bytes(stream),)).fetchone()
+        return row or (0, chain.START, 0)
+
+    def _project(self, connection: sqlite3.Connection, request: Request, events: tuple[Event, ...]) -> None:
+        blobs = {blob.id: blob.data for blob in request.blobs}
+        for projection in self.projections:
+            for statement in projection.apply(events, blobs):
+                connection.execute(self.statements[statement.name], statement.parameters)
+
+    def replay(self, connection: sqlite3.Connection) -> int:
+        """Fold the whole log into new projection tables; return how many events that were.
+
+        One transaction, all or nothing.
+        """
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for projection in reversed(self.projections):
+                for name in projection.drop:
+                    connection.execute(self.statements[name])
+            for projection in self.projections:
+                for name in projection.create:
+                    connection.execute(self.statements[name])
+            count = self._replay_events(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        return count
+
+    def _replay_events(self, connection: sqlite3.Connection) -> int:
+        position = 0
+        while True:
+            rows = connection.execute(self.statements["log.events_after"], (position, 500)).fetchall()
+            if not rows:
+                return position
+            events = [decode_event(row, file=self.where) for row in rows]
+            # Event by event, as it was appended: a later projection's
+            # statements read what an earlier one's wrote for the same event.
+            for event in events:
+                for projection in self.projections:
+                    for statement in projection.apply((event,), {}):
+                        connection.execute(self.statements[statement.name], statement.parameters)
+            position = events[-1].position

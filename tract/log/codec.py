@@ -1,0 +1,82 @@
+"""Events to canonical JSON and back.
+
+The bytes are what is hashed and stored. Shapes come from the event classes:
+nothing in a stored event names code, and reading builds declared types only.
+Imports `domain`.
+"""
+
+from typing import Any
+
+import cattrs
+import msgspec
+
+from tract.domain.canonical import encode_plain
+from tract.domain.events import TYPES, CommitRecorded, Event, EventBody
+from tract.domain.ids import BlobId, OperationId, TractId, uuid_text
+from tract.errors import CorruptLogError
+from tract.log.protocol import Row
+
+_converter = cattrs.Converter(forbid_extra_keys=True)
+_json_decoder = msgspec.json.Decoder()
+
+
+def encode_body(body: EventBody, request: BlobId | None = None) -> bytes:
+    """Return the canonical JSON of an event's data."""
+    data = _commit_data(body) if isinstance(body, CommitRecorded) else _converter.unstructure(body)
+    if request is not None:
+        data["request"] = request
+    return encode_plain(data)
+
+
+def _commit_data(body: CommitRecorded) -> dict[str, Any]:
+    commit = body.commit.to_json()
+    del commit["actor"], commit["operation_id"]
+    data = {
+        "commit": commit,
+        "branch": body.branch,
+        "tokens": body.tokens,
+        "counter": body.counter,
+        "slot_delta": body.slot_delta,
+        "token_delta": body.token_delta,
+    }
+    if body.before is not None:
+        data["before"] = body.before
+    return data
+
+
+def decode_event(row: Row, *, file: str = "") -> Event:
+    """Return the event of a row of the `events` table, its columns in order.
+
+    Raises:
+        CorruptLogError: The type is unknown or the data has not its shape.
+    """
+    position, stream, version, tract, tag, schema, data, operation, actor, recorded_at, digest = row
+    stream_id, operation_id = TractId(uuid_text(stream)), OperationId(uuid_text(operation))
+    try:
+        body, request = _decode_body(tag, schema, data, operation_id, actor)
+    except (KeyError, TypeError, ValueError, cattrs.BaseValidationError) as exc:
+        raise CorruptLogError(file, stream_id, version, f"the data of {tag}, schema {schema}, has not its shape") from exc
+    return Event(
+        position=position,
+        stream=stream_id,
+        version=version,
+        tract=TractId(uuid_text(tract)),
+        body=body,
+        operation=operation_id,
+        actor=actor,
+        recorded_at=recorded_at,
+        digest=digest,
+        request=request,
+    )
+
+
+def _decode_body(tag: str, schema: int, data: str, operation: OperationId, actor: str | None) -> tuple[EventBody, BlobId | None]:
+    kind = TYPES[tag]
+    if schema != kind.schema:
+        raise ValueError(f"schema {schema} of {tag} is unknown")
+    fields: dict[str, Any] = _json_decoder.decode(data)
+    request = fields.pop("request", None)
+    if kind is CommitRecorded:
+        fields["commit"] = {**fields["commit"], "operation_id": operation, "actor": actor}
+    body: EventBody = _converter.structure(fields, kind)
+    return body, request

@@ -1,0 +1,155 @@
+"""What a store and a projection promise each other.
+
+Imports `domain`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from attrs import frozen
+
+from tract.domain.events import Event, NewEvent
+from tract.domain.ids import BlobId, OperationId, TractId
+
+T = TypeVar("T")
+Row: TypeAlias = tuple[Any, ...]
+
+
+@frozen
+class Statement:
+    """A named SQL statement of the package, with its parameters."""
+
+    name: str
+    parameters: Row = ()
+
+
+@frozen
+class BlobDraft:
+    """Bytes to be stored under an id that is already known.
+
+    Attributes:
+        id: SHA-256 of salt and data.
+        salt: 16 random bytes, or those of equal data stored before.
+        fingerprint: SHA-256 of the data alone, by which equal data are found.
+        data: The bytes.
+    """
+
+    id: BlobId
+    salt: bytes
+    fingerprint: bytes
+    data: bytes
+
+
+Decide: TypeAlias = Callable[[Sequence[Sequence[Row]]], Sequence[NewEvent]]
+"""Pure; gets the rows of the request's reads and returns what to append. It
+runs inside the write transaction, on the connection's thread, so it must be
+quick; an exception from it fails its own request and no other."""
+
+
+@frozen
+class Request:
+    """One append, decided inside the transaction that writes it.
+
+    Attributes:
+        stream: The family.
+        operation: The verb call it belongs to.
+        reads: What `decide` needs to see.
+        decide: Turns their rows into events.
+        blobs: What the events name; stored only if there are events.
+        digest: SHA-256 of verb and arguments where the caller gave the
+            operation's id: the operation's earlier events are returned
+            instead of deciding again. None otherwise.
+    """
+
+    stream: TractId
+    operation: OperationId
+    reads: tuple[Statement, ...]
+    decide: Decide
+    blobs: tuple[BlobDraft, ...] = ()
+    digest: bytes | None = None
+
+
+class Query(Protocol):
+    """Runs a named statement on a snapshot and returns its rows."""
+
+    def __call__(self, name: str, *parameters: Any) -> list[Row]:
+        """Return every row."""
+        ...
+
+
+class Projection(Protocol):
+    """Tables derived from events: a fold that can be dropped and replayed."""
+
+    @property
+    def name(self) -> str:
+        """Of the projection; also the prefix of its statements."""
+        ...
+
+    @property
+    def create(self) -> tuple[str, ...]:
+        """Names of the statements that make its tables, in order."""
+        ...
+
+    @property
+    def drop(self) -> tuple[str, ...]:
+        """Names of the statements that remove them."""
+        ...
+
+    def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
+        """Return what the events change; pure, and the same however they are chunked.
+
+        Args:
+            events: In the order of the log.
+            blobs: Bytes of the ids that the events name, where they are known.
+        """
+        ...
+
+
+class EventStore(Protocol):
+    """One log with its blobs and projections."""
+
+    @property
+    def where(self) -> str:
+        """The path, for people."""
+        ...
+
+    async def append(self, request: Request) -> tuple[Event, ...]:
+        """Append what the request decides and return it, durable.
+
+        A caller that is cancelled while the request waits in the queue
+        withdraws it; after that it is written all the same.
+
+        Raises:
+            ClosedError: The store is closed.
+            OperationMismatchError: The operation id belongs to another call.
+            StoreError: Nothing was written.
+        """
+        ...
+
+    def submit(self, request: Request) -> "Submission":
+        """Hand a request over without waiting, even where the queue is full.
+
+        For ends that must be recorded although their caller is leaving.
+        """
+        ...
+
+    async def read(self, query: Callable[[Query], T]) -> T:
+        """Run a function over one snapshot, on a reader's thread.
+
+        Raises:
+            ClosedError: The store is closed.
+            StoreError: The file could not be read.
+        """
+        ...
+
+    def draft(self, data: bytes) -> BlobDraft:
+        """Return a blob to go with a request, sharing the salt of equal data."""
+        ...
+
+
+class Submission(Protocol):
+    """A request that the writer owns."""
+
+    async def wait(self) -> tuple[Event, ...]:
+        """Return what was appended; leaving early does not withdraw it."""
+        ...

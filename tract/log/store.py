@@ -1,0 +1,297 @@
+"""`SqliteStore`: the log in one SQLite file, or in memory.
+
+One object a real path, process and event loop; opening the file again shares
+it. The writer task owns the only connection that writes; two more read.
+Imports `protocol`, `writer`, `batch` and `sqlite_files`.
+"""
+
+import asyncio
+import os
+import secrets
+import sqlite3
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tract.domain.canonical import sha256
+from tract.domain.events import Event
+from tract.domain.ids import BlobId
+from tract.errors import ClosedError, StoreFailedError, StoreNotFoundError, StoreReadOnlyError, WrongLoopError
+from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
+from tract.log.protocol import BlobDraft, Projection, Query, Request
+from tract.log.sqlite_errors import translate
+from tract.log.sqlite_files import MEMORY, connect, on_thread, prepare_reader, prepare_writer
+from tract.log.writer import PendingAppend, Writer
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+T = TypeVar("T")
+
+READERS = 2
+CHECKPOINT_PAGES = 1_000
+"""A write-ahead log of about so many pages goes into the file when nobody waits."""
+WAL_LIMIT_PAGES = 16_000
+"""One of so many goes there even when somebody does."""
+SALTS = 4096
+"""Texts whose salts are remembered, so that equal ones are stored once."""
+
+_open_stores: dict[tuple[str, int, int], "SqliteStore"] = {}
+
+
+class SqliteStore:
+    """One log with its blobs and inline projections.
+
+    Made by `open`, never directly. Counted: `aclose` as often as `open`.
+    """
+
+    def __init__(self, path: str, runner: BatchRunner, durability: str) -> None:
+        self._path = path
+        self._runner = runner
+        self._durability = durability
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._users = 0
+        self._ready: asyncio.Task[None] | None = None
+        self._writing: aiosqlite.Connection | None = None
+        self._readers: list[aiosqlite.Connection] = []
+        self._busy: list[int] = []
+        self._writer = Writer(self._run, self._rest)
+        self._task: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
+        self._salts: OrderedDict[bytes, bytes] = OrderedDict()
+        self._wal_pages = 0
+
+    @classmethod
+    async def open(
+        cls,
+        where: str,
+        *,
+        create: bool,
+        durability: str,
+        clock: Callable[[], int],
+        statements: Mapping[str, str],
+        projections: Sequence[Projection],
+    ) -> "SqliteStore":
+        """Return the store at a path, or a new one in memory.
+
+        Raises:
+            StoreNotFoundError: There is no file and *create* is false.
+            NotAStoreError: The file is something else.
+            NewerSchemaError: A later version wrote it.
+            StoreError: It cannot be read or written.
+        """
+        path = where if where == MEMORY else os.path.realpath(where)
+        loop = asyncio.get_running_loop()
+        key = (path, os.getpid(), id(loop))
+        store = None if path == MEMORY else _open_stores.get(key)
+        if store is None:
+            store = cls(path, BatchRunner(path, statements, projections, clock), durability)
+            if path != MEMORY:
+                _open_stores[key] = store
+        store._users += 1
+        try:
+            await store._started(create=create)
+        except BaseException:
+            await store.aclose()
+            raise
+        return store
+
+    @property
+    def where(self) -> str:
+        """The real path, or `:memory:`."""
+        return self._path
+
+    async def append(self, request: Request) -> tuple[Event, ...]:
+        """Append what the request decides and return it, durable."""
+        self._check()
+        return await self._writer.append(request)
+
+    def submit(self, request: Request) -> PendingAppend:
+        """Hand a request over without waiting."""
+        self._check()
+        return self._writer.submit(request)
+
+    async def read(self, query: Callable[[Query], T]) -> T:
+        """Run a function over one snapshot, on a reader's thread."""
+        self._check()
+        reader = min(range(len(self._readers)), key=self._busy.__getitem__)
+        self._busy[reader] += 1
+        try:
+            result: T = await on_thread(self._readers[reader], self._query, query)
+        except sqlite3.Error as exc:
+            raise translate(exc, self._path) from exc
+        finally:
+            self._busy[reader] -= 1
+        return result
+
+    def draft(self, data: bytes) -> BlobDraft:
+        """Return a blob for *data*, with the salt of equal data if it is remembered."""
+        fingerprint = sha256(data)
+        salt = self._salts.get(fingerprint)
+        if salt is None:
+            salt = self._salts[fingerprint] = secrets.token_bytes(16)
+            if len(self._salts) > SALTS:
+                self._salts.popitem(last=False)
+        return BlobDraft(BlobId(sha256(salt, data).hex()), salt, fingerprint, data)
+
+    async def remember(self, data: bytes) -> None:
+        """Look up whether *data* is stored already, so that `draft` shares it."""
+        fingerprint = sha256(data)
+        if fingerprint in self._salts:
+            return
+        rows = await self.read(lambda query: query("log.salt", fingerprint))
+        if rows and rows[0][0] is not None:
+            self._salts[fingerprint] = rows[0][0]
+
+    def share(self) -> None:
+        """Count one more use, to be given up by `aclose`."""
+        self._check()
+        self._users += 1
+
+    async def replay(self) -> int:
+        """Rebuild every inline projection from the log; return the number of events.
+
+        Holds the write lock throughout.
+        """
+        self._check()
+        assert self._writing is not None
+        try:
+            count: int = await on_thread(self._writing, self._runner.replay)
+        except sqlite3.Error as exc:
+            raise translate(exc, self._path) from exc
+        return count
+
+    async def aclose(self) -> None:
+        """Give up one use; the last one drains the writer and closes the file."""
+        self._users -= 1
+        if self._users > 0:
+            return
+        self._forget()
+        self._writer.close()
+        if self._task is not None:
+            await self._task
+        # The writer's connection goes last: a read-write connection that
+        # closes last checkpoints, a read-only one cannot.
+        for reader in self._readers:
+            if reader is not self._writing:
+                await reader.close()
+        if self._writing is not None:
+            await self._writing.close()
+
+    def _check(self) -> None:
+        if self._process != os.getpid():
+            raise WrongLoopError("the process that opened it, and this is another")
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongLoopError("the event loop that opened it, and this is another")
+        if self._users <= 0:
+            raise ClosedError("store")
+        if self._failure is not None:
+            raise self._failure
+
+    def _forget(self) -> None:
+        key = (self._path, self._process, id(self._loop))
+        if _open_stores.get(key) is self:
+            del _open_stores[key]
+
+    async def _started(self, *, create: bool) -> None:
+        if self._ready is None:
+            self._ready = asyncio.ensure_future(self._start(create=create))
+        await asyncio.shield(self._ready)
+
+    async def _start(self, *, create: bool) -> None:
+        try:
+            await self._connect(create=create)
+        except sqlite3.Error as exc:
+            raise translate(exc, self._path) from exc
+        self._task = asyncio.create_task(self._work(), name=f"tract writer of {self._path}")
+
+    async def _connect(self, *, create: bool) -> None:
+        in_memory = self._path == MEMORY
+        file = Path(self._path)
+        if not in_memory and not file.exists():
+            if not create:
+                raise StoreNotFoundError(self._path)
+            if not file.parent.is_dir():
+                raise StoreNotFoundError(str(file.parent))
+        if not in_memory and file.is_dir():
+            raise StoreReadOnlyError(self._path)
+        self._writing = await connect(self._path, mode="rwc")
+        runner = self._runner
+        await on_thread(self._writing, prepare_writer, self._path, self._durability, runner.statements, runner.projections)
+        for _ in range(1 if in_memory else READERS):
+            reader = self._writing if in_memory else await connect(self._path, mode="ro")
+            self._readers.append(reader)
+            self._busy.append(0)
+            if not in_memory:
+                await on_thread(reader, prepare_reader)
+
+    async def _work(self) -> None:
+        try:
+            await self._writer.work()
+        except asyncio.CancelledError:
+            # The loop is going down with the store still open.
+            self._forget()
+            self._users = 0
+            warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
+            for connection in {*self._readers, self._writing}:
+                if connection is not None:
+                    connection.stop()
+            raise
+
+    async def _run(self, requests: Sequence[Request]) -> list[Outcome]:
+        assert self._writing is not None
+        if self._failure is not None:
+            return [self._failure for _ in requests]
+        try:
+            outcomes: list[Outcome] = await on_thread(self._writing, self._runner.run, requests)
+        except UnknownOutcomeError as exc:
+            assert isinstance(exc.__cause__, sqlite3.Error)
+            self._failure = translate(exc.__cause__, self._path)
+            return [self._failure for _ in requests]
+        except sqlite3.Error as exc:
+            self._failure = StoreFailedError(self._path, type(exc).__name__)
+            return [self._failure for _ in requests]
+        self._wal_pages += _pages(requests)
+        if self._wal_pages > WAL_LIMIT_PAGES:
+            await self._checkpoint()
+        return outcomes
+
+    async def _rest(self) -> None:
+        if self._wal_pages > CHECKPOINT_PAGES:
+            await self._checkpoint()
+
+    async def _checkpoint(self) -> None:
+        self._wal_pages = 0
+        if self._path != MEMORY:
+            assert self._writing is not None
+            await on_thread(self._writing, _checkpoint)
+
+    def _query(self, connection: sqlite3.Connection, query: Callable[[Query], T]) -> T:
+        statements = self._runner.statements
+
+        def run(name: str, *parameters: Any) -> list[Any]:
+            return connection.execute(statements[name], parameters).fetchall()
+
+        connection.execute("BEGIN")
+        try:
+            return query(run)
+        finally:
+            connection.execute("ROLLBACK")
+
+    def __repr__(self) -> str:
+        return f"<SqliteStore {self._path}>"
+
+
+def _pages(requests: Sequence[Request]) -> int:
+    """Estimate what a batch adds to the write-ahead log.
+
+    A dozen pages for the tips of tables and indexes, and the data.
+    """
+    return 12 + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in requests)
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -1,0 +1,129 @@
+"""The one task that writes: it drains a queue into transactions.
+
+Callers hand a request over and wait. Whatever waits when a batch ends goes
+into the next one together (group commit), without a timer. Imports `protocol`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from attrs import define
+
+from tract.domain.events import Event
+from tract.errors import ClosedError
+from tract.log.batch import Outcome
+from tract.log.protocol import Request
+
+Result: TypeAlias = "asyncio.Future[tuple[Event, ...]]"
+
+BATCH = 256
+"""Requests in one transaction at the most, so that no one waits for long."""
+CAPACITY = 4096
+"""Requests that may wait; beyond it, callers wait for a place."""
+
+
+@define(eq=False)
+class _Pending:
+    request: Request
+    result: Result
+    is_owned: bool
+    """An owned request is written even when nobody waits for it any more."""
+
+
+@define(eq=False)
+class PendingAppend:
+    """A request that the writer owns."""
+
+    _result: Result
+
+    async def wait(self) -> tuple[Event, ...]:
+        """Return what was appended; leaving early does not withdraw it."""
+        return await asyncio.shield(self._result)
+
+
+class Writer:
+    """A queue and the task that empties it.
+
+    Args:
+        run: Writes one batch and returns an outcome for each request.
+        rest: Called when the queue is empty, for work that should not make
+            anybody wait.
+    """
+
+    def __init__(self, run: Callable[[Sequence[Request]], Awaitable[list[Outcome]]], rest: Callable[[], Awaitable[None]]) -> None:
+        self._run = run
+        self._rest = rest
+        self._queue: list[_Pending] = []
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing = False
+
+    async def append(self, request: Request) -> tuple[Event, ...]:
+        """Wait for a place, then for the result; cancelling before the writer took it withdraws it."""
+        while len(self._queue) >= CAPACITY:
+            self._room.clear()
+            await self._room.wait()
+        return await self._enqueue(request, is_owned=False)
+
+    def submit(self, request: Request) -> PendingAppend:
+        """Hand *request* over for good."""
+        return PendingAppend(self._enqueue(request, is_owned=True))
+
+    def _enqueue(self, request: Request, *, is_owned: bool) -> Result:
+        if self._closing:
+            raise ClosedError("store")
+        result: Result = asyncio.get_running_loop().create_future()
+        self._queue.append(_Pending(request, result, is_owned))
+        self._work.set()
+        return result
+
+    def close(self) -> None:
+        """Refuse what comes from now on; `work` ends when the queue is empty."""
+        self._closing = True
+        self._work.set()
+
+    async def work(self) -> None:
+        """Write until closed and empty."""
+        while True:
+            batch = self._take()
+            if batch:
+                await self._write(batch)
+            elif self._closing:
+                return
+            else:
+                await self._rest()
+                if not self._queue and not self._closing:
+                    self._work.clear()
+                    await self._work.wait()
+
+    def _take(self) -> list[_Pending]:
+        batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+        if len(self._queue) < CAPACITY:
+            self._room.set()
+        return [pending for pending in batch if pending.is_owned or not pending.result.cancelled()]
+
+    async def _write(self, batch: list[_Pending]) -> None:
+        try:
+            outcomes = await self._run([pending.request for pending in batch])
+        except BaseException as exc:
+            cause = ClosedError("store") if isinstance(exc, asyncio.CancelledError) else exc
+            for pending in batch:
+                _settle(pending.result, cause)
+            if not isinstance(exc, Exception):
+                raise
+            return
+        for pending, outcome in zip(batch, outcomes, strict=True):
+            _settle(pending.result, outcome)
+
+
+def _settle(result: Result, outcome: tuple[Event, ...] | BaseException) -> None:
+    if result.done():
+        return
+    if isinstance(outcome, BaseException):
+        result.set_exception(outcome)
+        # A caller that left never looks at it; asyncio would complain.
+        result.exception()
+    else:
+        result.set_result(outcome)

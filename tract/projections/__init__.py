@@ -1,0 +1,21 @@
+"""Tables derived from events: dropped and replayed, they come out the same.
+
+Decides nothing. `INLINE` is what every store keeps in step with its appends.
+Imports `domain` and `log`.
+"""
+
+from tract.log.protocol import Projection
+from tract.projections.commits import Commits
+from tract.projections.generations import Generations
+from tract.projections.movements import Movements
+from tract.projections.receipts import Receipts
+from tract.projections.refs import Refs
+from tract.projections.tracts import Tracts
+
+INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Receipts(), Generations())
+"""In the order that they are applied: a later one may read an earlier one's tables."""
+
+SQL = ("tract.log.sql", "tract.projections.sql")
+"""The packages whose statements a store needs."""
+
+__all__ = ["INLINE", "SQL"]

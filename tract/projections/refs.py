@@ -1,0 +1,29 @@
+"""Where branches and worktrees are. Imports `domain` and `log`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tract.domain.events import BranchCreated, CommitRecorded, Event, HeadMoved
+from tract.domain.ids import BlobId, hex_bytes, uuid_bytes
+from tract.log.protocol import Statement
+
+
+class Refs:
+    """The table `refs`, a row a branch and a row a worktree's HEAD."""
+
+    name = "refs"
+    create = ("refs.create",)
+    drop = ("refs.drop",)
+
+    def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
+        """Move what moved."""
+        for event in events:
+            body = event.body
+            tract = uuid_bytes(event.tract)
+            if isinstance(body, CommitRecorded) and body.branch is not None:
+                yield Statement("refs.move_branch", (tract, body.branch, bytes.fromhex(body.commit.id)))
+            elif isinstance(body, BranchCreated):
+                head = hex_bytes(body.head)
+                yield Statement("refs.insert_branch", (event.position, tract, body.branch, head))
+            elif isinstance(body, HeadMoved):
+                commit = hex_bytes(body.commit)
+                yield Statement("refs.move_worktree", (event.position, tract, body.worktree, body.branch, commit))

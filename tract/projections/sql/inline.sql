@@ -1,0 +1,309 @@
+-- Tables derived from events and kept in step with every append. Integers are
+-- physical: a row made by an event bears that event's position as its number.
+
+-- name: tracts.create
+CREATE TABLE tracts (
+    number   INTEGER PRIMARY KEY,
+    id       BLOB NOT NULL UNIQUE,
+    stream   BLOB NOT NULL,
+    parent   BLOB,
+    name     TEXT NOT NULL,
+    metadata BLOB
+) STRICT;
+
+-- name: tracts.create_by_name
+CREATE INDEX tracts_by_name ON tracts (name) WHERE parent IS NULL;
+
+-- name: tracts.drop
+DROP TABLE IF EXISTS tracts;
+
+-- name: tracts.insert
+INSERT INTO tracts VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: tracts.root_by_name
+SELECT number, id, stream, name FROM tracts WHERE parent IS NULL AND name = ?;
+
+-- name: tracts.roots
+SELECT number, id, stream, name FROM tracts WHERE parent IS NULL ORDER BY number LIMIT ?;
+
+-- A run is a stretch of first-parent history: a commit continues the run of its
+-- first parent where that parent is its tip, and opens a new one where not. So
+-- the ancestors of a commit are a few ranges (run, up to number).
+-- name: commits.create
+CREATE TABLE commits (
+    number  INTEGER PRIMARY KEY,
+    id      BLOB    NOT NULL UNIQUE,
+    parent  INTEGER,
+    merged  INTEGER,
+    depth   INTEGER NOT NULL,
+    run     INTEGER NOT NULL,
+    content INTEGER,
+    details INTEGER,
+    config  INTEGER,
+    slots   INTEGER NOT NULL,
+    tokens  INTEGER NOT NULL
+) STRICT;
+
+-- name: commits.create_by_run
+CREATE INDEX commits_by_run ON commits (run, number);
+
+-- name: commits.drop
+DROP TABLE IF EXISTS commits;
+
+-- name: commits.insert
+INSERT INTO commits
+SELECT ?1, ?2, p.number, m.number,
+       coalesce(p.depth + 1, 0),
+       CASE WHEN p.number = (SELECT max(t.number) FROM commits t WHERE t.run = p.run) THEN p.run ELSE ?1 END,
+       (SELECT b.number FROM blobs b WHERE b.id = ?5),
+       (SELECT b.number FROM blobs b WHERE b.id = ?6),
+       (SELECT b.number FROM blobs b WHERE b.id = ?7),
+       coalesce(p.slots, 0) + ?8,
+       coalesce(p.tokens, 3) + ?9
+FROM (SELECT 1) LEFT JOIN commits p ON p.id = ?3 LEFT JOIN commits m ON m.id = ?4;
+
+-- name: commits.by_id
+SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits c WHERE c.id = ?;
+
+-- name: commits.by_number
+SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits c WHERE c.number = ?;
+
+-- name: commits.by_prefix
+SELECT c.number, c.id FROM commits c JOIN events e ON e.position = c.number
+WHERE c.id >= ?1 AND c.id <= ?2 AND e.stream_id = ?3 LIMIT 8;
+
+-- name: commits.back_in_run
+SELECT c.number FROM commits c WHERE c.run = ?1 AND c.number <= ?2 ORDER BY c.number DESC LIMIT 1 OFFSET ?3;
+
+-- name: commits.run_start
+SELECT c.number, c.parent, c.depth FROM commits c WHERE c.run = ? ORDER BY c.number LIMIT 1;
+
+-- name: commits.merged_in_run
+SELECT m.number, m.run FROM commits c JOIN commits m ON m.number = c.merged
+WHERE c.run = ?1 AND c.number > ?2 AND c.number <= ?3;
+
+-- name: commits.steps
+SELECT c.number, c.id, c.parent, c.merged, e.data, b.data, c.config
+FROM commits c JOIN events e ON e.position = c.number LEFT JOIN blobs b ON b.number = c.content
+WHERE c.run = ?1 AND c.number > ?2 AND c.number <= ?3 ORDER BY c.number;
+
+-- name: commits.blob_by_number
+SELECT data FROM blobs WHERE number = ?;
+
+-- name: commits.log
+SELECT e.*, b.data, d.data, f.data
+FROM commits c JOIN events e ON e.position = c.number
+LEFT JOIN blobs b ON b.number = c.content
+LEFT JOIN blobs d ON d.number = c.details
+LEFT JOIN blobs f ON f.number = c.config
+WHERE c.run = ?1 AND c.number <= ?2 AND (?3 IS NULL OR json_extract(e.data, '$.commit.operation') = ?3)
+ORDER BY c.number DESC LIMIT ?4;
+
+-- name: refs.create
+CREATE TABLE refs (
+    number INTEGER PRIMARY KEY,
+    tract  INTEGER NOT NULL,
+    kind   TEXT    NOT NULL CHECK (kind IN ('branch', 'tag', 'worktree')),
+    name   TEXT    NOT NULL,
+    head   INTEGER,
+    branch TEXT,
+    UNIQUE (tract, kind, name)
+) STRICT;
+
+-- name: refs.drop
+DROP TABLE IF EXISTS refs;
+
+-- name: refs.insert_branch
+INSERT INTO refs
+SELECT ?1, t.number, 'branch', ?3, (SELECT c.number FROM commits c WHERE c.id = ?4), NULL FROM tracts t WHERE t.id = ?2;
+
+-- name: refs.move_branch
+UPDATE refs SET head = (SELECT c.number FROM commits c WHERE c.id = ?3)
+WHERE tract = (SELECT t.number FROM tracts t WHERE t.id = ?1) AND kind = 'branch' AND name = ?2;
+
+-- name: refs.move_worktree
+INSERT INTO refs
+SELECT ?1, t.number, 'worktree', ?3, (SELECT c.number FROM commits c WHERE c.id = ?5), ?4 FROM tracts t WHERE t.id = ?2
+ON CONFLICT (tract, kind, name) DO UPDATE SET head = excluded.head, branch = excluded.branch;
+
+-- name: refs.branch
+SELECT c.id, c.number, c.slots, c.tokens FROM refs r LEFT JOIN commits c ON c.number = r.head
+WHERE r.tract = ? AND r.kind = 'branch' AND r.name = ?;
+
+-- name: refs.branches
+SELECT r.name, c.id, c.number, e.recorded_at
+FROM refs r LEFT JOIN commits c ON c.number = r.head
+JOIN events e ON e.position = (SELECT max(m.position) FROM movements m WHERE m.ref = r.number)
+WHERE r.tract = ?1 AND r.kind = 'branch' ORDER BY r.name;
+
+-- name: refs.one_branch
+SELECT r.name, c.id, c.number, e.recorded_at
+FROM refs r LEFT JOIN commits c ON c.number = r.head
+JOIN events e ON e.position = (SELECT max(m.position) FROM movements m WHERE m.ref = r.number)
+WHERE r.tract = ?1 AND r.kind = 'branch' AND r.name = ?2;
+
+-- name: refs.branch_names
+SELECT name FROM refs WHERE tract = ? AND kind = 'branch' ORDER BY name;
+
+-- name: refs.tag
+SELECT c.id, c.number FROM refs r JOIN commits c ON c.number = r.head
+WHERE r.tract = ? AND r.kind = 'tag' AND r.name = ?;
+
+-- name: refs.worktree
+SELECT r.branch, c.id FROM refs r LEFT JOIN commits c ON c.number = r.head
+WHERE r.tract = ? AND r.kind = 'worktree' AND r.name = ?;
+
+-- What a branch gained since a commit, newest first; nothing where it is still
+-- there. The last row has that commit as its parent if the branch still
+-- descends from it and gained less than the limit.
+-- name: refs.gained
+WITH RECURSIVE gained (number, parent) AS (
+    SELECT c.number, c.parent FROM refs r JOIN commits c ON c.number = r.head
+    WHERE r.tract = ?1 AND r.kind = 'branch' AND r.name = ?2 AND c.number IS NOT ?3
+    UNION ALL
+    SELECT c.number, c.parent FROM gained g JOIN commits c ON c.number = g.parent WHERE g.parent IS NOT ?3
+    LIMIT 1000
+)
+SELECT json_extract(e.data, '$.commit.operation'), g.parent
+FROM gained g JOIN events e ON e.position = g.number ORDER BY g.number DESC;
+
+-- Where a branch or a worktree's HEAD went, by event.
+-- name: movements.create
+CREATE TABLE movements (
+    ref           INTEGER NOT NULL,
+    position      INTEGER NOT NULL,
+    before        INTEGER,
+    after         INTEGER,
+    branch_before TEXT,
+    branch_after  TEXT,
+    PRIMARY KEY (ref, position)
+) STRICT, WITHOUT ROWID;
+
+-- name: movements.drop
+DROP TABLE IF EXISTS movements;
+
+-- name: movements.branch_created
+INSERT INTO movements
+SELECT ?1, ?1, NULL, (SELECT c.number FROM commits c WHERE c.id = ?2), NULL, NULL;
+
+-- The movement before is where the ref was: read here and not in refs, so that
+-- the order in which the two projections see an event does not matter.
+-- name: movements.branch_moved
+INSERT INTO movements
+SELECT r.number, ?1,
+       (SELECT m.after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
+       (SELECT c.number FROM commits c WHERE c.id = ?4), NULL, NULL
+FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND r.kind = 'branch' AND r.name = ?3;
+
+-- name: movements.worktree_moved
+INSERT INTO movements
+SELECT r.number, ?1,
+       (SELECT m.after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
+       (SELECT c.number FROM commits c WHERE c.id = ?5),
+       (SELECT m.branch_after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
+       ?4
+FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND r.kind = 'worktree' AND r.name = ?3;
+
+-- name: receipts.create_events
+CREATE TABLE operation_events (
+    number        INTEGER PRIMARY KEY,
+    operation     BLOB NOT NULL,
+    tract         BLOB NOT NULL,
+    kind          TEXT NOT NULL,
+    branch        TEXT,
+    tokens_before INTEGER,
+    tokens_after  INTEGER,
+    parameters    BLOB
+) STRICT;
+
+-- name: receipts.create_commits
+CREATE TABLE operation_commits (
+    number INTEGER NOT NULL,
+    role   TEXT    NOT NULL CHECK (role IN ('source', 'result')),
+    place  INTEGER NOT NULL,
+    id     BLOB    NOT NULL,
+    PRIMARY KEY (number, role, place)
+) STRICT, WITHOUT ROWID;
+
+-- name: receipts.drop_events
+DROP TABLE IF EXISTS operation_events;
+
+-- name: receipts.drop_commits
+DROP TABLE IF EXISTS operation_commits;
+
+-- name: receipts.insert_event
+INSERT INTO operation_events VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: receipts.insert_commit
+INSERT INTO operation_commits VALUES (?, ?, ?, ?);
+
+-- name: generations.create
+CREATE TABLE generations (
+    number         INTEGER PRIMARY KEY,
+    id             BLOB    NOT NULL UNIQUE,
+    tract          INTEGER NOT NULL,
+    branch         TEXT    NOT NULL,
+    status         TEXT    NOT NULL,
+    base           BLOB,
+    question       BLOB,
+    head           BLOB,
+    answer         BLOB,
+    partial        BLOB,
+    finish_reason  TEXT,
+    payload_digest BLOB,
+    ended          INTEGER
+) STRICT;
+
+-- name: generations.create_by_tract
+CREATE INDEX generations_by_tract ON generations (tract, number);
+
+-- name: generations.create_usage
+CREATE TABLE usage (
+    number        INTEGER PRIMARY KEY,
+    tract         INTEGER NOT NULL,
+    generation    INTEGER,
+    attempt       INTEGER NOT NULL,
+    commit_number INTEGER,
+    run           INTEGER,
+    prompt        INTEGER,
+    completion    INTEGER,
+    cached        INTEGER,
+    reasoning     INTEGER
+) STRICT;
+
+-- name: generations.create_usage_by_run
+CREATE INDEX usage_by_run ON usage (run, commit_number) WHERE prompt IS NOT NULL;
+
+-- name: generations.drop
+DROP TABLE IF EXISTS generations;
+
+-- name: generations.drop_usage
+DROP TABLE IF EXISTS usage;
+
+-- name: generations.start
+INSERT INTO generations
+SELECT ?1, ?2, t.number, ?4, 'running', ?5, ?6, ?7, NULL, NULL, NULL, NULL, NULL FROM tracts t WHERE t.id = ?3;
+
+-- name: generations.end
+UPDATE generations SET status = ?2, question = ?3, answer = ?4, partial = ?5, finish_reason = ?6, ended = ?7 WHERE id = ?1;
+
+-- name: generations.compiled
+UPDATE generations SET payload_digest = ?2 WHERE id = ?1;
+
+-- name: generations.record_usage
+INSERT INTO usage
+SELECT ?1, t.number, (SELECT g.number FROM generations g WHERE g.id = ?3), ?4, c.number, c.run, ?6, ?7, ?8, ?9
+FROM tracts t LEFT JOIN commits c ON c.id = ?5 WHERE t.id = ?2;
+
+-- name: generations.of_tract
+SELECT id, branch, status, base, question, answer, finish_reason FROM generations WHERE tract = ? ORDER BY number;
+
+-- name: generations.by_id
+SELECT number, question, answer, status FROM generations WHERE id = ? AND tract = ?;
+
+-- The newest report in a stretch of history, with the totals of its commit.
+-- name: generations.reported
+SELECT u.prompt, u.completion, u.reasoning, c.tokens, f.data
+FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
+WHERE u.run = ?1 AND u.commit_number <= ?2 AND u.prompt IS NOT NULL
+ORDER BY u.commit_number DESC, u.number DESC LIMIT 1;
