@@ -1,0 +1,4 @@
+"""Talking to models and counting tokens. Knows nothing of branches.
+
+Read `protocol` first. Imports `errors`, `domain` and `formats`.
+"""

@@ -1,0 +1,206 @@
+"""The two shapes of OpenAI's Chat Completions: the body that is sent and the answer that is put together.
+
+Pure, and without the openai package: JSON values in, values of ours out.
+Imports `errors` and `domain`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Factory, define
+
+from tract.domain.content import require_text, require_tool_name
+from tract.domain.events import UsageFigures
+from tract.domain.exchange import Attempt, ModelReply, ModelRequest
+from tract.domain.messages import ToolCall
+from tract.errors import ContentValidationError, ModelNotConfiguredError, ModelResponseError
+
+_body_only = ("top_k",)
+
+
+def parameters(request: ModelRequest) -> dict[str, Any]:
+    """Return the arguments of the openai package for *request*, streaming.
+
+    Settings that are not set are not sent. What OpenAI's own API does not
+    know (`top_k`, `extra`) goes into `extra_body`, which other servers read.
+
+    Raises:
+        ModelNotConfiguredError: The request names no model.
+    """
+    settings = request.config.to_dict()
+    if "model" not in settings:
+        raise ModelNotConfiguredError("model")
+    beyond = {name: settings.pop(name) for name in _body_only if name in settings} | settings.pop("extra", {})
+    if "stop_sequences" in settings:
+        settings["stop"] = settings.pop("stop_sequences")
+    if request.tools:
+        settings["tools"] = [dict(tool) for tool in request.tools]
+    if beyond:
+        settings["extra_body"] = beyond
+    return {
+        **settings,
+        "messages": [dict(message) for message in request.messages],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+@define
+class _Call:
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@define
+class Answer:
+    """An answer that is put together from chunks.
+
+    A whole completion counts as one chunk, so a server that ignores `stream`
+    is understood as well. Only the first choice is read.
+
+    Attributes:
+        model: The model that answers, once it was named.
+        finish_reason: Why it ended, once that was said.
+        usage: What it cost, once that was said.
+        is_whole: Whether nothing is missing: a stream gave its reason to end.
+        has_begun: Whether any of the answer itself has arrived.
+    """
+
+    model: str | None = None
+    finish_reason: str | None = None
+    usage: UsageFigures | None = None
+    is_whole: bool = False
+    has_begun: bool = False
+    _has_choice: bool = False
+    _has_chunk: bool = False
+    _texts: list[str] = Factory(list)
+    _calls: dict[int, _Call] = Factory(dict)
+
+    def add(self, chunk: object) -> str:
+        """Take in *chunk* and return the text that it adds, often none.
+
+        Raises:
+            ModelResponseError: It is no chunk, or an error object.
+        """
+        if not isinstance(chunk, Mapping) or chunk.get("error"):
+            raise ModelResponseError("the provider's answer is not a completion")
+        self._has_chunk = True
+        self.model = self.model or _string(chunk, "model")
+        self.usage = figures(chunk.get("usage")) or self.usage
+        choice = _first_choice(chunk)
+        if choice is None:
+            return ""
+        self._has_choice = True
+        self.finish_reason = _string(choice, "finish_reason") or self.finish_reason
+        self.is_whole = self.is_whole or self.finish_reason is not None or "message" in choice
+        part = choice.get("delta") or choice.get("message") or {}
+        return self._add_part(_mapping(part))
+
+    def is_void(self) -> bool:
+        """Say whether chunks came and none of them held a choice."""
+        return self._has_chunk and not self._has_choice
+
+    def reply(self, attempts: tuple[Attempt, ...]) -> ModelReply:
+        """Return the whole answer.
+
+        Raises:
+            ModelResponseError: It holds no choice, or a tool call that could
+                not be recorded.
+        """
+        if not self._has_choice:
+            raise ModelResponseError("the provider's answer holds no choice")
+        calls = tuple(_call(index, call) for index, call in sorted(self._calls.items()))
+        text = "".join(self._texts)
+        # A stream opens with an empty text whether or not one follows, so only
+        # without calls does the empty one mean that nothing was said.
+        said = text if text or (self._texts and not calls) else None
+        return ModelReply(said, self.model, self.finish_reason, calls, self.usage, attempts)
+
+    def _add_part(self, part: Mapping[str, Any]) -> str:
+        for fragment in _list(part, "tool_calls"):
+            self._add_call(_mapping(fragment))
+        # A refusal stands in a field of its own and is what the assistant said.
+        texts = [text for text in (part.get("content"), part.get("refusal")) if text is not None]
+        for text in texts:
+            _require_text(text)
+        self._texts += texts
+        added = "".join(texts)
+        self.has_begun = self.has_begun or bool(added) or bool(self._calls)
+        return added
+
+    def _add_call(self, fragment: Mapping[str, Any]) -> None:
+        function = _mapping(fragment.get("function") or {})
+        identity, name = _string(fragment, "id"), _string(function, "name")
+        index = fragment.get("index")
+        if not isinstance(index, int):
+            # Some servers send whole calls without an index.
+            index = len(self._calls) if identity or name or not self._calls else max(self._calls)
+        call = self._calls.setdefault(index, _Call())
+        call.id = call.id or identity or ""
+        call.name = call.name or name or ""
+        call.arguments += _string(function, "arguments") or ""
+
+
+def figures(usage: object) -> UsageFigures | None:
+    """Return the figures of a provider's usage object, None where it has none.
+
+    Providers add keys of their own; those are passed over.
+    """
+    if not isinstance(usage, Mapping):
+        return None
+    told = UsageFigures(
+        prompt=_figure(usage, "prompt_tokens"),
+        completion=_figure(usage, "completion_tokens"),
+        cached=_figure(usage.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning=_figure(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+    return None if told == UsageFigures() else told
+
+
+def _figure(values: object, key: str) -> int | None:
+    value = values.get(key) if isinstance(values, Mapping) else None
+    return value if type(value) is int and value >= 0 else None
+
+
+def _first_choice(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    for choice in _list(chunk, "choices"):
+        if not _mapping(choice).get("index"):
+            return _mapping(choice)
+    return None
+
+
+def _call(index: int, call: _Call) -> ToolCall:
+    try:
+        require_tool_name("name", call.name)
+    except ContentValidationError as exc:
+        raise ModelResponseError("the model called a tool by a name that no tool can have") from exc
+    # Some local servers give no id, and a result must name its call.
+    return ToolCall(call.id or f"call_{index}", call.name, call.arguments)
+
+
+def _string(values: Mapping[str, Any], key: str) -> str | None:
+    value = values.get(key)
+    if value is not None:
+        _require_text(value)
+    return value
+
+
+def _require_text(value: object) -> None:
+    try:
+        require_text("text", value)
+    except ContentValidationError as exc:
+        raise ModelResponseError("the provider's answer holds something else where text belongs") from exc
+
+
+def _list(values: Mapping[str, Any], key: str) -> list[Any]:
+    value = values.get(key) or []
+    if not isinstance(value, list):
+        raise ModelResponseError("the provider's answer is not a completion")
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ModelResponseError("the provider's answer is not a completion")
+    return value

@@ -1,0 +1,277 @@
+"""`OpenAIClient`: any server that speaks OpenAI's Chat Completions.
+
+`OpenAIStream` is one call with its attempts, read it first. What is sent and
+received is in `openai_answers`, what a failure means in `openai_errors`. The
+only module that imports the openai package, and only at the first call.
+Imports `errors`, `domain` and `protocol`.
+"""
+
+import json
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from importlib import import_module
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import anyio
+from attrs import evolve, frozen
+
+from tract.domain.exchange import Attempt, ModelReply, ModelRequest
+from tract.errors import ClosedError, ConfigError, ModelConnectionError, ModelError, ModelNotConfiguredError
+from tract.llm.openai_answers import Answer, parameters
+from tract.llm.openai_errors import is_transient, model_error, pause
+from tract.llm.protocol import ModelStream
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_CONNECT_TIMEOUT = 10.0
+_PLACEHOLDER_KEY = "none"
+_END = object()
+
+
+class OpenAIClient:
+    """Talks to OpenAI, or to any server with the same Chat Completions API.
+
+    Without *api_key* the environment's `OPENAI_API_KEY` is taken. A server of
+    one's own (*base_url*) needs no key at all. Nothing is imported, connected
+    or sent before the first call. A call is tried again, *max_retries* times
+    at most, after 408, 409, 429, 5xx, a failed connection and a time-out, as
+    long as nothing of the answer has arrived; every attempt is reported.
+
+    Args:
+        api_key: Kept in memory, and never printed, stored or put into errors.
+        base_url: Such as `http://127.0.0.1:8000/v1`; by default the
+            environment's `OPENAI_BASE_URL`, or OpenAI itself.
+        max_retries: Attempts after the first.
+        timeout: Seconds of silence that are allowed, where a request does not
+            say otherwise.
+        sleep: How to wait between attempts, in seconds.
+
+    Raises:
+        ModelNotConfiguredError: There is no key, and no *base_url* either.
+        ConfigError: The key or the URL cannot be one, or a number is negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        max_retries: int = 2,
+        timeout: float = 600.0,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        if max_retries < 0:
+            raise ConfigError("max_retries", "it must be 0 or more")
+        if timeout <= 0:
+            raise ConfigError("timeout", "it must be more than 0 seconds")
+        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self._shown_url = _without_secrets(self._base_url)
+        self._api_key = _key(api_key, has_server=self._base_url is not None)
+        self._max_retries = max_retries
+        self._timeout = timeout
+        self._sleep = sleep
+        self._connection: _Connection | None = None
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"OpenAIClient(base_url={self._shown_url!r})"
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Return the answer at once; it is streamed underneath.
+
+        So silence is noticed as early as in `stream`, and the attempts stand
+        on the reply or, by name, in a note on the error.
+
+        Raises:
+            ModelError: One of its kinds, after the retries.
+            ModelNotConfiguredError: The request names no model.
+            ClosedError: The client was closed.
+        """
+        async with self.stream(request) as answer:
+            try:
+                async for _ in answer:
+                    pass
+            except ModelError as exc:
+                exc.add_note(f"Attempts: {', '.join(attempt.error or 'no error' for attempt in answer.attempts)}.")
+                raise
+            return answer.reply
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[ModelStream]:
+        """Return the answer as it comes; nothing is sent before it is iterated.
+
+        Raises:
+            ModelNotConfiguredError: The request names no model.
+            ClosedError: The client was closed.
+        """
+        if self._is_closed:
+            raise ClosedError("client")
+        body = parameters(request)
+        seconds = self._timeout if request.timeout is None else request.timeout
+
+        async def send() -> Any:
+            connection = await self._connect()
+            return await connection.sdk.chat.completions.create(**body, timeout=connection.timeout(seconds))
+
+        return OpenAIStream(send, self._max_retries, self._sleep)
+
+    async def aclose(self) -> None:
+        """Close every connection; twice is nothing."""
+        self._is_closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.sdk.close()
+
+    async def _connect(self) -> "_Connection":
+        if self._connection is not None:
+            return self._connection
+        # The import takes half a second, which the event loop must not lose.
+        openai = await anyio.to_thread.run_sync(import_module, "openai")
+        if self._is_closed:
+            raise ClosedError("client")
+        if self._connection is None:
+            sdk = openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0)
+            self._connection = _Connection(sdk, openai.Timeout)
+        return self._connection
+
+
+class OpenAIStream:
+    """One model call: attempts until one of them begins to answer, then its text."""
+
+    def __init__(self, send: Callable[[], Awaitable[Any]], max_retries: int, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._send = send
+        self._max_retries = max_retries
+        self._sleep = sleep
+        self._attempts: list[Attempt] = []
+        self._answer = Answer()
+        self._response: Any = None
+        self._chunks: AsyncIterator[Any] | None = None
+        self._reply: ModelReply | None = None
+        self._is_over = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_over = True
+        await self._hang_up()
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        while not self._is_over:
+            try:
+                text = await self._next_text()
+            except Exception as exc:  # noqa: BLE001  (what model_error does not know is raised again)
+                await self._fail(exc)
+            else:
+                if text:
+                    return text
+        raise StopAsyncIteration
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every HTTP request so far; one that was left has no error."""
+        return tuple(self._attempts)
+
+    @property
+    def reply(self) -> ModelReply:
+        """The whole answer, after the last text."""
+        if self._reply is None:
+            raise RuntimeError("The answer is not whole yet: iterate the stream to its end first.")
+        return self._reply
+
+    async def _next_text(self) -> str:
+        """Return the next text of the attempt, or none when the answer is whole."""
+        if self._chunks is None:
+            self._attempts.append(Attempt(len(self._attempts) + 1))
+            self._answer = Answer()
+            self._response = await self._send()
+            self._chunks = _chunks(self._response)
+        # Not `async for`: left early, that strands a generator of the SDK's.
+        while (chunk := await anext(self._chunks, _END)) is not _END:
+            if text := self._answer.add(_as_json(chunk)):
+                return text
+        self._finish()
+        return ""
+
+    def _finish(self) -> None:
+        if not self._answer.is_whole and not self._answer.is_void():
+            raise ModelConnectionError("the answer was cut before its end")
+        attempt = evolve(self._attempts[-1], figures=self._answer.usage)
+        self._reply = self._answer.reply((*self._attempts[:-1], attempt))
+        self._attempts[-1] = attempt
+        self._is_over = True
+
+    async def _fail(self, exc: Exception) -> None:
+        """Record the failed attempt, then wait for the next or raise our error."""
+        error = model_error(exc)
+        if error is None:
+            self._is_over = True
+            raise exc
+        failed = evolve(self._attempts[-1], figures=self._answer.usage, error=type(error).__name__)
+        self._attempts[-1] = failed
+        await self._hang_up()
+        if self._answer.has_begun or failed.number > self._max_retries or not is_transient(error):
+            self._is_over = True
+            raise error from (exc.__cause__ if error is exc else exc)
+        # Spreads clients out in time; nothing secret hangs on it.
+        await self._sleep(pause(exc, failed.number, random.random()))  # noqa: S311
+
+    async def _hang_up(self) -> None:
+        response, self._response, self._chunks = self._response, None, None
+        if response is not None:
+            with anyio.CancelScope(shield=True):
+                await response.close()
+
+
+@frozen
+class _Connection:
+    sdk: "AsyncOpenAI"
+    make_timeout: Callable[..., Any]
+
+    def timeout(self, seconds: float) -> Any:
+        """Return the SDK's value for *seconds* of silence; connecting is given less."""
+        return self.make_timeout(seconds, connect=min(seconds, _CONNECT_TIMEOUT))
+
+
+def _chunks(response: Any) -> AsyncIterator[Any]:
+    kind = response.response.headers.get("content-type", "")
+    # A server that does not stream answers JSON, and a wrong base_url a web page.
+    return _whole(response.response) if "json" in kind or "html" in kind else response
+
+
+async def _whole(http: Any) -> AsyncIterator[Any]:
+    yield json.loads(await http.aread())
+
+
+def _as_json(chunk: Any) -> object:
+    # The SDK wraps objects in models that check nothing, and leaves the rest alone.
+    return chunk.to_dict(warnings=False) if hasattr(chunk, "to_dict") else chunk
+
+
+def _key(given: str | None, *, has_server: bool) -> str:
+    key = (given or os.environ.get("OPENAI_API_KEY") or "").strip()
+    if not key:
+        if not has_server:
+            raise ModelNotConfiguredError("API key")
+        return _PLACEHOLDER_KEY
+    # The HTTP library would quote such a key in its error.
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError("api_key", "it holds characters that no key has")
+    return key
+
+
+def _without_secrets(url: str | None) -> str | None:
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise ConfigError("base_url", "it is not a URL") from exc
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -1,0 +1,185 @@
+"""What a failure of the openai package means: which of our errors, and whether to try again.
+
+`model_error` is the only place where foreign exceptions are mapped. Classes
+are recognised by name along the method resolution order, because openai 2
+lets exceptions of httpx through, openai 3 those of httpx2, and none of the
+three may be imported before a client is built. Imports `errors`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Any
+
+from tract.errors import (
+    ModelAuthError,
+    ModelConnectionError,
+    ModelContextError,
+    ModelError,
+    ModelRateLimitError,
+    ModelResponseError,
+    ModelTimeoutError,
+)
+
+LONGEST_WAIT = 60.0
+"""Seconds; what a provider asks for beyond that is left to the caller."""
+
+_too_long = re.compile(
+    r"context_length_exceeded|exceed_context_size|maximum context length|context length exceeded"
+    r"|(?:exceeds?|larger than|longer than) the (?:available |model's |maximum )*context|prompt is too long"
+    r"|input tokens exceed",
+    re.IGNORECASE,
+)
+_sent_tokens = re.compile(r"(?:resulted in|requested|too long:|n_prompt_tokens\D{1,4})\s*([\d,]+)", re.IGNORECASE)
+_limit_tokens = re.compile(
+    r"(?:context length (?:is|of)|configured limit of|n_ctx\D{1,4}|tokens >)\s*([\d,]+)",
+    re.IGNORECASE,
+)
+
+_statuses_of_codes = {
+    "invalid_api_key": 401,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "server_error": 500,
+}
+
+
+def model_error(exc: Exception) -> ModelError | None:
+    """Return our error for *exc*, or None for what is nobody's failure but a bug.
+
+    The error holds none of the provider's words: those may repeat the user's
+    text or a part of the key, and stay on *exc*.
+    """
+    if isinstance(exc, ModelError):
+        return exc
+    for kind in type(exc).__mro__:
+        # httpx and httpx2 name their classes alike.
+        package = kind.__module__.partition(".")[0].rstrip("0123456789")
+        if made := _errors.get(f"{package}.{kind.__name__}"):
+            return made(exc)
+    return None
+
+
+def is_transient(error: ModelError) -> bool:
+    """Say whether the same request may well succeed when it is sent again."""
+    if error.status is None:
+        return isinstance(error, (ModelConnectionError, ModelTimeoutError))
+    return error.status in (408, 409, 429) or error.status >= 500
+
+
+def pause(exc: Exception, failures: int, chance: float) -> float:
+    """Return how many seconds to wait before the next attempt.
+
+    That is what the provider asks for, at most `LONGEST_WAIT`; otherwise half
+    a second, doubled with each of the *failures* so far up to 8 s, less up to
+    a quarter by *chance* (0 to 1) so that many clients do not come back at
+    once.
+    """
+    asked = retry_after(exc)
+    if asked is not None:
+        return min(asked, LONGEST_WAIT)
+    return float(min(8.0, 0.5 * 2.0 ** (failures - 1)) * (1 - chance / 4))
+
+
+def retry_after(exc: Exception) -> float | None:
+    """Return the seconds that the provider asks to wait, if it does.
+
+    The header is a number of seconds or an HTTP date (RFC 9110, 10.2.3),
+    which is read against the provider's own clock where it tells the time.
+    """
+    headers: Mapping[str, str] = getattr(getattr(exc, "response", None), "headers", {})
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        then, now = _date(value), _date(headers.get("date", ""))
+        if then is None:
+            return None
+        seconds = (then - (now or datetime.now(UTC))).total_seconds()
+    return max(seconds, 0.0) if isfinite(seconds) else None
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _timed_out(_: Exception) -> ModelError:
+    return ModelTimeoutError("the provider was silent for too long")
+
+
+def _disconnected(_: Exception) -> ModelError:
+    return ModelConnectionError("the connection to the provider failed")
+
+
+def _unreadable(_: Exception) -> ModelError:
+    return ModelResponseError("the provider's answer could not be read")
+
+
+def _unexpected(_: Exception) -> ModelError:
+    return ModelResponseError("the openai package refused the call")
+
+
+def _answered(exc: Any) -> ModelError:
+    """Map an error that the provider itself reported, by status or in the stream."""
+    status = _status(exc)
+    if status in (401, 403):
+        return ModelAuthError("the provider refused the key", status=status)
+    if status == 429:
+        return ModelRateLimitError("the provider limits the rate", status=status, retry_after=retry_after(exc))
+    if status in (408, 504):
+        return ModelTimeoutError("the provider timed out", status=status)
+    if status is not None and status >= 500:
+        return ModelResponseError("the provider failed", status=status)
+    words = f"{exc.code} {str(exc.message)[:4000]} {str(exc.body)[:4000]}"
+    if _too_long.search(words):
+        tokens, limit = _number(_sent_tokens, words), _number(_limit_tokens, words)
+        return ModelContextError("the context is too long for the model", status=status, tokens=tokens, limit=limit)
+    if status is None:
+        return ModelResponseError("the provider reported an error in its answer")
+    return ModelResponseError("the provider refused the request", status=status)
+
+
+def _status(exc: Any) -> int | None:
+    """Return the HTTP status; for an error inside a stream, the one its code stands for."""
+    status = getattr(exc, "status_code", None)
+    if isinstance(status, int):
+        return status
+    code = str(exc.code)
+    if re.fullmatch(r"[45]\d\d", code):
+        return int(code)
+    return _statuses_of_codes.get(code)
+
+
+def _number(pattern: re.Pattern[str], words: str) -> int | None:
+    found = pattern.search(words)
+    digits = found.group(1).replace(",", "") if found else ""
+    return int(digits) if digits else None
+
+
+_errors: dict[str, Callable[[Exception], ModelError]] = {
+    "openai.APITimeoutError": _timed_out,
+    "openai.APIConnectionError": _disconnected,
+    "openai.APIResponseValidationError": _unreadable,
+    "openai.APIError": _answered,
+    "openai.OpenAIError": _unexpected,
+    "httpx.TimeoutException": _timed_out,
+    "httpx.DecodingError": _unreadable,
+    "httpx.RequestError": _disconnected,
+    "httpx.StreamError": _disconnected,
+    "httpx.InvalidURL": _disconnected,
+    "anyio.EndOfStream": _disconnected,
+    "anyio.BrokenResourceError": _disconnected,
+    "anyio.ClosedResourceError": _disconnected,
+    "json.JSONDecodeError": _unreadable,
+    "builtins.UnicodeDecodeError": _unreadable,
+    "builtins.TimeoutError": _timed_out,
+    "builtins.OSError": _disconnected,
+}

@@ -1,0 +1,74 @@
+"""What Tract asks of a model client and of a token counter.
+
+Imports `domain`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from tract.domain.exchange import Attempt, ModelReply, ModelRequest
+from tract.domain.messages import Message
+
+
+class ModelStream(Protocol):
+    """An answer on its way; iterate it for the text as it comes."""
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Yield each piece of text, never an empty one.
+
+        Raises:
+            ModelError: The call failed; what was yielded stays valid.
+        """
+        ...
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every HTTP request made so far, also after a failure."""
+        ...
+
+    @property
+    def reply(self) -> ModelReply:
+        """The whole answer; only after the iterator ended without an error."""
+        ...
+
+
+class LLMClient(Protocol):
+    """A provider of models.
+
+    A client keeps its key to itself: nothing of it is ever stored, printed or
+    put into an error.
+    """
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Return the answer at once.
+
+        Raises:
+            ModelError: One of its kinds, after the retries it allows.
+        """
+        ...
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[ModelStream]:
+        """Return the answer as it comes; leaving the block closes the connection."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection; twice is nothing."""
+        ...
+
+
+class TokenCounter(Protocol):
+    """Counts what a message costs. Pure: the same text, the same count."""
+
+    @property
+    def name(self) -> str:
+        """Recorded beside every count, such as `o200k_base`."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Return the tokens of *text*; special tokens count as text."""
+        ...
+
+    def count_message(self, message: Message) -> int:
+        """Return 3 plus role, text, name (and 1 for it) and calls."""
+        ...

@@ -1,0 +1,40 @@
+"""What a made-up answer costs: plausible, and always the same.
+
+Imports `domain` and `llm`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tract.domain.events import UsageFigures
+from tract.domain.messages import Message, ToolCall
+from tract.llm.counting import ApproximateCounter
+
+_counter = ApproximateCounter()
+
+
+def usage_of(
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    text: str | None,
+    tool_calls: Sequence[ToolCall],
+) -> UsageFigures:
+    """Return figures by `ApproximateCounter`.
+
+    The prompt is 3, plus each message by the price list of
+    `tract.llm.counting`, plus each tool schema as JSON; the completion is
+    the text, plus name and arguments of each call.
+    """
+    prompt = 3 + sum(_counter.count_message(_message(message)) for message in messages)
+    prompt += sum(_counter.count(json.dumps(tool, ensure_ascii=False)) for tool in tools)
+    completion = _counter.count(text or "")
+    completion += sum(_counter.count(call.name) + _counter.count(call.arguments) for call in tool_calls)
+    return UsageFigures(prompt=prompt, completion=completion)
+
+
+def _message(message: Mapping[str, Any]) -> Message:
+    calls = tuple(
+        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls") or ()
+    )
+    return Message(message["role"], message.get("content"), message.get("name"), calls)

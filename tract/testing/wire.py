@@ -1,0 +1,183 @@
+"""What the test server can be told to do, and what that is in bytes.
+
+OpenAI's Chat Completions, streamed and whole. Pure. Imports `domain` and the
+other modules of `testing`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol, TypeAlias
+
+from attrs import frozen
+
+from tract.domain.events import UsageFigures
+from tract.domain.messages import ToolCall
+from tract.testing.scripted import words_of
+from tract.testing.usage import usage_of
+
+
+class Waitable(Protocol):
+    """An `anyio.Event` or an `asyncio.Event`."""
+
+    async def wait(self) -> Any:
+        """Return once the event has happened."""
+        ...
+
+
+@frozen
+class Reply:
+    """A whole answer.
+
+    Attributes:
+        text: Streamed word by word; None for null.
+        tool_calls: Streamed in fragments.
+        usage: What it costs; by default as `tract.testing.usage` counts it.
+        finish_reason: By default stop, or tool_calls where there are any.
+        model: Who answers; by default the model of the request.
+    """
+
+    text: str | None
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: UsageFigures | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+
+
+@frozen
+class Fail:
+    """A status with a JSON body or a text, such as an error of OpenAI's."""
+
+    status: int = 500
+    headers: Mapping[str, str] = MappingProxyType({})
+    body: Mapping[str, Any] | str | None = None
+
+
+@frozen
+class CutAfter:
+    """A stream whose connection is closed after these texts."""
+
+    deltas: Sequence[str] = ()
+
+
+@frozen
+class Hold:
+    """A stream that waits for *event* after *deltas*, then ends with *then*.
+
+    Without deltas it waits before the first byte. A client that goes away
+    meanwhile is counted in `Server.disconnects`.
+    """
+
+    event: Waitable
+    deltas: Sequence[str] = ()
+    then: Reply = Reply("")
+
+
+@frozen
+class Chunks:
+    """A stream of exactly these chunks, for what odd servers send.
+
+    Attributes:
+        chunks: JSON values, each the data of one event.
+        done: Whether `[DONE]` ends it.
+    """
+
+    chunks: Sequence[Any]
+    done: bool = True
+
+
+Stream: TypeAlias = Reply | CutAfter | Hold | Chunks
+Behaviour: TypeAlias = str | Fail | Stream
+
+
+class HangUp:
+    """A step of a stream: the connection is closed."""
+
+
+Step: TypeAlias = bytes | Waitable | HangUp
+
+
+def steps(body: Mapping[str, Any], behaviour: Stream) -> list[Step]:
+    """Return what is sent, and where it waits or breaks off."""
+    match behaviour:
+        case Chunks(chunks, done):
+            return [*map(_event, chunks), *([b"data: [DONE]\n\n"] if done else [])]
+        case CutAfter(deltas):
+            return [*_opening(body, ""), *_texts(body, deltas), HangUp()]
+        case Hold(event, deltas, then):
+            before = [*_opening(body, ""), *_texts(body, deltas)] if deltas else []
+            return [*before, event, *_answer(body, then, is_open=bool(deltas))]
+        case Reply():
+            return list(_answer(body, behaviour, is_open=False))
+
+
+def _answer(body: Mapping[str, Any], reply: Reply, *, is_open: bool) -> Iterator[bytes]:
+    if not is_open:
+        yield from _opening(body, None if reply.text is None else "", reply.model)
+    yield from _texts(body, words_of(reply.text or ""), reply.model)
+    for index, call in enumerate(reply.tool_calls):
+        for fragment in _fragments(index, call):
+            yield _chunk(body, {"tool_calls": [fragment]}, model=reply.model)
+    yield _chunk(body, {}, _finish_reason(reply), reply.model)
+    if (body.get("stream_options") or {}).get("include_usage"):
+        yield _event({**_head(body, reply.model, "chat.completion.chunk"), "choices": [], "usage": _usage(body, reply)})
+    yield b"data: [DONE]\n\n"
+
+
+def _opening(body: Mapping[str, Any], content: str | None, model: str | None = None) -> Iterator[bytes]:
+    yield _chunk(body, {"role": "assistant", "content": content}, model=model)
+
+
+def _texts(body: Mapping[str, Any], deltas: Iterable[str], model: str | None = None) -> Iterator[bytes]:
+    for delta in deltas:
+        yield _chunk(body, {"content": delta}, model=model)
+
+
+def _fragments(index: int, call: ToolCall) -> Iterator[dict[str, Any]]:
+    """Split a call as OpenAI does: id and name at once, the arguments in pieces."""
+    yield {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+    for start in range(0, len(call.arguments), 8):
+        yield {"index": index, "function": {"arguments": call.arguments[start : start + 8]}}
+
+
+def whole(body: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
+    """Return the JSON of an answer that is not streamed."""
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    if reply.tool_calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in reply.tool_calls
+        ]
+    choice = {"index": 0, "message": message, "finish_reason": _finish_reason(reply)}
+    return {**_head(body, reply.model, "chat.completion"), "choices": [choice], "usage": _usage(body, reply)}
+
+
+def _chunk(
+    body: Mapping[str, Any], delta: Mapping[str, Any], finish_reason: str | None = None, model: str | None = None
+) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return _event({**_head(body, model, "chat.completion.chunk"), "choices": [choice]})
+
+
+def _head(body: Mapping[str, Any], model: str | None, kind: str) -> dict[str, Any]:
+    return {"id": "chatcmpl-test", "object": kind, "created": 0, "model": model or body.get("model")}
+
+
+def _event(value: Any) -> bytes:
+    return f"data: {json.dumps(value)}\n\n".encode()
+
+
+def _finish_reason(reply: Reply) -> str:
+    return reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
+
+
+def _usage(body: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
+    told = reply.usage or usage_of(body["messages"], body.get("tools") or (), reply.text, reply.tool_calls)
+    prompt, completion = told.prompt or 0, told.completion or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": told.cached},
+        "completion_tokens_details": {"reasoning_tokens": told.reasoning},
+    }
