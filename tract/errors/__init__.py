@@ -21,8 +21,8 @@ The second level says what the caller can do about it::
 
 An error holds ids, names, counts and types, never text that a person or a
 model wrote, so it can be logged. None of them leaves anything half-done.
-Exceptions are attrs classes, so they pickle and compare by identity. This
-module imports nothing of ours.
+They pickle, and are plain classes: thirty of attrs would take a tenth of the
+time of `import tract`. Imports nothing of ours.
 """
 
 from tract.errors.conflicts import (

@@ -1,11 +1,8 @@
 """Conflicts: somebody else was faster. Imports `roots`."""
 
-from attrs import define
-
 from tract.errors.roots import ConflictError
 
 
-@define(eq=False)
 class HeadMovedError(ConflictError):
     """The branch moved while the answer was on its way.
 
@@ -17,10 +14,12 @@ class HeadMovedError(ConflictError):
             conflict was found before there was one.
     """
 
-    branch: str
-    expected: str | None
-    actual: str | None
-    answer: str | None = None
+    def __init__(self, branch: str, expected: str | None, actual: str | None, answer: str | None = None) -> None:
+        super().__init__(branch, expected, actual, answer)
+        self.branch = branch
+        self.expected = expected
+        self.actual = actual
+        self.answer = answer
 
     def __str__(self) -> str:
         was = self.expected[:8] if self.expected else "no commit"
@@ -33,11 +32,12 @@ class HeadMovedError(ConflictError):
         return f"Branch {self.branch!r} moved from {was} to {now} meanwhile.{kept}"
 
 
-@define(eq=False)
 class OperationMismatchError(ConflictError):
     """The operation id was used before, for another call."""
 
-    operation: str
+    def __init__(self, operation: str) -> None:
+        super().__init__(operation)
+        self.operation = operation
 
     def __str__(self) -> str:
         return f"Operation {self.operation} was recorded with another verb or other arguments. Use a new operation_id."

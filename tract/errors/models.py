@@ -1,11 +1,10 @@
 """Failures of a model call; the branch is where it was. Imports `roots`."""
 
-from attrs import define
+from typing import Self
 
 from tract.errors.roots import TractError
 
 
-@define(eq=False)
 class ModelError(TractError):
     """A model call failed; the branch is where it was.
 
@@ -18,11 +17,18 @@ class ModelError(TractError):
         status: The HTTP status, where there was one.
     """
 
-    reason: str = "the model call failed"
-    question: str | None = None
-    partial: str | None = None
-    generation: str | None = None
-    status: int | None = None
+    def __init__(self, reason: str = "the model call failed", *, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.question: str | None = None
+        self.partial: str | None = None
+        self.generation: str | None = None
+
+    def located(self, *, question: str | None, partial: str | None, generation: str | None) -> Self:
+        """Name what was kept of the call, and return this error."""
+        self.question, self.partial, self.generation = question, partial, generation
+        return self
 
     def advice(self) -> str:
         """Say what the caller can do; each kind has its own."""
@@ -32,10 +38,9 @@ class ModelError(TractError):
         kept = [f"{name} {value[:8]}" for name, value in (("question", self.question), ("partial", self.partial)) if value]
         status = f" (HTTP {self.status})" if self.status else ""
         named = f" Kept off the branch: {', '.join(kept)}." if kept else ""
-        return f"{self.reason}{status}. {self.advice()}{named}"
+        return f"{self.reason[:1].upper()}{self.reason[1:]}{status}. {self.advice()}{named}"
 
 
-@define(eq=False)
 class ModelAuthError(ModelError):
     """The provider does not accept the key or what it may do."""
 
@@ -43,7 +48,6 @@ class ModelAuthError(ModelError):
         return "Check api_key and base_url, and what the key may do."
 
 
-@define(eq=False)
 class ModelRateLimitError(ModelError):
     """Too many requests, or a quota that is used up.
 
@@ -51,13 +55,16 @@ class ModelRateLimitError(ModelError):
         retry_after: Seconds that the provider asks to wait, or None.
     """
 
-    retry_after: float | None = None
+    def __init__(
+        self, reason: str = "the model call failed", *, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(reason, status=status)
+        self.retry_after = retry_after
 
     def advice(self) -> str:
         return f"Wait {self.retry_after:g} s and retry." if self.retry_after else "Wait and retry, or look at the quota."
 
 
-@define(eq=False)
 class ModelContextError(ModelError):
     """The context is longer than the model takes.
 
@@ -66,15 +73,23 @@ class ModelContextError(ModelError):
         limit: What the model takes, if it told.
     """
 
-    tokens: int | None = None
-    limit: int | None = None
+    def __init__(
+        self,
+        reason: str = "the model call failed",
+        *,
+        status: int | None = None,
+        tokens: int | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(reason, status=status)
+        self.tokens = tokens
+        self.limit = limit
 
     def advice(self) -> str:
         counted = f" ({self.tokens} tokens, limit {self.limit})" if self.tokens and self.limit else ""
         return f"Shorten the context{counted}: skip or edit long slots, or branch from an earlier commit."
 
 
-@define(eq=False)
 class ModelResponseError(ModelError):
     """The provider refused the request or answered what makes no sense."""
 
@@ -84,12 +99,10 @@ class ModelResponseError(ModelError):
         return "Check the model name and the request's settings."
 
 
-@define(eq=False)
 class ModelTimeoutError(ModelError):
     """The provider was silent for too long."""
 
 
-@define(eq=False)
 class ModelConnectionError(ModelError):
     """The provider could not be reached, or the answer was cut."""
 

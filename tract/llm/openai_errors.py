@@ -9,7 +9,6 @@ three may be imported before a client is built. Imports `errors`.
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 
@@ -104,11 +103,12 @@ def retry_after(exc: Exception) -> float | None:
 
 
 def _date(value: str) -> datetime | None:
+    # RFC 9110's IMF-fixdate, the one form that servers send. email.utils reads
+    # more, and costs 7 ms of `import tract`.
     try:
-        moment = parsedate_to_datetime(value)
+        return datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _timed_out(_: Exception) -> ModelError:

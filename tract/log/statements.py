@@ -5,27 +5,29 @@ Nothing is ever put together from strings in Python.
 """
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 
 _MARK = "-- name: "
 
+SQL = Path(__file__).with_name("sql")
+"""The statements of the log itself."""
+
 
 @cache
-def load(*packages: str) -> MappingProxyType[str, str]:
-    """Return the statements of every `.sql` file in the packages, by name.
+def load(*folders: Path) -> MappingProxyType[str, str]:
+    """Return the statements of every `.sql` file in the folders, by name.
 
     Raises:
         ValueError: Two statements have one name.
     """
     found: dict[str, str] = {}
-    for package in packages:
-        for file in sorted(files(package).iterdir(), key=lambda entry: entry.name):
-            if file.name.endswith(".sql"):
-                for name, sql in _parse(file.read_text("utf-8")):
-                    if name in found:
-                        raise ValueError(f"two SQL statements are called {name}")
-                    found[name] = sql
+    for folder in folders:
+        for file in sorted(folder.glob("*.sql")):
+            for name, sql in _parse(file.read_text("utf-8")):
+                if name in found:
+                    raise ValueError(f"two SQL statements are called {name}")
+                found[name] = sql
     return MappingProxyType(found)
 
 

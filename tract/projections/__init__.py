@@ -4,6 +4,9 @@ Decides nothing. `INLINE` is what every store keeps in step with its appends.
 Imports `domain` and `log`.
 """
 
+from pathlib import Path
+
+from tract.log import statements
 from tract.log.protocol import Projection
 from tract.projections.commits import Commits
 from tract.projections.generations import Generations
@@ -15,7 +18,7 @@ from tract.projections.tracts import Tracts
 INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Receipts(), Generations())
 """In the order that they are applied: a later one may read an earlier one's tables."""
 
-SQL = ("tract.log.sql", "tract.projections.sql")
-"""The packages whose statements a store needs."""
+SQL = (statements.SQL, Path(__file__).with_name("sql"))
+"""The folders whose statements a store needs."""
 
 __all__ = ["INLINE", "SQL"]
