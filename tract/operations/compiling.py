@@ -1,0 +1,136 @@
+"""What a model is given: a context as messages.
+
+Imports `domain`, `formats` and the rest of the fold. Read `CompiledContext`.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
+
+from attrs import frozen
+
+from tract.domain.canonical import encode_plain
+from tract.domain.commits import Priority
+from tract.domain.config import LLMConfig
+from tract.domain.ids import CommitId
+from tract.domain.messages import Message
+from tract.formats.openai import message_to_dict, message_to_openai
+from tract.operations.closing import Repair, find_repairs
+from tract.operations.context import Context
+from tract.operations.hashing import finish
+from tract.operations.sequence import View
+from tract.operations.slots import Closing, Line
+
+__all__ = ["CompiledContext", "Repair"]
+
+
+@frozen(eq=False, repr=False, str=False, slots=False)
+class CompiledContext:
+    """The messages of a context, each traceable to its slot and commit.
+
+    The sequences are views: nothing is built until it is asked for, and item
+    by item; `list(...)` of one is the caller's to pay. They are as long as
+    `len()` says, and one index means one message in all of them.
+
+    Attributes:
+        context: What was compiled.
+        head: The commit it was compiled at; None where there is none.
+        token_count: What the whole costs.
+        token_source: Who says so: `counted:<name>` or `reported:<model>`.
+        warnings: What the reader should know, one sentence each.
+    """
+
+    context: Context
+    head: CommitId | None
+    token_count: int
+    token_source: str
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.context.lines)
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """What the model reads."""
+        return View(self.context.lines, attrgetter("message"))
+
+    @property
+    def commit_ids(self) -> Sequence[CommitId]:
+        """The commit whose content is shown; that of the call for a closing."""
+        return View(self.context.lines, attrgetter("commit"))
+
+    @property
+    def slot_ids(self) -> Sequence[CommitId]:
+        """The commit that created the slot; that of the call for a closing."""
+        return View(self.context.lines, attrgetter("id"))
+
+    @property
+    def priorities(self) -> Sequence[Priority]:
+        """The slot's; that of the call for a closing."""
+        return View(self.context.lines, attrgetter("priority"))
+
+    @property
+    def generation_configs(self) -> Sequence[LLMConfig | None]:
+        """What the content was made with, where that is known."""
+        return View(self.context.lines, attrgetter("config"))
+
+    @property
+    def token_counts(self) -> Sequence[int | None]:
+        """As recorded with the commit; None for a closing."""
+        return View(self.context.lines, attrgetter("tokens"))
+
+    @cached_property
+    def repairs(self) -> tuple[Repair, ...]:
+        """What differs from the history so that a provider accepts it, in context order."""
+        return find_repairs(slot for slot in self.context.live if slot.compiles)
+
+    @cached_property
+    def digest(self) -> str:
+        """What identifies the context: of types, roles and blobs, not of text, so it outlives erasure."""
+        context = self.context
+        context.chains.content = context.chains.content.over(context.lines.leaves, _entry)
+        return finish(context.chains.content, context.lines, _entry)
+
+    @cached_property
+    def payload_digest(self) -> str:
+        """What identifies the messages as `to_openai` gives them."""
+        context = self.context
+        context.chains.payload = context.chains.payload.over(context.lines.leaves, _payload_entry)
+        return finish(context.chains.payload, context.lines, _payload_entry)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return each message as role, content and, where present, name, tool_calls and tool_call_id."""
+        return [message_to_dict(message) for message in self.messages]
+
+    def to_openai(self) -> list[dict[str, Any]]:
+        """Return the messages as OpenAI's Chat Completions takes them."""
+        return [message_to_openai(message) for message in self.messages]
+
+    def __str__(self) -> str:
+        at = self.head[:8] if self.head else "no commit"
+        lines = [
+            f"Compiled context at {at}",
+            f"  {len(self)} messages, {self.token_count} tokens ({self.token_source})",
+        ]
+        if self.repairs:
+            kinds = [repair.kind for repair in self.repairs]
+            counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+            lines.append(f"  repairs: {counts}")
+        lines += (f"  warning: {warning}" for warning in self.warnings)
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        at = self.head[:8] if self.head else None
+        return f"<CompiledContext {at}: {len(self)} messages, {self.token_count} tokens>"
+
+
+def _entry(line: Line) -> bytes:
+    if isinstance(line, Closing):
+        return encode_plain([line.slot.content.rendering, "tool", None, None])
+    content = line.content
+    return encode_plain([content.rendering, content.message.role, content.type, content.blob])
+
+
+def _payload_entry(line: Line) -> bytes:
+    return encode_plain(message_to_openai(line.message))

@@ -1,0 +1,133 @@
+"""A context: the immutable state after a commit.
+
+`folding` makes them. Imports `domain`, `sequence`, `slots`, `closing` and
+`hashing`. Read `Context` first.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from attrs import frozen
+
+from tract.domain.commits import Priority
+from tract.domain.config import LLMConfig
+from tract.domain.ids import CommitId
+from tract.operations.closing import Waiting, find_unit
+from tract.operations.hashing import Chains
+from tract.operations.sequence import Vector, View
+from tract.operations.slots import Line, Slot, SlotContent
+
+
+@frozen(eq=False)
+class Edited:
+    """What an edit replaced."""
+
+    commit: CommitId
+    number: int
+    content: SlotContent
+    config: LLMConfig | None
+
+
+@frozen(eq=False)
+class Annotated:
+    """The priorities, with who set them, that an annotate replaced."""
+
+    commit: CommitId
+    before: tuple[tuple[int, Priority, CommitId | None], ...]
+
+
+@frozen(eq=False)
+class Reordered:
+    """The order before a reorder, and who had moved its slots until then."""
+
+    commit: CommitId
+    order: Vector[int]
+    before: tuple[tuple[int, CommitId | None], ...]
+
+
+Change: TypeAlias = Edited | Annotated | Reordered
+
+
+@frozen(eq=False, repr=False)
+class Context:
+    """What a history says at one commit; immutable, sharing its parts.
+
+    Slots have numbers: their place in `slots`, by when they were created.
+    Begin with `EMPTY` and go on with `fold`.
+
+    Attributes:
+        slots: Every slot there ever was.
+        order: Numbers of the live slots, in context order.
+        lines: What compiles, in compiled order.
+        changes: What edits, annotates and reorders replaced.
+        slot_count: How many slots compile.
+        slot_tokens: What they cost, at recorded counts.
+        line_tokens: What those among the lines cost.
+        closings: How many lines are closings.
+        chains: Digests computed so far, for those folded from here.
+    """
+
+    slots: Vector[Slot]
+    order: Vector[int]
+    lines: Vector[Line]
+    changes: Vector[Change]
+    slot_count: int
+    slot_tokens: int
+    line_tokens: int
+    closings: int
+    chains: Chains
+    waiting: dict[str, Waiting]
+    # Shared by all that is folded on from here, branches too, and only ever
+    # added to: a commit's number, or ~ the number of its change. An entry
+    # counts if what stands under the number is of that commit, so entries of
+    # other branches do no harm. Appends stay O(1) without a persistent map.
+    index: dict[CommitId, int]
+
+    def find_slot(self, commit: CommitId) -> Slot | None:
+        """Return the slot that *commit* created or, being an edit, edits."""
+        number = self._number(commit)
+        return None if number is None else self.slots[number]
+
+    @property
+    def live(self) -> Sequence[Slot]:
+        """The live slots, skipped ones included, in context order."""
+        return View(self.order, self.slots.__getitem__)
+
+    @property
+    def omitted_tokens(self) -> int:
+        """What the results cost that compile but are in no line."""
+        return self.slot_tokens - self.line_tokens
+
+    def tool_unit(self, commit: CommitId) -> tuple[CommitId, ...]:
+        """Return the slots of the tool unit that a slot belongs to, in order.
+
+        Skipped slots belong to their unit too. A slot that is in none, or is
+        not live, is alone; what is no slot gives nothing.
+        """
+        number = self._number(commit)
+        if number is None:
+            return ()
+        slot = self.slots[number]
+        message = slot.content.message
+        if not slot.live or not (message.tool_calls or message.role == "tool"):
+            return (slot.id,)
+        return tuple(one.id for one in find_unit(self.live, self.order.index(number)))
+
+    def _number(self, commit: CommitId) -> int | None:
+        number = self.index.get(commit)
+        if number is None:
+            return None
+        if number >= 0:
+            return number if number < len(self.slots) and self.slots[number].id == commit else None
+        if ~number < len(self.changes):
+            change = self.changes[~number]
+            if isinstance(change, Edited) and change.commit == commit:
+                return change.number
+        return None
+
+    def __repr__(self) -> str:
+        return f"<Context of {self.slot_count} slots, {len(self.lines)} lines>"
+
+
+EMPTY = Context(Vector(), Vector(), Vector(), Vector(), 0, 0, 0, 0, Chains(), {}, {})
+"""The context before the first commit."""

@@ -1,0 +1,80 @@
+"""Digests of long lists that stay cheap when the list grows.
+
+The form is for ever (design.md, section 5): entries in leaves of 64 by index;
+leaf = SHA-256 of its entries joined by newlines; d0 = 32 zero bytes,
+d(i+1) = SHA-256(d(i) + leaf(i)); the last leaf may be short.
+
+Imports `domain.canonical`, `sequence` and `slots`. Read `Chain.digest`.
+"""
+
+from collections.abc import Callable
+
+from attrs import define, frozen
+
+from tract.domain.canonical import sha256
+from tract.operations.sequence import Vector
+from tract.operations.slots import Line
+
+START = bytes(32)
+"""d0: the digest of nothing."""
+
+
+@frozen(eq=False)
+class Chain:
+    """What was computed over the full leaves of a vector.
+
+    Attributes:
+        leaves: Those leaves.
+        hashes: The hash of each.
+        last: The chain after all of them.
+    """
+
+    leaves: tuple[tuple[Line, ...], ...] = ()
+    hashes: tuple[bytes, ...] = ()
+    last: bytes = START
+
+    def over(self, leaves: tuple[tuple[Line, ...], ...], entry: Callable[[Line], bytes]) -> "Chain":
+        """Return the chain over *leaves*, hashing only those that are not in this one."""
+        if leaves is self.leaves:
+            return self
+        if leaves[: len(self.leaves)] == self.leaves:
+            new = tuple(_hash(leaf, entry) for leaf in leaves[len(self.leaves) :])
+            return Chain(leaves, self.hashes + new, _link(self.last, new))
+        known = dict(zip(map(id, self.leaves), self.hashes, strict=True))
+        hashes = tuple(known.get(id(leaf)) or _hash(leaf, entry) for leaf in leaves)
+        return Chain(leaves, hashes, _link(START, hashes))
+
+
+@define(eq=False)
+class Chains:
+    """What a context knows of its digests; handed on to those folded from it.
+
+    The one thing about a context that changes: it is filled when first asked
+    for, and only ever with what the context says anyway.
+
+    Attributes:
+        content: Over the entries of what compiles.
+        payload: Over the messages as sent.
+    """
+
+    content: Chain = Chain()
+    payload: Chain = Chain()
+
+    def copy(self) -> "Chains":
+        """Return the same knowledge for another context."""
+        return Chains(self.content, self.payload)
+
+
+def finish(chain: Chain, lines: Vector[Line], entry: Callable[[Line], bytes]) -> str:
+    """Return the digest of *lines* in hex, given the chain over their leaves."""
+    return (_link(chain.last, (_hash(lines.tail, entry),)) if lines.tail else chain.last).hex()
+
+
+def _hash(leaf: tuple[Line, ...], entry: Callable[[Line], bytes]) -> bytes:
+    return sha256(b"\n".join(map(entry, leaf)))
+
+
+def _link(last: bytes, hashes: tuple[bytes, ...]) -> bytes:
+    for one in hashes:
+        last = sha256(last, one)
+    return last

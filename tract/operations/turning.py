@@ -1,0 +1,151 @@
+"""How a turn ends: which commits, and whether the branch moves.
+
+Pure: the shell reads where the branch is, inside the transaction, and calls
+`end_turn`. Imports `domain`.
+"""
+
+from collections.abc import Sequence
+
+from attrs import evolve, frozen
+
+from tract.domain.commits import ADDS_SLOTS, Commit, CommitOperation
+from tract.domain.events import (
+    CommitRecorded,
+    ContextCompiled,
+    EventBody,
+    GenerationCancelled,
+    GenerationCompleted,
+    GenerationFailed,
+    UsageRecorded,
+)
+from tract.domain.exchange import Attempt
+from tract.domain.ids import BlobId, CommitId, GenerationId
+
+
+@frozen
+class Asked:
+    """A turn as it began.
+
+    Attributes:
+        generation: Its model call.
+        branch: Where the answer shall go.
+        base: Where that branch was.
+        question: The question as it was recorded, on no branch; None where
+            nothing was asked.
+    """
+
+    generation: GenerationId
+    branch: str
+    base: CommitId | None
+    question: CommitRecorded | None
+
+    @property
+    def head(self) -> CommitId | None:
+        """The commit that was compiled and sent."""
+        return self.base if self.question is None else self.question.commit.id
+
+
+@frozen
+class Ending:
+    """How a turn ended.
+
+    Attributes:
+        kind: The class of the event that says so.
+        answer: The answer, whole or in part, without parent and branch; None
+            where nothing arrived.
+        keeps: Whether the answer shall go onto the branch.
+        partial: Blob of an answer that is not whole.
+        finish_reason: As on the event.
+        attempts: Every attempt that was made.
+        payload_digest: Blob of the digest of what was sent; None where the
+            context was not compiled yet.
+    """
+
+    kind: type[GenerationCompleted | GenerationFailed | GenerationCancelled]
+    answer: CommitRecorded | None
+    keeps: bool
+    partial: BlobId | None
+    finish_reason: str | None
+    attempts: tuple[Attempt, ...]
+    payload_digest: BlobId | None
+
+
+@frozen
+class Gained:
+    """A commit that the branch gained since a turn began.
+
+    Attributes:
+        operation: What it does.
+        is_on_base: Whether its first parent is where the turn began.
+    """
+
+    operation: CommitOperation
+    is_on_base: bool
+
+
+def end_turn(asked: Asked, ending: Ending, head: CommitId | None, gained: Sequence[Gained]) -> list[EventBody]:
+    """Return the events that end a turn.
+
+    Args:
+        asked: The turn as it began.
+        ending: How it ended.
+        head: Where the branch is now; None where it has no commit or is gone.
+        gained: What the branch gained since, newest first; empty where it
+            is still at its base.
+
+    Returns:
+        The answer moves the branch where that is still at its base. Where it
+        gained only what adds no slot, question and answer are recorded again
+        on top. Else, and where the answer is not to be kept, it is recorded
+        on no branch.
+    """
+    question, answer = asked.question, ending.answer
+    events: list[EventBody] = []
+    if answer is not None:
+        parent = asked.head
+        branch, before = None, None
+        if ending.keeps and head == asked.base:
+            branch = asked.branch
+            before = asked.base if question is not None else None
+        elif ending.keeps and head is not None and _stands_on_base(gained):
+            branch = asked.branch
+            if question is not None:
+                question = _again(question, head)
+                events.append(question)
+                before = head
+            parent = head if question is None else question.commit.id
+        commit = evolve(answer.commit, parents=() if parent is None else (parent,))
+        answer = evolve(answer, commit=commit, branch=branch, before=before)
+        events.append(answer)
+    events += _accounts(asked, ending, None if answer is None else answer.commit)
+    events.append(
+        ending.kind(
+            generation=asked.generation,
+            question=None if question is None else question.commit.id,
+            answer=None if answer is None else answer.commit.id,
+            partial=ending.partial,
+            finish_reason=ending.finish_reason,
+        )
+    )
+    return events
+
+
+def _stands_on_base(gained: Sequence[Gained]) -> bool:
+    """Say whether nothing new stands behind what the model was told."""
+    return bool(gained) and gained[-1].is_on_base and not any(each.operation in ADDS_SLOTS for each in gained)
+
+
+def _again(recorded: CommitRecorded, head: CommitId) -> CommitRecorded:
+    commit = recorded.commit
+    return evolve(recorded, commit=evolve(commit, parents=(head,), index=commit.index + 2))
+
+
+def _accounts(asked: Asked, ending: Ending, answer: Commit | None) -> list[EventBody]:
+    paid = None if answer is None else answer.id
+    events: list[EventBody] = [
+        UsageRecorded(asked.generation, paid if attempt.error is None else None, attempt.number, attempt.figures)
+        for attempt in ending.attempts
+    ]
+    if ending.payload_digest is not None:
+        events.append(ContextCompiled(asked.generation, asked.head, ending.payload_digest))
+    return events
