@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import anyio
 from attrs import evolve, frozen
 
+from tract.diagnostics import note
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
 from tract.errors import ClosedError, ConfigError, ModelConnectionError, ModelError, ModelNotConfiguredError
 from tract.llm.openai_answers import Answer, parameters
@@ -221,7 +222,9 @@ class OpenAIStream:
             self._is_over = True
             raise error from (exc.__cause__ if error is exc else exc)
         # Spreads clients out in time; nothing secret hangs on it.
-        await self._sleep(pause(exc, failed.number, random.random()))  # noqa: S311
+        seconds = pause(exc, failed.number, random.random())  # noqa: S311
+        note("model.retried", attempt=failed.number, error=failed.error, status=error.status, wait=seconds)
+        await self._sleep(seconds)
 
     async def _hang_up(self) -> None:
         response, self._response, self._chunks = self._response, None, None

@@ -143,7 +143,23 @@ class EventStore(Protocol):
         ...
 
     def draft(self, data: bytes) -> BlobDraft:
-        """Return a blob to go with a request, sharing the salt of equal data."""
+        """Return a blob to go with a request, sharing the salt of equal data that is remembered."""
+        ...
+
+    async def remember(self, data: bytes) -> None:
+        """Look up whether *data* is stored already, so that `draft` shares it."""
+        ...
+
+    def share(self) -> None:
+        """Count one more use, to be given up by `aclose`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give up one use; the last one writes what waits and closes the store."""
+        ...
+
+    async def replay(self) -> int:
+        """Rebuild every inline projection from the log; return the number of events."""
         ...
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tract.diagnostics import warn
 from tract.domain.canonical import sha256
 from tract.domain.events import Event
 from tract.domain.ids import BlobId
@@ -250,6 +251,7 @@ class SqliteStore:
         except UnknownOutcomeError as exc:
             assert isinstance(exc.__cause__, sqlite3.Error)
             self._failure = translate(exc.__cause__, self._path)
+            warn("store.failed", store=self._path, error=type(self._failure).__name__)
             return [self._failure for _ in requests]
         except sqlite3.Error as exc:
             self._failure = StoreFailedError(self._path, type(exc).__name__)

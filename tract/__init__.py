@@ -1,0 +1,66 @@
+"""Tract: version control for what an LLM is told.
+
+    from tract import AsyncTract
+
+    async with AsyncTract.open("agent.db", model="gpt-4o-mini") as t:
+        await t.system("Answer in one sentence.")
+        print(await t.chat("What is a log?"))
+
+Only the names in `__all__` are public; errors are in `tract.errors`.
+"""
+
+from tract.domain.commits import CommitOperation, Priority
+from tract.domain.config import LLMConfig
+from tract.domain.content import (
+    ArtifactContent,
+    DialogueContent,
+    FreeformContent,
+    InstructionContent,
+    OutputContent,
+    ReasoningContent,
+    SessionContent,
+    ToolIOContent,
+)
+from tract.domain.exchange import Attempt, ModelReply, ModelRequest, TokenUsage
+from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
+from tract.errors import TractError
+from tract.formats.openai import from_openai
+from tract.llm.openai_client import OpenAIClient
+from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
+from tract.operations.compiling import CompiledContext
+from tract.tract import AsyncTract
+
+__all__ = [
+    "ABSENT",
+    "ArtifactContent",
+    "AsyncTract",
+    "Attempt",
+    "BranchInfo",
+    "ChatResponse",
+    "CommitDetail",
+    "CommitInfo",
+    "CommitOperation",
+    "CompiledContext",
+    "DialogueContent",
+    "FreeformContent",
+    "InstructionContent",
+    "LLMClient",
+    "LLMConfig",
+    "Message",
+    "ModelReply",
+    "ModelRequest",
+    "ModelStream",
+    "OpenAIClient",
+    "OutputContent",
+    "Priority",
+    "ReasoningContent",
+    "SessionContent",
+    "TokenCounter",
+    "TokenUsage",
+    "ToolCall",
+    "ToolIOContent",
+    "TractError",
+    "TractStatus",
+    "from_openai",
+]

@@ -1,0 +1,180 @@
+"""Loading compiled contexts: the nearest one that is known, plus what came since.
+
+A context is a pure function of a commit, so what is kept here is never stale.
+Everything runs on a reader's thread. Imports `domain` to `operations`, `log`.
+"""
+
+import threading
+from bisect import bisect_right, insort
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from tract.core.graph import Node, ancestors, node, run_parent
+from tract.domain.commits import CommitOperation, Priority
+from tract.domain.config import LLMConfig
+from tract.domain.ids import BlobId, CommitId
+from tract.formats.reading import decode_content
+from tract.formats.rendering import render
+from tract.log.protocol import Query
+from tract.operations.context import EMPTY, Context
+from tract.operations.folding import fold
+from tract.operations.graph import linearise
+from tract.operations.slots import SlotContent, Step
+
+CAPACITY = 256
+"""Contexts that are kept; those of one history share nearly all of it."""
+
+
+# Read straight into the few fields that folding needs: cattrs would cost ten
+# times as much for each of 10,000 commits.
+class _ContentJson(msgspec.Struct):
+    type: str
+    blob: str
+
+
+class _CommitJson(msgspec.Struct):
+    operation: str
+    targets: tuple[str, ...]
+    content: _ContentJson | None
+    priority: str | None
+    rendering: int | None
+
+
+class _RecordedJson(msgspec.Struct):
+    commit: _CommitJson
+    tokens: int | None
+
+
+_recorded = msgspec.json.Decoder(_RecordedJson)
+_operations = {operation.value: operation for operation in CommitOperation}
+_priorities = {priority.value: priority for priority in Priority}
+
+
+class ContextCache:
+    """Recent contexts of one store, by the number of their commit."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, tuple[int, Context]] = OrderedDict()
+        self._by_run: dict[int, list[int]] = {}
+        self._configs: dict[int, LLMConfig] = {}
+        self._lock = threading.Lock()
+
+    def context(self, query: Query, head: Node | None) -> Context:
+        """Return the context after *head*, folding what is not known yet."""
+        if head is None:
+            return EMPTY
+        known = self._find(head.number)
+        if known is not None:
+            return known
+        base, segments = self._way_to(query, head)
+        context = EMPTY if base is None else self._find(base.number) or EMPTY
+        rows = [row for run, low, last in segments for row in query("commits.steps", run, low, last)]
+        if any(row[3] is not None for row in rows):
+            rows = _with_merged(query, head, base)
+        context = fold(context, list(self._steps(query, rows)))
+        self._keep(head, context)
+        return context
+
+    def _find(self, number: int) -> Context | None:
+        with self._lock:
+            found = self._kept.get(number)
+            if found is None:
+                return None
+            self._kept.move_to_end(number)
+            return found[1]
+
+    def _keep(self, head: Node, context: Context) -> None:
+        with self._lock:
+            if head.number in self._kept:
+                return
+            self._kept[head.number] = (head.run, context)
+            insort(self._by_run.setdefault(head.run, []), head.number)
+            if len(self._kept) > CAPACITY:
+                number, (run, _) = self._kept.popitem(last=False)
+                self._by_run[run].remove(number)
+                if not self._by_run[run]:
+                    del self._by_run[run]
+
+    def _nearest(self, run: int, last: int) -> int | None:
+        with self._lock:
+            numbers = self._by_run.get(run, [])
+            place = bisect_right(numbers, last)
+            return numbers[place - 1] if place else None
+
+    def _way_to(self, query: Query, head: Node) -> tuple[Node | None, list[tuple[int, int, int]]]:
+        """Return the nearest known first-parent ancestor, and the ranges from there to *head*.
+
+        A range is a run, the number before it and its last number.
+        """
+        segments: list[tuple[int, int, int]] = []
+        at = head
+        while True:
+            nearest = self._nearest(at.run, at.number)
+            if nearest is not None:
+                segments.append((at.run, nearest, at.number))
+                return node(query, nearest), segments[::-1]
+            segments.append((at.run, 0, at.number))
+            before = run_parent(query, at.run)
+            if before is None:
+                return None, segments[::-1]
+            at = before
+
+    def _steps(self, query: Query, rows: list[Any]) -> Iterator[Step]:
+        for _, key, _, _, data, stored, config in rows:
+            recorded = _recorded.decode(data)
+            commit = recorded.commit
+            id = CommitId(key.hex())
+            content = None
+            if commit.content is not None:
+                content = _slot_content(id, commit, stored, recorded.tokens or 0)
+            yield Step(
+                id=id,
+                operation=_operations[commit.operation],
+                targets=tuple(map(CommitId, commit.targets)),
+                priority=None if commit.priority is None else _priorities[commit.priority],
+                content=content,
+                config=None if config is None else self._config(query, config),
+            )
+
+    def _config(self, query: Query, number: int) -> LLMConfig:
+        config = self._configs.get(number)
+        if config is None:
+            config = decode_config(query("commits.blob_by_number", number)[0][0])
+            self._configs[number] = config
+        return config
+
+
+def decode_config(data: bytes) -> LLMConfig:
+    """Return the config of its stored bytes."""
+    return LLMConfig.from_dict(msgspec.json.decode(data))
+
+
+def _slot_content(id: CommitId, commit: _CommitJson, stored: bytes, tokens: int) -> SlotContent:
+    assert commit.content is not None and commit.rendering is not None
+    return SlotContent(
+        commit=id,
+        type=commit.content.type,
+        blob=BlobId(commit.content.blob),
+        rendering=commit.rendering,
+        message=render(decode_content(commit.content.type, stored), commit.rendering),
+        tokens=tokens,
+    )
+
+
+def _with_merged(query: Query, head: Node, base: Node | None) -> list[Any]:
+    """Return the rows of every ancestor of *head* that *base* has not, linearised."""
+    known = {} if base is None else ancestors(query, base)
+    loaded = {}
+    for run, last in ancestors(query, head, known).items():
+        low = known.get(run, 0)
+        if last > low:
+            loaded.update({row[0]: row for row in query("commits.steps", run, low, last)})
+
+    def parents(number: int) -> list[int]:
+        _, _, parent, merged, *_ = loaded[number]
+        return [above for above in (parent, merged) if above in loaded]
+
+    return [loaded[number] for number in linearise(head.number, parents)]

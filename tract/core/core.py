@@ -1,0 +1,364 @@
+"""`TractCore`: identity, collaborators and HEAD of a handle, and its door to the log.
+
+Verbs are functions that take it first. It knows none of them. Imports `errors`
+to `log`, `graph` and `sharing`.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from attrs import evolve, frozen
+
+from tract.core.edges import Clock, new_id
+from tract.core.graph import Head, Node, Place, find_head, resolve
+from tract.core.sharing import Shared
+from tract.domain import canonical
+from tract.domain.config import LLMConfig
+from tract.domain.events import Event, NewEvent
+from tract.domain.ids import OperationId, TractId
+from tract.errors import ClosedError, ContentValidationError, DetachedHeadError
+from tract.llm.protocol import LLMClient, TokenCounter
+from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
+from tract.operations.context import Context
+
+T = TypeVar("T")
+_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CLOSING_SECONDS = 1.0
+"""How long `aclose` waits for the turns that it cancelled."""
+SHARE_FROM = 2048
+"""Bytes from which a text is looked up before it is stored again. Shorter ones
+are shared only while this process remembers them: a look-up is a hop to a
+thread, 70 microseconds."""
+
+
+@frozen
+class Identity:
+    """Which tract this is.
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        number: Its row in the tracts table.
+        stream: Its family.
+    """
+
+    id: TractId
+    name: str
+    number: int
+    stream: TractId
+
+
+@frozen(eq=False)
+class Collaborators:
+    """What a handle was given to work with.
+
+    Attributes:
+        shared: The store and what is derived from it.
+        counter: Counts tokens.
+        clock: Tells the time of a verb call.
+        actor: Recorded with everything done through this handle, in the clear.
+    """
+
+    shared: Shared
+    counter: TokenCounter
+    clock: Clock
+    actor: str | None
+
+
+class Models:
+    """The client that a handle talks through, and how it asks by default.
+
+    Args:
+        config: The default config.
+        connect: Makes a client when one is first needed, so that opening a
+            tract loads no SDK and touches no network.
+    """
+
+    def __init__(self, config: LLMConfig, connect: Callable[[], LLMClient]) -> None:
+        self.config = config
+        self._connect = connect
+        self._client: LLMClient | None = None
+        self._is_given = False
+
+    def client(self) -> LLMClient:
+        """Return the client.
+
+        Raises:
+            ModelNotConfiguredError: None was given, and there is no key to make one.
+        """
+        if self._client is None:
+            self._client = self._connect()
+        return self._client
+
+    def use(self, client: LLMClient) -> None:
+        """Talk through *client* from now on; it stays the caller's to close."""
+        self._client, self._is_given = client, True
+
+    def copy(self) -> "Models":
+        """Return the same for another handle, which closes its own client."""
+        models = Models(self.config, self._connect)
+        if self._client is not None and self._is_given:
+            models.use(self._client)
+        return models
+
+    async def aclose(self) -> None:
+        """Close the client if it was made here."""
+        if self._client is not None and not self._is_given:
+            await self._client.aclose()
+
+
+@frozen
+class View:
+    """A commit and its context, from one snapshot."""
+
+    node: Node | None
+    context: Context
+
+
+class TractCore:
+    """An open tract: a place to stand on in one store.
+
+    A handle belongs to one event loop and one process; it cannot be copied or
+    pickled.
+    """
+
+    def __init__(self, identity: Identity, collaborators: Collaborators, models: Models, worktree: str, head: Head) -> None:
+        self._identity = identity
+        self._with = collaborators
+        self._worktree = worktree
+        self._head = head
+        self._models = models
+        self._turns: dict[asyncio.Future[None], asyncio.Task[Any]] = {}
+        self._is_closed = False
+
+    @property
+    def id(self) -> TractId:
+        """A UUIDv7, the same in every process."""
+        return self._identity.id
+
+    @property
+    def name(self) -> str:
+        """The tract's name."""
+        return self._identity.name
+
+    @property
+    def current_branch(self) -> str | None:
+        """The branch HEAD is on; None when detached."""
+        return self._head.branch
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether HEAD is at a commit and on no branch."""
+        return self._head.branch is None
+
+    @property
+    def config(self) -> LLMConfig:
+        """How models are asked where a call does not say otherwise."""
+        return self._models.config
+
+    @property
+    def place(self) -> Place:
+        """Whose refs are meant here."""
+        return Place(self._identity.number, self._identity.stream, self._head)
+
+    @property
+    def collaborators(self) -> Collaborators:
+        """What this handle works with."""
+        return self._with
+
+    @property
+    def models(self) -> Models:
+        """What this handle talks through."""
+        return self._models
+
+    @property
+    def worktree_name(self) -> str:
+        """Whose HEAD this handle moves; `main` for a plain `open()`."""
+        return self._worktree
+
+    def require_branch(self) -> str:
+        """Return the current branch.
+
+        Raises:
+            DetachedHeadError: There is none.
+        """
+        if self._head.branch is None:
+            raise DetachedHeadError(self._head.commit)
+        return self._head.branch
+
+    def move_head(self, head: Head) -> None:
+        """Stand somewhere else from now on; the event is the caller's."""
+        self._head = head
+
+    def sibling(self, worktree: str, head: Head) -> Self:
+        """Return a second handle on this tract; its store use must be counted by the caller."""
+        self._with.shared.store.share()
+        return type(self)(self._identity, self._with, self._models.copy(), worktree, head)
+
+    def operation(self, given: str | None = None) -> OperationId:
+        """Return the id of a verb call: the caller's, or a new one.
+
+        Raises:
+            ContentValidationError: The caller's is not a UUID.
+        """
+        if given is None:
+            return OperationId(new_id(self._with.clock))
+        if type(given) is not str or not _uuid.fullmatch(given):
+            raise ContentValidationError("operation_id", "it must be a UUID in lower-case 8-4-4-4-12 text")
+        return OperationId(given)
+
+    def blob(self, value: canonical.JSON) -> BlobDraft:
+        """Return the blob of a JSON value.
+
+        Raises:
+            canonical.NotCanonicalError: It has no canonical form.
+        """
+        return self._with.shared.store.draft(canonical.encode(value))
+
+    async def content_blob(self, data: bytes) -> BlobDraft:
+        """Return the blob of a content, sharing what is stored already."""
+        if len(data) >= SHARE_FROM:
+            self._check_open()
+            await self._with.shared.store.remember(data)
+        return self._with.shared.store.draft(data)
+
+    async def record(
+        self,
+        operation: OperationId,
+        decide: Decide,
+        *,
+        reads: Sequence[Statement] = (),
+        blobs: Iterable[BlobDraft] = (),
+        digest: bytes | None = None,
+    ) -> tuple[Event, ...]:
+        """Append what *decide* makes of the reads: the only door to the log.
+
+        Args:
+            operation: The verb call.
+            decide: Pure; see `log.protocol.Decide`.
+            reads: What it needs to see, in the same transaction.
+            blobs: What its events name.
+            digest: Of verb and arguments, where the caller gave the operation's id.
+
+        Raises:
+            ClosedError: The tract is closed.
+            OperationMismatchError: The operation id belongs to another call.
+            StoreError: Nothing was written.
+        """
+        self._check_open()
+        return await self._with.shared.store.append(self._request(operation, decide, reads, blobs, digest))
+
+    def submit(
+        self,
+        operation: OperationId,
+        decide: Decide,
+        *,
+        reads: Sequence[Statement] = (),
+        blobs: Iterable[BlobDraft] = (),
+    ) -> Submission:
+        """Append as `record` does, for an end that must be written although its caller is leaving."""
+        return self._with.shared.store.submit(self._request(operation, decide, reads, blobs, None))
+
+    def _request(
+        self,
+        operation: OperationId,
+        decide: Decide,
+        reads: Sequence[Statement],
+        blobs: Iterable[BlobDraft],
+        digest: bytes | None,
+    ) -> Request:
+        if digest is None:
+            return Request(self._identity.stream, operation, tuple(reads), decide, tuple(blobs))
+        proof = self._with.shared.store.draft(digest)
+
+        def decide_with_request(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+            first, *rest = decide(rows)
+            return [evolve(first, request=proof.id), *rest]
+
+        return Request(self._identity.stream, operation, tuple(reads), decide_with_request, (*blobs, proof), digest)
+
+    async def read(self, query: Callable[[Query], T]) -> T:
+        """Run a function over one snapshot of the store.
+
+        Raises:
+            ClosedError: The tract is closed.
+            StoreError: The file could not be read.
+        """
+        self._check_open()
+        return await self._with.shared.store.read(query)
+
+    async def view(self, ref: str | None = None) -> View:
+        """Return a commit, HEAD's if none is named, with its context.
+
+        Raises:
+            RefNotFoundError: Nothing answers to *ref*.
+            AmbiguousRefError: A prefix fits several commits.
+        """
+        contexts = self._with.shared.contexts
+
+        def load(query: Query) -> View:
+            node = find_head(query, self.place) if ref is None else resolve(query, self.place, ref)
+            return View(node, contexts.context(query, node))
+
+        return await self.read(load)
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """Mark the current task as one that runs a turn, which `aclose` cancels."""
+        task = asyncio.current_task()
+        assert task is not None
+        ended = asyncio.get_running_loop().create_future()
+        self._turns[ended] = task
+        try:
+            yield
+        finally:
+            del self._turns[ended]
+            ended.set_result(None)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError
+
+    async def head(self) -> str | None:
+        """Return the id of the commit at HEAD; None before the first commit.
+
+        Raises:
+            BranchNotFoundError: The branch was deleted.
+        """
+        found = await self.read(lambda query: find_head(query, self.place))
+        return None if found is None else found.id
+
+    async def aclose(self) -> None:
+        """Cancel and record the turns in flight, write what waits, and close.
+
+        Twice is nothing; afterwards every verb raises `ClosedError`.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        here = asyncio.current_task()
+        for task in {task for task in self._turns.values() if task is not here}:
+            task.cancel()
+        ending = [ended for ended, task in self._turns.items() if task is not here]
+        if ending:
+            await asyncio.wait(ending, timeout=CLOSING_SECONDS)
+        await self._models.aclose()
+        await self._with.shared.store.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} cannot be copied or pickled; open the store again instead")
+
+    def __repr__(self) -> str:
+        at = self.current_branch or f"detached at {(self._head.commit or '')[:8]}"
+        state = "closed" if self._is_closed else at
+        return f"<{type(self).__name__} {self.name!r} in {self._with.shared.store.where} ({state})>"

@@ -1,0 +1,209 @@
+"""Walking the commits table: refs, ancestors and ranges.
+
+Everything here is a function over a `Query` and runs on a reader's thread.
+The ancestors of a commit are a mapping from run to the last commit in it, so
+that ancestry costs a few range scans. Imports `domain`, `errors`, `log`.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from attrs import frozen
+
+from tract.domain.ids import CommitId, TractId, uuid_bytes
+from tract.errors import AmbiguousRefError, BranchNotFoundError, DetachedHeadError, RefNotFoundError
+from tract.log.protocol import Query
+
+HEX = frozenset("0123456789abcdef")
+
+
+@frozen
+class Head:
+    """Where a handle is: on a branch, or detached at a commit."""
+
+    branch: str | None
+    commit: CommitId | None = None
+
+
+@frozen
+class Place:
+    """Whose refs are meant: a tract, in its family, seen from a HEAD."""
+
+    tract: int
+    stream: TractId
+    head: Head
+
+
+@frozen
+class Node:
+    """A commit's row in the graph.
+
+    Attributes:
+        number: Its position in the log.
+        parent: The number of its first parent.
+        run: The stretch of first-parent history that it belongs to.
+        depth: How many commits are before it.
+        slots: How many slots compile there.
+        tokens: What they cost at recorded counts, plus 3.
+    """
+
+    number: int
+    id: CommitId
+    parent: int | None
+    run: int
+    depth: int
+    slots: int
+    tokens: int
+
+
+def find_node(query: Query, id: bytes) -> Node | None:
+    """Return the commit of an id, or None."""
+    rows = query("commits.by_id", id)
+    return _node(rows[0]) if rows else None
+
+
+def node(query: Query, number: int) -> Node:
+    """Return the commit of a number that is known to exist."""
+    return _node(query("commits.by_number", number)[0])
+
+
+def _node(row: tuple[int, bytes, int | None, int, int, int, int]) -> Node:
+    number, id, parent, run, depth, slots, tokens = row
+    return Node(number, CommitId(id.hex()), parent, run, depth, slots, tokens)
+
+
+def parent(query: Query, of: Node) -> Node | None:
+    """Return the first parent of a commit, None for the first one."""
+    return None if of.parent is None else node(query, of.parent)
+
+
+def run_parent(query: Query, run: int) -> Node | None:
+    """Return the commit that a run branched off from, None for the first run."""
+    before: int | None = query("commits.run_start", run)[0][1]
+    return None if before is None else node(query, before)
+
+
+def branch_head(query: Query, place: Place, branch: str) -> Node | None:
+    """Return where a branch is; None while it has no commit.
+
+    Raises:
+        BranchNotFoundError: There is no such branch.
+    """
+    rows = query("refs.branch", place.tract, branch)
+    if not rows:
+        raise BranchNotFoundError(branch, near_branches(query, place.tract, branch))
+    number = rows[0][1]
+    return None if number is None else node(query, number)
+
+
+def near_branches(query: Query, tract: int, name: str) -> tuple[str, ...]:
+    """Return the branch names that look like *name*, best first."""
+    return tuple(get_close_matches(name, [row[0] for row in query("refs.branch_names", tract)], 2))
+
+
+def find_head(query: Query, place: Place) -> Node | None:
+    """Return the commit at HEAD; None where nothing was committed yet."""
+    if place.head.branch is not None:
+        return branch_head(query, place, place.head.branch)
+    if place.head.commit is None:
+        raise DetachedHeadError(None)
+    return find_node(query, bytes.fromhex(place.head.commit))
+
+
+def resolve(query: Query, place: Place, ref: str) -> Node:
+    """Return the commit that a ref names.
+
+    `HEAD`, then branch, then tag, then full id, then a prefix of at least
+    four digits; `~n` after any of them goes to the nth first parent.
+
+    Raises:
+        RefNotFoundError: Nothing answers to it.
+        AmbiguousRefError: The prefix fits several commits.
+    """
+    if not isinstance(ref, str):
+        raise RefNotFoundError(f"<{type(ref).__name__}>")
+    name, tilde, steps = ref.partition("~")
+    if tilde and steps and not (steps.isascii() and steps.isdigit() and len(steps) <= 18):
+        raise RefNotFoundError(ref)
+    found = _find(query, place, name)
+    if found is None:
+        raise RefNotFoundError(ref, near_branches(query, place.tract, name))
+    back = int(steps or "1") if tilde else 0
+    reached = _ancestor(query, found, back)
+    if reached is None:
+        raise RefNotFoundError(ref)
+    return reached
+
+
+def _find(query: Query, place: Place, name: str) -> Node | None:
+    if name == "HEAD":
+        return find_head(query, place)
+    rows = query("refs.branch", place.tract, name)
+    if rows:
+        number = rows[0][1]
+        return None if number is None else node(query, number)
+    rows = query("refs.tag", place.tract, name)
+    if rows:
+        return node(query, rows[0][1])
+    if 4 <= len(name) <= 64 and HEX.issuperset(name):
+        return _by_prefix(query, place, name)
+    return None
+
+
+def _by_prefix(query: Query, place: Place, prefix: str) -> Node | None:
+    low = bytes.fromhex(prefix.ljust(64, "0"))
+    high = bytes.fromhex(prefix.ljust(64, "f"))
+    rows = query("commits.by_prefix", low, high, uuid_bytes(place.stream))
+    if len(rows) > 1:
+        raise AmbiguousRefError(prefix, tuple(id.hex() for _, id in rows))
+    return node(query, rows[0][0]) if rows else None
+
+
+def _ancestor(query: Query, start: Node, steps: int) -> Node | None:
+    """Return the commit *steps* first parents before *start*, or None."""
+    if steps > start.depth:
+        return None
+    at = start
+    while steps:
+        _, before, first_depth = query("commits.run_start", at.run)[0]
+        if steps <= at.depth - first_depth:
+            return node(query, query("commits.back_in_run", at.run, at.number, steps)[0][0])
+        steps -= at.depth - first_depth + 1
+        at = node(query, before)
+    return at
+
+
+def ancestors(query: Query, start: Node, known: Mapping[int, int] | None = None) -> dict[int, int]:
+    """Return, by run, the number of the last ancestor of *start* in it.
+
+    Args:
+        query: The snapshot.
+        start: Counts as its own ancestor.
+        known: Such a mapping of a commit that is an ancestor of *start*; what
+            is in it is not walked again, and is part of the result.
+    """
+    bounds = dict(known or {})
+    work = [(start.run, start.number)]
+    while work:
+        run, last = work.pop()
+        low = bounds.get(run, 0)
+        if last <= low:
+            continue
+        bounds[run] = last
+        work += [(merged_run, merged) for merged, merged_run in query("commits.merged_in_run", run, low, last)]
+        if not low:
+            before = run_parent(query, run)
+            if before is not None:
+                work.append((before.run, before.number))
+    return bounds
+
+
+def count_missing(query: Query, of: Mapping[int, int], within: Mapping[int, int]) -> int:
+    """Return how many commits of the first ancestry are not in the second."""
+    total = 0
+    for run, last in of.items():
+        low = within.get(run, 0)
+        if last > low:
+            first = node(query, low).depth if low else query("commits.run_start", run)[0][2] - 1
+            total += node(query, last).depth - first
+    return total

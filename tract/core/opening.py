@@ -1,0 +1,201 @@
+"""Opening: from a place to a tract with a HEAD.
+
+Imports `core`, `log` and `projections`.
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from attrs import frozen
+
+from tract.core.core import Collaborators, Identity, Models, TractCore
+from tract.core.edges import Clock, new_id
+from tract.core.graph import Head
+from tract.core.sharing import shared
+from tract.domain import canonical
+from tract.domain.config import LLMConfig
+from tract.domain.events import BranchCreated, HeadMoved, NewEvent, TractCreated
+from tract.domain.ids import CommitId, OperationId, TractId, uuid_text
+from tract.domain.names import MAIN, check_name
+from tract.errors import (
+    AmbiguousTractError,
+    ConfigError,
+    ContentValidationError,
+    TractNotFoundError,
+)
+from tract.llm.counting import default_counter
+from tract.llm.openai_client import OpenAIClient
+from tract.llm.protocol import LLMClient, TokenCounter
+from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, Statement
+from tract.log.statements import load
+from tract.projections import INLINE, SQL
+
+C = TypeVar("C", bound=TractCore)
+_SHOWN = 10
+"""Names that an error lists."""
+
+
+@frozen
+class OpenOptions:
+    """What `open()` was asked for; see `AsyncTract.open`."""
+
+    where: str
+    name: str | None
+    create: bool
+    metadata: dict[str, Any] | None
+    model: str | None
+    api_key: str | None
+    base_url: str | None
+    llm: LLMClient | None
+    llm_config: LLMConfig | None
+    tokens: TokenCounter | None
+    durability: str
+    actor: str | None
+    clock: Clock
+
+    def __repr__(self) -> str:
+        return f"OpenOptions({self.where!r})"
+
+
+class Opening(Generic[C]):
+    """A tract that is about to be open: await it, or enter it."""
+
+    def __init__(self, start: Callable[[], Awaitable[C]]) -> None:
+        self._start = start
+        self._opened: C | None = None
+
+    def __await__(self) -> Generator[Any, None, C]:
+        return self._start().__await__()
+
+    async def __aenter__(self) -> C:
+        self._opened = await self._start()
+        return self._opened
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._opened is not None:
+            await self._opened.aclose()
+
+
+async def open_tract(cls: type[C], options: OpenOptions) -> C:
+    """Open the store, find or create the tract, and stand where it was left.
+
+    Raises:
+        ConfigError: Settings contradict one another.
+        TractNotFoundError: There is no such tract and none was to be created.
+        AmbiguousTractError: There are several and none was named.
+        StoreError: The store cannot be opened.
+    """
+    models = _models(options)
+    if options.name is not None:
+        check_name("tract", options.name)
+    if options.durability not in ("full", "normal"):
+        raise ConfigError("durability", "it must be full or normal")
+    # The store brings a database driver, which `import tract` shall not.
+    from tract.log.store import SqliteStore
+
+    store = await SqliteStore.open(
+        _path(options.where),
+        create=options.create,
+        durability=options.durability,
+        clock=options.clock,
+        statements=load(*SQL),
+        projections=INLINE,
+    )
+    try:
+        together = shared(store)
+        identity = await _find_tract(store, options) or await _create_tract(store, options)
+        head = await store.read(lambda query: _worktree_head(query, identity.number, MAIN))
+        counter = options.tokens or default_counter()
+        return cls(identity, Collaborators(together, counter, options.clock, options.actor), models, MAIN, head)
+    except BaseException:
+        await store.aclose()
+        raise
+
+
+def _path(where: str) -> str:
+    path = str(where)
+    if path.startswith("sqlite:///"):
+        return path.removeprefix("sqlite:///") or ":memory:"
+    if "://" in path:
+        raise ConfigError("where", "it must be a path, :memory: or sqlite:///path")
+    if not path or "\x00" in path:
+        raise ConfigError("where", "it must be a path, :memory: or sqlite:///path")
+    return path
+
+
+def _models(options: OpenOptions) -> Models:
+    if options.model is not None and options.llm_config is not None:
+        raise ConfigError("model", "give either model= or llm_config=, which holds a model of its own")
+    if options.llm is not None and (options.api_key or options.base_url):
+        raise ConfigError("llm", "give either llm=, which has its own connection, or api_key= and base_url=")
+    config = options.llm_config or LLMConfig(model=options.model)
+    api_key, base_url = options.api_key, options.base_url
+    models = Models(config, lambda: OpenAIClient(api_key=api_key, base_url=base_url))
+    if options.llm is not None:
+        models.use(options.llm)
+    return models
+
+
+def _identity(row: Row) -> Identity:
+    number, id, stream, name = row
+    return Identity(TractId(uuid_text(id)), name, number, TractId(uuid_text(stream)))
+
+
+def _wanted(name: str | None) -> tuple[Statement, ...]:
+    """Return the reads from which `_choose` sees which root is meant."""
+    if name is not None:
+        return (Statement("tracts.root_by_name", (name,)),)
+    return (Statement("tracts.root_by_name", (MAIN,)), Statement("tracts.roots", (_SHOWN + 1,)))
+
+
+def _choose(rows: Sequence[Sequence[Row]]) -> Row | None:
+    """Return the root that is meant: the named one, the only one, or the one called main."""
+    *_, roots = rows
+    if len(roots) == 1:
+        return roots[0]
+    if rows[0]:
+        return rows[0][0]
+    if roots:
+        raise AmbiguousTractError(tuple(row[3] for row in roots[:_SHOWN]))
+    return None
+
+
+async def _find_tract(store: EventStore, options: OpenOptions) -> Identity | None:
+    def find(query: Query) -> Identity | None:
+        row = _choose([query(wanted.name, *wanted.parameters) for wanted in _wanted(options.name)])
+        if row is None and not options.create:
+            others = tuple(each[3] for each in query("tracts.roots", _SHOWN))
+            raise TractNotFoundError(options.name or MAIN, others)
+        return None if row is None else _identity(row)
+
+    return await store.read(find)
+
+
+async def _create_tract(store: EventStore, options: OpenOptions) -> Identity:
+    id = TractId(new_id(options.clock))
+    name = options.name or MAIN
+    blobs: tuple[BlobDraft, ...] = ()
+    if options.metadata is not None:
+        try:
+            blobs = (store.draft(canonical.encode(options.metadata)),)
+        except canonical.NotCanonicalError as exc:
+            raise ContentValidationError("metadata", f"{exc}") from exc
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        if _choose(rows) is not None:
+            return ()  # Another process was faster: it is its tract.
+        created = TractCreated(name, metadata=blobs[0].id if blobs else None)
+        bodies = (created, BranchCreated(MAIN, None), HeadMoved(MAIN, MAIN))
+        return [NewEvent(id, body, options.actor) for body in bodies]
+
+    operation = OperationId(new_id(options.clock))
+    await store.append(Request(id, operation, _wanted(options.name), decide, blobs))
+    found = await _find_tract(store, options)
+    assert found is not None
+    return found
+
+
+def _worktree_head(query: Query, tract: int, worktree: str) -> Head:
+    branch, commit = query("refs.worktree", tract, worktree)[0]
+    return Head(branch, None if commit is None else CommitId(commit.hex()))

@@ -1,0 +1,119 @@
+"""`AsyncTract`: a table of contents. Each verb is a function of `tract.verbs`.
+
+Imports everything below; holds no logic.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from tract.core import Opening, TractCore
+from tract.core.edges import Clock, system_clock
+from tract.core.opening import OpenOptions, open_tract
+from tract.domain.config import LLMConfig
+from tract.llm.protocol import LLMClient, TokenCounter
+from tract.verbs import branching, compiling, configuring, editing, inspecting, talking, writing
+
+
+class AsyncTract(TractCore):
+    """Version control for what a model is told: one open tract.
+
+    Open it with `AsyncTract.open`, close it by leaving `async with` or with
+    `aclose`. A handle belongs to one event loop and one process; tasks may
+    share it. Its HEAD is its own: `switch` moves no other handle.
+    """
+
+    @classmethod
+    def open(
+        cls,
+        where: str = ":memory:",
+        *,
+        name: str | None = None,
+        create: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+        model: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        llm: LLMClient | None = None,
+        llm_config: LLMConfig | None = None,
+        tokens: TokenCounter | None = None,
+        durability: str = "full",
+        actor: str | None = None,
+        clock: Clock = system_clock,
+    ) -> Opening[Self]:
+        """Open a tract: await the result, or enter it with `async with`.
+
+        Touches no network and loads no provider's SDK. Opening a file again
+        in the same process shares it.
+
+        Args:
+            where: A path, `:memory:` or `sqlite:///path`. Each `:memory:` is
+                a store of its own.
+            name: Of the tract. Without it: the store's only root tract, or a
+                new one called main; of several, the one called main.
+            create: Whether to make file and tract where they are missing.
+            metadata: Anything, JSON, stored when the tract is created.
+            model: The model to ask; short for `LLMConfig(model=...)`.
+            api_key: For the provider; never stored. By default the
+                environment's `OPENAI_API_KEY`.
+            base_url: Of any server that speaks OpenAI's Chat Completions.
+            llm: A client of your own instead.
+            llm_config: How to ask where a call does not say otherwise.
+            tokens: Counts tokens; by default exactly, with `o200k_base`.
+            durability: full survives power loss; normal survives the death
+                of the process, and may lose the last moments at power loss.
+            actor: Recorded with everything done here, in the clear.
+            clock: Microseconds since 1970, UTC; for tests.
+
+        Raises:
+            ConfigError: Settings are unknown or contradict one another.
+            InvalidNameError: *name* could not be told from a ref.
+            StoreNotFoundError: There is no file and *create* is false.
+            TractNotFoundError: There is no such tract and *create* is false.
+            AmbiguousTractError: There are several tracts and none was named.
+            NotAStoreError: The file is something else; it is left untouched.
+            StoreError: It cannot be opened.
+        """
+        options = OpenOptions(
+            where=where,
+            name=name,
+            create=create,
+            metadata=None if metadata is None else dict(metadata),
+            model=model,
+            api_key=api_key,
+            base_url=base_url,
+            llm=llm,
+            llm_config=llm_config,
+            tokens=tokens,
+            durability=durability,
+            actor=actor,
+            clock=clock,
+        )
+        return Opening(lambda: open_tract(cls, options))
+
+    commit = writing.commit
+    system = writing.system
+    user = writing.user
+    assistant = writing.assistant
+    tool_result = writing.tool_result
+
+    edit = editing.edit
+    annotate = editing.annotate
+    pin = editing.pin
+    skip = editing.skip
+
+    compile = compiling.compile
+    log = inspecting.log
+    show = inspecting.show
+    status = inspecting.status
+
+    branch = branching.branch
+    branches = branching.branches
+    switch = branching.switch
+    worktree = branching.worktree
+
+    chat = talking.chat
+    generate = talking.generate
+    stream = talking.stream
+
+    configure_llm = configuring.configure_llm
+    record_usage = configuring.record_usage

@@ -1,0 +1,142 @@
+"""Branches and where handles stand: branch, branches, switch, worktree.
+
+Imports `core`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from tract.core import TractCore
+from tract.core.graph import Head, Place, ancestors, count_missing, find_head, near_branches, node, resolve
+from tract.domain.events import BranchCreated, EventBody, HeadMoved, NewEvent
+from tract.domain.ids import CommitId
+from tract.domain.names import check_name
+from tract.domain.results import BranchInfo, moment
+from tract.errors import BranchExistsError, BranchNotFoundError
+from tract.log.protocol import Query, Row, Statement
+from tract.verbs.drafting import request_digest
+
+C = TypeVar("C", bound=TractCore)
+
+
+async def branch(
+    t: TractCore, name: str, *, at: str | None = None, switch: bool = True, operation_id: str | None = None
+) -> BranchInfo:
+    """Create a branch, at HEAD by default, and switch this handle to it.
+
+    Nothing is copied, however long the history is.
+
+    Args:
+        t: The tract.
+        name: Of the branch; stands in the log in the clear.
+        at: Where it begins, any ref.
+        switch: Whether this handle goes there.
+        operation_id: As for `commit`.
+
+    Raises:
+        BranchExistsError: The name is taken.
+        InvalidNameError: The name could not be told from a ref.
+        RefNotFoundError: Nothing answers to *at*.
+    """
+    check_name("branch", name)
+    place = t.place
+    if at is None:
+        start = await t.read(lambda query: find_head(query, place))
+    else:
+        start = await t.read(lambda query: resolve(query, place, at))
+    bodies: list[EventBody] = [BranchCreated(name, None if start is None else start.id)]
+    if switch:
+        bodies.append(HeadMoved(t.worktree_name, name))
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        if rows[0]:
+            raise BranchExistsError(name)
+        return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
+
+    digest = None if operation_id is None else request_digest("branch", name=name, at=at, switch=switch)
+    await t.record(t.operation(operation_id), decide, reads=(Statement("refs.branch", (place.tract, name)),), digest=digest)
+    if switch:
+        t.move_head(Head(name))
+    return await _branch_info(t, name)
+
+
+async def branches(t: TractCore) -> tuple[BranchInfo, ...]:
+    """Return every branch by name, compared with this handle's HEAD."""
+    place = t.place
+    return await t.read(lambda query: _infos(query, place, query("refs.branches", place.tract)))
+
+
+async def switch(t: TractCore, name: str, *, operation_id: str | None = None) -> BranchInfo:
+    """Stand on another branch with this handle, and no other.
+
+    A later `open()` of this worktree starts there.
+
+    Raises:
+        BranchNotFoundError: There is no such branch.
+    """
+    tract = t.place.tract
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        if not rows[0]:
+            raise BranchNotFoundError(name)
+        return [NewEvent(t.id, HeadMoved(t.worktree_name, name), t.collaborators.actor)]
+
+    operation = t.operation(operation_id)
+    digest = None if operation_id is None else request_digest("switch", name=name)
+    try:
+        await t.record(operation, decide, reads=(Statement("refs.branch", (tract, name)),), digest=digest)
+    except BranchNotFoundError:
+        near = await t.read(lambda query: near_branches(query, tract, name))
+        raise BranchNotFoundError(name, near) from None
+    t.move_head(Head(name))
+    return await _branch_info(t, name)
+
+
+async def worktree(t: C, branch: str, *, name: str | None = None) -> C:
+    """Open a second handle, with a HEAD of its own, on a branch.
+
+    Close it as any other; the store stays open for the rest.
+
+    Args:
+        t: The tract.
+        branch: Where it stands.
+        name: Of the worktree; the branch's by default.
+
+    Raises:
+        BranchNotFoundError: There is no such branch.
+        InvalidNameError: *name* could not be told from a ref.
+    """
+    called = branch if name is None else name
+    check_name("worktree", called)
+    other = t.sibling(called, Head(branch))
+    try:
+        await switch(other, branch)
+    except BaseException:
+        await other.aclose()
+        raise
+    return other
+
+
+async def _branch_info(t: TractCore, name: str) -> BranchInfo:
+    place = t.place
+    (info,) = await t.read(lambda query: _infos(query, place, query("refs.one_branch", place.tract, name)))
+    return info
+
+
+def _infos(query: Query, place: Place, rows: Sequence[Row]) -> tuple[BranchInfo, ...]:
+    here = find_head(query, place)
+    ours = {} if here is None else ancestors(query, here)
+    return tuple(_info(query, place, ours, row) for row in rows)
+
+
+def _info(query: Query, place: Place, ours: Mapping[int, int], row: Row) -> BranchInfo:
+    name, id, number, moved = row
+    theirs = {} if number is None else ancestors(query, node(query, number))
+    return BranchInfo(
+        name=name,
+        head=None if id is None else CommitId(id.hex()),
+        is_current=name == place.head.branch,
+        ahead=count_missing(query, theirs, ours),
+        behind=count_missing(query, ours, theirs),
+        last_activity=moment(moved),
+    )

@@ -1,0 +1,77 @@
+"""Whom a handle talks to, and what calls made elsewhere cost.
+
+Imports `core`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tract.core import TractCore
+from tract.domain.config import LLMConfig
+from tract.domain.events import NewEvent, UsageRecorded
+from tract.domain.exchange import TokenUsage, usage_from
+from tract.domain.ids import CommitId, GenerationId, uuid_bytes
+from tract.errors import ConfigError, ContentValidationError
+from tract.llm.protocol import LLMClient
+from tract.log.protocol import Row, Statement
+
+
+async def configure_llm(t: TractCore, client: LLMClient, *, config: LLMConfig | None = None) -> None:
+    """Talk through *client* from now on, with this handle.
+
+    The client stays the caller's: closing the tract does not close it. Keys
+    are the client's own and are never stored.
+
+    Args:
+        t: The tract.
+        client: Anything that follows the `LLMClient` protocol.
+        config: The default config from now on; None keeps what was set.
+
+    Raises:
+        ConfigError: *client* has not the shape of one.
+    """
+    for method in ("complete", "stream", "aclose"):
+        if not callable(getattr(client, method, None)):
+            raise ConfigError("client", f"it has no method {method}; see the LLMClient protocol")
+    t.models.use(client)
+    if config is not None:
+        t.models.config = config
+
+
+async def record_usage(
+    t: TractCore, usage: TokenUsage | Mapping[str, Any], *, generation: str | None = None, operation_id: str | None = None
+) -> None:
+    """Record what a model call cost that was made outside of Tract.
+
+    Without *generation* the figures are those of the answer at HEAD: its
+    prompt and completion measure the context there, and token totals go by
+    them from now on.
+
+    Args:
+        t: The tract.
+        usage: Figures, or a provider's usage object as a mapping.
+        generation: A recorded call that these figures belong to.
+        operation_id: As for `commit`.
+
+    Raises:
+        ContentValidationError: An unknown figure, or an unknown generation.
+    """
+    figures = usage_from(usage)
+    commit, place = None, t.place
+    if generation is None:
+        commit = await t.head()
+    elif type(generation) is not str or len(generation) != 36:
+        raise ContentValidationError("generation", "it must be the id of a generation")
+    reads = () if generation is None else (Statement("generations.by_id", (uuid_bytes(generation), place.tract)),)
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        paid = None if commit is None else CommitId(commit)
+        if generation is not None:
+            if not rows[0]:
+                raise ContentValidationError("generation", "there is no generation of that id in this tract")
+            answer = rows[0][0][2]
+            paid = None if answer is None else CommitId(answer.hex())
+        call = None if generation is None else GenerationId(generation)
+        return [NewEvent(t.id, UsageRecorded(call, paid, 1, figures), t.collaborators.actor)]
+
+    await t.record(t.operation(operation_id), decide, reads=reads)

@@ -1,0 +1,213 @@
+"""What the writing verbs share: contents made ready, and commits described.
+
+Imports `core`, `formats` and everything below.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anyio import to_thread
+from attrs import frozen
+
+from tract.core import TractCore
+from tract.domain import canonical
+from tract.domain.commits import Commit, ContentRef, Details, Priority
+from tract.domain.config import LLMConfig
+from tract.domain.content import Content, require_text
+from tract.domain.events import CommitRecorded, Event
+from tract.domain.ids import BlobId
+from tract.domain.messages import Message
+from tract.domain.results import CommitInfo, moment, preview
+from tract.errors import ContentValidationError
+from tract.formats.reading import encode_content
+from tract.formats.rendering import RENDERING, default_priority, render
+from tract.log.protocol import BlobDraft
+
+OFF_LOOP = 64 * 1024
+"""Characters from which text is counted in a thread: the tokenizer keeps the
+interpreter to itself, 90 ms for 480 KB."""
+
+
+@frozen
+class Words:
+    """What was said about a commit, stored and as given.
+
+    Attributes:
+        details: Message, metadata, reason and retain.
+        config: What the content was made with, or None.
+        details_blob: Id of the stored details, or None.
+        config_blob: Id of the stored config, or None.
+        blobs: To be stored with the commit.
+    """
+
+    details: Details
+    config: LLMConfig | None
+    details_blob: BlobId | None
+    config_blob: BlobId | None
+    blobs: tuple[BlobDraft, ...]
+
+
+@frozen
+class Draft:
+    """A content ready to be committed.
+
+    Attributes:
+        content: As given.
+        ref: Its type and blob.
+        message: Its rendering.
+        tokens: What that costs.
+        priority: Of its slot.
+        words: What was said about it.
+        blobs: To be stored with the commit, words included.
+    """
+
+    content: Content
+    ref: ContentRef
+    message: Message
+    tokens: int
+    priority: Priority
+    words: Words
+    blobs: tuple[BlobDraft, ...]
+
+
+def draft_words(t: TractCore, details: Details, config: LLMConfig | None = None) -> Words:
+    """Return details and config, ready to be stored.
+
+    Raises:
+        ContentValidationError: A message, reason, retain or metadata that is
+            not text or JSON.
+    """
+    for name in ("message", "reason"):
+        if getattr(details, name) is not None:
+            require_text(name, getattr(details, name))
+    if details.metadata is not None and not isinstance(details.metadata, Mapping):
+        raise ContentValidationError("metadata", f"it must be a mapping, not {type(details.metadata).__name__}")
+    blobs = []
+    parts = details.to_json()
+    try:
+        if parts:
+            blobs.append(t.blob(parts))
+    except canonical.NotCanonicalError as exc:
+        raise ContentValidationError("metadata" if details.metadata else "retain", f"{exc}") from exc
+    details_blob = blobs[0].id if blobs else None
+    config_blob = None
+    if config is not None:
+        blobs.append(t.blob(config.to_dict()))
+        config_blob = blobs[-1].id
+    return Words(details, config, details_blob, config_blob, tuple(blobs))
+
+
+async def draft_content(t: TractCore, content: Content, words: Words, priority: Priority | str | None = None) -> Draft:
+    """Return a content, ready to be committed.
+
+    Raises:
+        ContentValidationError: Its message would be blank where no provider
+            takes that, or *priority* is none.
+    """
+    wanted = default_priority(content) if priority is None else as_priority(priority)
+    message = render_filled(content)
+    blob = await t.content_blob(encode_content(content))
+    return _draft(content, message, blob, await count_tokens(t, message), words, wanted)
+
+
+def draft_now(t: TractCore, content: Content, words: Words) -> Draft:
+    """Return what `draft_content` does, without a single await.
+
+    For what must be recorded although its task is being cancelled: a long
+    text is counted on the event loop.
+
+    Raises:
+        ContentValidationError: Its message would be blank.
+    """
+    message = render_filled(content)
+    blob = t.collaborators.shared.store.draft(encode_content(content))
+    tokens = t.collaborators.counter.count_message(message)
+    return _draft(content, message, blob, tokens, words, default_priority(content))
+
+
+def _draft(content: Content, message: Message, blob: BlobDraft, tokens: int, words: Words, priority: Priority) -> Draft:
+    ref = ContentRef(content.content_type, blob.id)
+    return Draft(content, ref, message, tokens, priority, words, (blob, *words.blobs))
+
+
+def as_priority(value: Priority | str) -> Priority:
+    """Return the priority of a name.
+
+    Raises:
+        ContentValidationError: There is none of that name.
+    """
+    try:
+        return Priority(value)
+    except ValueError:
+        names = ", ".join(priority.value for priority in Priority)
+        raise ContentValidationError("priority", f"it must be one of {names}") from None
+
+
+def render_filled(content: Content) -> Message:
+    """Return the message of a content, which must not be blank.
+
+    Raises:
+        ContentValidationError: No provider takes a blank system, user or
+            call-less assistant message.
+    """
+    message = render(content)
+    if message.role == "tool" or message.tool_calls:
+        return message
+    text = message.content
+    if not isinstance(text, str) or not text or text.isspace():
+        field = {"artifact": "content", "freeform": "payload"}.get(content.content_type, "text")
+        raise ContentValidationError(field, f"a {message.role} message must not be blank: no provider takes it")
+    return message
+
+
+async def count_tokens(t: TractCore, message: Message) -> int:
+    """Return what a message costs, counted in a thread if it is long."""
+    counter = t.collaborators.counter
+    length = len(message.content) if isinstance(message.content, str) else 0
+    if length + sum(len(call.arguments) for call in message.tool_calls) > OFF_LOOP:
+        return await to_thread.run_sync(counter.count_message, message)
+    return counter.count_message(message)
+
+
+def commit_info(event: Event, content: Content | None, details: Details, config: LLMConfig | None) -> CommitInfo:
+    """Return a recorded commit as people see it."""
+    body = event.body
+    assert isinstance(body, CommitRecorded)
+    commit = body.commit
+    return CommitInfo(
+        id=commit.id,
+        tract_id=event.tract,
+        parents=commit.parents,
+        operation=commit.operation,
+        targets=commit.targets,
+        content_type=None if commit.content is None else commit.content.type,
+        priority=commit.priority,
+        message=_preview(commit, content) if details.message is None else details.message,
+        metadata=details.metadata,
+        generation_config=config,
+        tokens=body.tokens,
+        actor=event.actor,
+        time=moment(commit.time),
+        operation_id=event.operation,
+    )
+
+
+def _preview(commit: Commit, content: Content | None) -> str:
+    if content is None:
+        return preview(commit.operation.value, commit.priority.value if commit.priority else f"{len(commit.targets)} slots")
+    message = render(content, commit.rendering or RENDERING)
+    said = message.content if isinstance(message.content, str) else ""
+    calls = ", ".join(f"{call.name}()" for call in message.tool_calls)
+    return preview(content.content_type, " ".join(part for part in (said, calls) if part))
+
+
+def request_digest(verb: str, **arguments: Any) -> bytes:
+    """Return what tells two calls with one operation id apart.
+
+    Raises:
+        ContentValidationError: An argument is not JSON.
+    """
+    try:
+        return canonical.sha256(canonical.encode({"verb": verb, "arguments": arguments}))
+    except canonical.NotCanonicalError as exc:
+        raise ContentValidationError("operation_id", f"the call cannot be told from others: {exc}") from exc

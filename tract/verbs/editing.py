@@ -1,0 +1,290 @@
+"""Changing what stands in the context: edit, annotate, pin, skip.
+
+These must see the history: they read it, note the head, and record on
+condition that the branch is still there; if it moved, they look again. Imports
+`core` and `drafting`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, frozen
+
+from tract.core import TractCore
+from tract.core.core import View
+from tract.core.graph import Node, find_head, resolve
+from tract.domain.commits import Commit, CommitOperation, Details, Priority
+from tract.domain.config import LLMConfig
+from tract.domain.content import (
+    ArtifactContent,
+    Content,
+    DialogueContent,
+    FreeformContent,
+    InstructionContent,
+    OutputContent,
+    ReasoningContent,
+    SessionContent,
+    ToolIOContent,
+)
+from tract.domain.events import CommitRecorded, Event, NewEvent
+from tract.domain.ids import CommitId, OperationId
+from tract.domain.messages import ABSENT
+from tract.domain.results import CommitInfo
+from tract.errors import BranchNotFoundError, EditTargetError, HeadMovedError
+from tract.formats.reading import content_from, decode_content, encode_content
+from tract.formats.rendering import RENDERING
+from tract.log.protocol import BlobDraft, Query, Row, Statement
+from tract.operations.slots import Slot
+from tract.verbs.drafting import Words, as_priority, commit_info, draft_content, draft_words, request_digest
+
+
+@frozen
+class _Target:
+    """A slot to change, as it was at a head."""
+
+    head: Node
+    view: View
+    slot: Slot
+    stored: bytes
+
+
+@frozen
+class _Change:
+    """A commit that changes slots, to be recorded at a head."""
+
+    head: Node
+    recorded: CommitRecorded
+    blobs: tuple[BlobDraft, ...]
+
+
+async def edit(
+    t: TractCore,
+    target: str,
+    content: Content | Mapping[str, Any] | str,
+    *,
+    message: str | None = None,
+    generation_config: LLMConfig | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    operation_id: str | None = None,
+) -> CommitInfo:
+    """Replace the content of a slot, which keeps its place and priority.
+
+    The earlier content stays in the history. Editing an edit means editing
+    its slot.
+
+    Args:
+        t: The tract.
+        target: Any ref of the slot or of an earlier edit of it.
+        content: A string replaces the text and keeps type, role and other
+            fields; a content or a mapping replaces everything.
+        message: One line on why.
+        generation_config: What the content was made with; None keeps the slot's.
+        metadata: Anything, JSON.
+        operation_id: As for `commit`.
+
+    Raises:
+        EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
+        ContentValidationError: The content is malformed; names the field.
+        RefNotFoundError: Nothing answers to *target*.
+    """
+    words = draft_words(t, _details(message, metadata), generation_config)
+    written: Content | None = None
+
+    async def plan(operation: OperationId) -> _Change:
+        nonlocal written
+        at = await _target(t, target)
+        written = _with_text(_decode(at), content) if isinstance(content, str) else content_from(content)
+        draft = await draft_content(t, written, words)
+        shows = at.slot.compiles
+        commit = _commit(t, operation, CommitOperation.EDIT, at.head, (at.slot.id,), words)
+        commit = evolve(commit, content=draft.ref, rendering=RENDERING)
+        return _Change(
+            at.head,
+            CommitRecorded(
+                commit,
+                branch=t.require_branch(),
+                tokens=draft.tokens,
+                counter=t.collaborators.counter.name,
+                token_delta=draft.tokens - at.slot.content.tokens if shows else 0,
+            ),
+            draft.blobs,
+        )
+
+    digest = None
+    if operation_id is not None:
+        given = content if isinstance(content, str) else encode_content(content_from(content)).decode()
+        digest = _digest("edit", target, words, content=given)
+    event = await _record_change(t, t.operation(operation_id), plan, digest)
+    return commit_info(event, written, words.details, generation_config)
+
+
+async def annotate(
+    t: TractCore,
+    target: str,
+    priority: Priority | str,
+    *,
+    reason: str | None = None,
+    retain: Any = None,
+    operation_id: str | None = None,
+) -> CommitInfo:
+    """Set the priority of a slot, on this branch and from this commit on.
+
+    A tool call and its results are one unit: naming a part takes the whole,
+    and the result's `targets` list it.
+
+    Args:
+        t: The tract.
+        target: Any ref of the slot or of an edit of it.
+        priority: skip hides it; normal and important show it; pinned shows it
+            and keeps it from being compressed.
+        reason: Why.
+        retain: What a later compression must keep; JSON.
+        operation_id: As for `commit`.
+
+    Raises:
+        EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
+        ContentValidationError: There is no such priority.
+        RefNotFoundError: Nothing answers to *target*.
+    """
+    wanted = as_priority(priority)
+    words = draft_words(t, Details(reason=reason, retain=retain))
+
+    async def plan(operation: OperationId) -> _Change:
+        at = await _target(t, target)
+        unit = at.view.context.tool_unit(at.slot.id)
+        slots = [slot for slot in map(at.view.context.find_slot, unit) if slot is not None]
+        commit = _commit(t, operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
+        showing = wanted is not Priority.SKIP
+        turned = [slot for slot in slots if slot.live and slot.compiles is not showing]
+        sign = 1 if showing else -1
+        return _Change(
+            at.head,
+            CommitRecorded(
+                evolve(commit, priority=wanted),
+                branch=t.require_branch(),
+                slot_delta=sign * len(turned),
+                token_delta=sign * sum(slot.content.tokens for slot in turned),
+            ),
+            words.blobs,
+        )
+
+    digest = None if operation_id is None else _digest("annotate", target, words, priority=wanted.value)
+    event = await _record_change(t, t.operation(operation_id), plan, digest)
+    return commit_info(event, None, words.details, None)
+
+
+async def pin(t: TractCore, target: str, *, reason: str | None = None, operation_id: str | None = None) -> CommitInfo:
+    """Show a slot and keep it from being compressed; `annotate` with pinned.
+
+    Raises:
+        EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
+        RefNotFoundError: Nothing answers to *target*.
+    """
+    return await annotate(t, target, Priority.PINNED, reason=reason, operation_id=operation_id)
+
+
+async def skip(t: TractCore, target: str, *, reason: str | None = None, operation_id: str | None = None) -> CommitInfo:
+    """Hide a slot from the model; `annotate` with skip. It stays in the history.
+
+    Raises:
+        EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
+        RefNotFoundError: Nothing answers to *target*.
+    """
+    return await annotate(t, target, Priority.SKIP, reason=reason, operation_id=operation_id)
+
+
+async def _target(t: TractCore, ref: str) -> _Target:
+    """Read the slot that a ref means, with the history it stands in."""
+    t.require_branch()
+    place, contexts = t.place, t.collaborators.shared.contexts
+
+    def load(query: Query) -> _Target:
+        named = resolve(query, place, ref)
+        head = find_head(query, place)
+        assert head is not None
+        view = View(head, contexts.context(query, head))
+        slot = view.context.find_slot(named.id)
+        if slot is None:
+            raise EditTargetError(named.id, "it is not a slot of this branch; name the commit that brought the content")
+        if not slot.live:
+            raise EditTargetError(named.id, "it was compressed away; edit the summary that stands for it")
+        return _Target(head, view, slot, query("log.blob", bytes.fromhex(slot.content.blob))[0][0])
+
+    return await t.read(load)
+
+
+async def _record_change(
+    t: TractCore, operation: OperationId, plan: Callable[[OperationId], Awaitable[_Change]], digest: bytes | None
+) -> Event:
+    """Plan and record, again for as long as the branch moves in between."""
+    branch, tract = t.require_branch(), t.place.tract
+    while True:
+        change = await plan(operation)
+
+        def decide(rows: Sequence[Sequence[Row]], change: _Change = change) -> Sequence[NewEvent]:
+            if not rows[0]:
+                raise BranchNotFoundError(branch)
+            head = rows[0][0][1]
+            if head != change.head.number:
+                raise HeadMovedError(branch, change.head.id, rows[0][0][0].hex())
+            return [NewEvent(t.id, change.recorded, t.collaborators.actor)]
+
+        try:
+            (event, *_) = await t.record(
+                operation,
+                decide,
+                reads=(Statement("refs.branch", (tract, branch)),),
+                blobs=change.blobs,
+                digest=digest,
+            )
+        except HeadMovedError:
+            continue
+        return event
+
+
+def _commit(
+    t: TractCore,
+    operation: OperationId,
+    kind: CommitOperation,
+    head: Node,
+    targets: tuple[CommitId, ...],
+    words: Words,
+) -> Commit:
+    return Commit(
+        parents=(head.id,),
+        operation=kind,
+        time=t.collaborators.clock(),
+        operation_id=operation,
+        targets=targets,
+        details=words.details_blob,
+        config=words.config_blob,
+        actor=t.collaborators.actor,
+    )
+
+
+def _decode(at: _Target) -> Content:
+    return decode_content(at.slot.content.type, at.stored)
+
+
+def _with_text(content: Content, text: str) -> Content:
+    """Return *content* with another text and everything else as it was."""
+    match content:
+        case ArtifactContent():
+            return evolve(content, content=text)
+        case FreeformContent():
+            return evolve(content, payload=text)
+        case SessionContent():
+            return evolve(content, summary=text)
+        case ToolIOContent():
+            return evolve(content, text=text, payload=ABSENT)
+        case InstructionContent() | DialogueContent() | ReasoningContent() | OutputContent():
+            return evolve(content, text=text)
+
+
+def _details(message: str | None, metadata: Mapping[str, Any] | None) -> Details:
+    return Details(message=message, metadata=None if metadata is None else dict(metadata))
+
+
+def _digest(verb: str, target: str, words: Words, **arguments: Any) -> bytes:
+    config = None if words.config is None else words.config.to_dict()
+    return request_digest(verb, target=target, details=words.details.to_json(), config=config, **arguments)

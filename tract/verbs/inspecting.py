@@ -1,0 +1,154 @@
+"""Looking without changing anything: log, show, status.
+
+Imports `core`, `compiling` and `drafting`.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from tract.core import TractCore
+from tract.core.contexts import decode_config
+from tract.core.graph import Node, find_head, parent, resolve, run_parent
+from tract.domain.commits import CommitOperation, Details
+from tract.domain.content import Content
+from tract.domain.events import CommitRecorded, Event
+from tract.domain.results import CommitDetail, CommitInfo, TractStatus
+from tract.errors import ContentValidationError
+from tract.formats.reading import decode_content
+from tract.formats.rendering import render
+from tract.log.codec import decode_event
+from tract.log.protocol import Query, Row
+from tract.verbs.compiling import PER_CONTEXT, Report, find_report
+from tract.verbs.drafting import commit_info
+
+_DETAILS = frozenset({"message", "metadata", "reason", "retain"})
+
+
+async def log(
+    t: TractCore,
+    limit: int = 20,
+    *,
+    cursor: str | None = None,
+    at: str | None = None,
+    operation: CommitOperation | str | None = None,
+) -> tuple[CommitInfo, ...]:
+    """Return commits, newest first, along first parents.
+
+    Args:
+        t: The tract.
+        limit: The most commits to return, at least 1.
+        cursor: Id of the last commit of the page before; goes on behind it.
+        at: Where to begin, any ref; HEAD by default.
+        operation: Only commits of this operation.
+
+    Raises:
+        RefNotFoundError: Nothing answers to *at* or *cursor*.
+        ContentValidationError: *limit* or *operation* makes no sense.
+    """
+    if type(limit) is not int or limit < 1:
+        raise ContentValidationError("limit", "it must be a whole number, 1 or more")
+    if cursor is not None and at is not None:
+        raise ContentValidationError("cursor", "give either cursor or at")
+    kind = None if operation is None else _operation(operation)
+    place, file = t.place, t.collaborators.shared.store.where
+
+    def load(query: Query) -> list[CommitInfo]:
+        if cursor is not None:
+            first = parent(query, resolve(query, place, cursor))
+        else:
+            first = find_head(query, place) if at is None else resolve(query, place, at)
+        return [_info(row, file) for row in islice(_history(query, first, kind, limit), limit)]
+
+    return tuple(await t.read(load))
+
+
+async def show(t: TractCore, ref: str) -> CommitDetail:
+    """Return a commit with what it brought.
+
+    Raises:
+        RefNotFoundError: Nothing answers to *ref*.
+        AmbiguousRefError: A prefix fits several commits.
+    """
+    place, file = t.place, t.collaborators.shared.store.where
+
+    def load(query: Query) -> Row:
+        found = resolve(query, place, ref)
+        return query("commits.log", found.run, found.number, None, 1)[0]
+
+    row = await t.read(load)
+    event, content, details, _ = _decode(row, file)
+    assert isinstance(event.body, CommitRecorded)
+    rendered = None if content is None else render(content, event.body.commit.rendering or 1)
+    return CommitDetail(_info(row, file), content, rendered, details.reason, details.retain)
+
+
+async def status(t: TractCore) -> TractStatus:
+    """Return where this handle stands and what the context costs, without compiling.
+
+    The count leaves out what only compiling knows: results that stand in for
+    missing ones, and results without a call.
+
+    Raises:
+        BranchNotFoundError: The branch was deleted.
+    """
+    place = t.place
+
+    def load(query: Query) -> tuple[Node | None, Report | None]:
+        head = find_head(query, place)
+        return head, find_report(query, head)
+
+    head, report = await t.read(load)
+    tokens = PER_CONTEXT if head is None else head.tokens
+    source = f"counted:{t.collaborators.counter.name}"
+    if report is not None:
+        tokens, source = report.tokens + tokens - report.counted, f"reported:{report.model or 'provider'}"
+    return TractStatus(
+        tract_id=t.id,
+        name=t.name,
+        branch=t.current_branch,
+        head=None if head is None else head.id,
+        slots=0 if head is None else head.slots,
+        token_count=tokens,
+        token_source=source,
+    )
+
+
+def _operation(value: CommitOperation | str) -> str:
+    try:
+        return CommitOperation(value).value
+    except ValueError:
+        names = ", ".join(operation.value for operation in CommitOperation)
+        raise ContentValidationError("operation", f"it must be one of {names}") from None
+
+
+def _history(query: Query, first: Node | None, operation: str | None, limit: int) -> Iterator[Row]:
+    at = first
+    while at is not None:
+        yield from query("commits.log", at.run, at.number, operation, limit)
+        at = run_parent(query, at.run)
+
+
+def _info(row: Row, file: str) -> CommitInfo:
+    event, content, details, config = _decode(row, file)
+    return commit_info(event, content, details, config)
+
+
+def _decode(row: Row, file: str) -> tuple[Event, Content | None, Details, Any]:
+    *columns, content, details, config = row
+    event = decode_event(tuple(columns), file=file)
+    body = event.body
+    assert isinstance(body, CommitRecorded)
+    kind = body.commit.content
+    return (
+        event,
+        None if kind is None or content is None else decode_content(kind.type, content),
+        Details() if details is None else _details(details),
+        None if config is None else decode_config(config),
+    )
+
+
+def _details(data: bytes) -> Details:
+    return Details(**{name: value for name, value in msgspec.json.decode(data).items() if name in _DETAILS})

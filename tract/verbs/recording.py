@@ -1,0 +1,244 @@
+"""The two appends of a turn: how it begins and how it ends.
+
+Imports `core`, `drafting`, `writing` and `operations.turning`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import anyio
+from attrs import evolve, frozen
+
+from tract.core import TractCore
+from tract.core.edges import new_id, this_process
+from tract.domain.commits import CommitOperation, Details
+from tract.domain.config import LLMConfig
+from tract.domain.content import Content, DialogueContent
+from tract.domain.events import (
+    CommitRecorded,
+    EventBody,
+    GenerationCancelled,
+    GenerationCompleted,
+    GenerationEnded,
+    GenerationFailed,
+    GenerationStarted,
+    NewEvent,
+)
+from tract.domain.exchange import Attempt, ModelReply
+from tract.domain.ids import CommitId, GenerationId, OperationId, uuid_bytes
+from tract.domain.results import CommitInfo
+from tract.errors import BranchNotFoundError, ContentValidationError
+from tract.formats.openai import FORMAT
+from tract.formats.rendering import RENDERING
+from tract.log.protocol import BlobDraft, Row, Statement
+from tract.operations.compiling import CompiledContext
+from tract.operations.turning import Asked, Ending, Gained, end_turn
+from tract.verbs.drafting import Draft, Words, commit_info, draft_content, draft_now, draft_words
+from tract.verbs.writing import appended
+
+COMPILER = "tract/1"
+"""Name and version of the compiler, as compile records hold it."""
+
+
+@frozen
+class TurnOptions:
+    """What a turn was asked for.
+
+    Attributes:
+        question: What to ask, or None to answer what stands there.
+        config: Over the tract's own.
+        details: Message and metadata of the question.
+        keep_partial: Whether an answer that is not whole goes onto the
+            branch; None leaves it to how the turn ends.
+        timeout: Seconds of silence that are allowed, or None.
+    """
+
+    question: Content | None
+    config: LLMConfig | None
+    details: Details
+    keep_partial: bool | None
+    timeout: float | None
+
+
+@frozen
+class Started:
+    """A turn that was recorded as begun.
+
+    Attributes:
+        operation: The verb call.
+        asked: The turn.
+        base: The number of the commit where the branch was, or None.
+        config: What is sent.
+        blobs: Of the question, in case it must be recorded again.
+    """
+
+    operation: OperationId
+    asked: Asked
+    base: int | None
+    config: LLMConfig
+    blobs: tuple[BlobDraft, ...]
+
+
+@frozen
+class Answer:
+    """How a turn ended, before it is recorded.
+
+    Attributes:
+        kind: The event that says so.
+        content: The answer, whole or in part, or None.
+        keeps: Whether it shall go onto the branch.
+        finish_reason: The provider's word, `cancelled`, or the error's class.
+        reply: The whole answer, or None.
+    """
+
+    kind: type[GenerationCompleted | GenerationFailed | GenerationCancelled]
+    content: DialogueContent | None
+    finish_reason: str | None
+    keeps: bool = False
+    reply: ModelReply | None = None
+
+
+@frozen
+class Recorded:
+    """How a turn ended, recorded.
+
+    Attributes:
+        question: The question's commit, or None.
+        answer: The answer's, or that of the part that arrived, or None.
+        is_on_branch: Whether that one moved the branch.
+        head: Where the branch was found.
+    """
+
+    question: CommitId | None
+    answer: CommitInfo | None
+    is_on_branch: bool
+    head: CommitId | None
+
+
+async def record_start(t: TractCore, branch: str, config: LLMConfig, options: TurnOptions) -> Started:
+    """Record the question, on no branch, and that a model is being asked.
+
+    Raises:
+        ContentValidationError: The question is blank, or there is nothing to answer.
+        BranchNotFoundError: The branch was deleted.
+    """
+    operation, generation = t.operation(), GenerationId(new_id(t.collaborators.clock))
+    draft: Draft | None = None
+    if options.question is not None:
+        draft = await draft_content(t, options.question, draft_words(t, options.details))
+    sent = t.blob(config.to_dict())
+    found: list[Asked] = []
+    base: list[int | None] = []
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        if not rows[0]:
+            raise BranchNotFoundError(branch)
+        id, number = rows[0][0][:2]
+        asked = Asked(generation, branch, None if id is None else CommitId(id.hex()), None)
+        bodies: list[EventBody] = []
+        if draft is not None:
+            question = appended(t, draft, operation)
+            parents = () if asked.base is None else (asked.base,)
+            question = evolve(question, commit=evolve(question.commit, parents=parents))
+            asked = evolve(asked, question=question)
+            bodies.append(question)
+        elif asked.base is None:
+            raise ContentValidationError("text", "there is nothing to answer: the branch has no commit yet")
+        found.append(asked)
+        base.append(number)
+        bodies.append(_started(asked, sent))
+        return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
+
+    blobs = (sent, *(() if draft is None else draft.blobs))
+    try:
+        await t.record(operation, decide, reads=(Statement("refs.branch", (t.place.tract, branch)),), blobs=blobs)
+    except asyncio.CancelledError:
+        _cancel_start(t, operation, generation)
+        raise
+    return Started(operation, found[-1], base[-1], config, blobs)
+
+
+def _started(asked: Asked, config: BlobDraft) -> GenerationStarted:
+    return GenerationStarted(
+        generation=asked.generation,
+        branch=asked.branch,
+        base=asked.base,
+        question=None if asked.question is None else asked.question.commit.id,
+        head=asked.head,
+        order=None,
+        compiler=COMPILER,
+        rendering=RENDERING,
+        format=FORMAT,
+        config=config.id,
+        tools=None,
+        owner=this_process(),
+    )
+
+
+def _cancel_start(t: TractCore, operation: OperationId, generation: GenerationId) -> None:
+    """End a generation whose start the writer may have taken before its caller left."""
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        if not rows[0]:
+            return ()
+        question = rows[0][0][1]
+        asked = None if question is None else CommitId(question.hex())
+        return [NewEvent(t.id, GenerationCancelled(generation, asked, None, None, "cancelled"), t.collaborators.actor)]
+
+    t.submit(operation, decide, reads=(Statement("generations.by_id", (uuid_bytes(generation), t.place.tract)),))
+
+
+async def record_end(
+    t: TractCore, started: Started, answer: Answer, attempts: tuple[Attempt, ...], compiled: CompiledContext | None
+) -> Recorded:
+    """Record how a turn ended; the caller's cancellation cannot prevent it.
+
+    Up to the hand-over to the writer there is no await, so that there is no
+    moment at which a paid answer could be lost.
+
+    Raises:
+        StoreError: It could not be written.
+    """
+    asked, draft = started.asked, None
+    blobs = list(started.blobs)
+    if answer.content is not None:
+        draft = draft_now(t, answer.content, draft_words(t, Details(), _answered_with(started, answer)))
+        blobs += draft.blobs
+    proof = None
+    if compiled is not None:
+        proof = t.collaborators.shared.store.draft(bytes.fromhex(compiled.payload_digest))
+        blobs.append(proof)
+    ending = Ending(
+        kind=answer.kind,
+        answer=None if draft is None else appended(t, draft, started.operation, index=1),
+        keeps=answer.keeps,
+        partial=None if draft is None or answer.kind is GenerationCompleted else draft.ref.blob,
+        finish_reason=answer.finish_reason,
+        attempts=attempts,
+        payload_digest=None if proof is None else proof.id,
+    )
+    heads: list[CommitId | None] = []
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        id = rows[0][0][0] if rows[0] else None
+        heads.append(None if id is None else CommitId(id.hex()))
+        gained = [Gained(CommitOperation(operation), parent == started.base) for operation, parent in rows[1]]
+        return [NewEvent(t.id, body, t.collaborators.actor) for body in end_turn(asked, ending, heads[-1], gained)]
+
+    branch = (t.place.tract, asked.branch)
+    reads = (Statement("refs.branch", branch), Statement("refs.gained", (*branch, started.base)))
+    submission = t.submit(started.operation, decide, reads=reads, blobs=blobs)
+    with anyio.CancelScope(shield=True):
+        events = await submission.wait()
+    (end,) = (event.body for event in events if isinstance(event.body, GenerationEnded))
+    for event in events:
+        if isinstance(event.body, CommitRecorded) and event.body.commit.id == end.answer:
+            words = draft.words if draft is not None else Words(Details(), None, None, None, ())
+            info = commit_info(event, answer.content, words.details, words.config)
+            return Recorded(end.question, info, event.body.branch is not None, heads[-1])
+    return Recorded(end.question, None, is_on_branch=False, head=heads[-1])
+
+
+def _answered_with(started: Started, answer: Answer) -> LLMConfig:
+    model = None if answer.reply is None else answer.reply.model
+    return started.config.override(LLMConfig(model=model))

@@ -1,0 +1,200 @@
+"""One turn: ask, stream, record. `talking` holds the verbs.
+
+A turn is two appends with a model call between them, and no lock or
+transaction across it. The question is recorded first, on no branch; the end is
+one append that moves the branch, if that is still where the turn began. So a
+call that fails, is cancelled or dies leaves the branch as it was. Read `Turn`
+from top to bottom. Imports `core`, `compiling`, `drafting`, `recording`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack
+from types import TracebackType
+from typing import Self
+
+from tract.core import TractCore
+from tract.domain.config import LLMConfig
+from tract.domain.content import DialogueContent
+from tract.domain.events import GenerationCancelled, GenerationCompleted, GenerationFailed
+from tract.domain.exchange import ModelReply, ModelRequest
+from tract.domain.ids import GenerationId
+from tract.domain.results import ChatResponse
+from tract.errors import (
+    ContentValidationError,
+    HeadMovedError,
+    ModelError,
+    ModelNotConfiguredError,
+    ModelResponseError,
+)
+from tract.llm.protocol import LLMClient, ModelStream
+from tract.operations.compiling import CompiledContext
+from tract.verbs.compiling import compile
+from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, record_end, record_start
+
+
+class Turn:
+    """A turn as an async context manager over its answer's text.
+
+    Iterate it for the text as it comes; then `response` is there. Leaving the
+    block before the end (`break`, `return`) keeps question and partial answer
+    on the branch, if anything arrived; an exception leaves the branch as it
+    was. `keep_partial` overrides either.
+    """
+
+    def __init__(self, t: TractCore, options: TurnOptions) -> None:
+        self._t = t
+        self._options = options
+        self._holding = ExitStack()
+        self._connection = AsyncExitStack()
+        self._started: Started | None = None
+        self._compiled: CompiledContext | None = None
+        self._answer: ModelStream | None = None
+        self._deltas: AsyncIterator[str] | None = None
+        self._parts: list[str] = []
+        self._response: ChatResponse | None = None
+        self._is_over = False
+
+    @property
+    def response(self) -> ChatResponse:
+        """The recorded answer.
+
+        Raises:
+            ContentValidationError: The stream was not read to its end.
+        """
+        if self._response is None:
+            raise ContentValidationError("response", "it is there once the stream was read to its end")
+        return self._response
+
+    @property
+    def generation(self) -> GenerationId | None:
+        """The id under which the call is recorded; None before it began."""
+        return None if self._started is None else self._started.asked.generation
+
+    @property
+    def text(self) -> str:
+        """What arrived so far."""
+        return "".join(self._parts)
+
+    async def __aenter__(self) -> Self:
+        client, config = _model(self._t, self._options.config)
+        branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
+        turn = await gates.enter(self._t.place.tract, branch)
+        self._holding.callback(gates.leave, turn)
+        try:
+            self._holding.enter_context(self._t.in_flight())
+            self._holding.enter_context(gates.inside(turn))
+            self._started = await record_start(self._t, branch, config, self._options)
+            self._compiled = await compile(self._t, at=self._started.asked.head)
+            await self._call(client, config)
+        except BaseException as exc:
+            await self._leave(exc)
+            raise
+        return self
+
+    async def _call(self, client: LLMClient, config: LLMConfig) -> None:
+        assert self._compiled is not None
+        request = ModelRequest(self._compiled.to_openai(), config, timeout=self._options.timeout)
+        try:
+            self._answer = await self._connection.enter_async_context(client.stream(request))
+            self._deltas = aiter(self._answer)
+        except ModelError as exc:
+            await self._failed(exc)
+            raise
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        if self._deltas is None:
+            raise StopAsyncIteration
+        try:
+            delta = await anext(self._deltas)
+        except StopAsyncIteration:
+            await self._completed()
+            raise
+        except ModelError as exc:
+            await self._failed(exc)
+            raise
+        self._parts.append(delta)
+        return delta
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._leave(error)
+
+    async def _completed(self) -> None:
+        assert self._answer is not None
+        reply = self._answer.reply
+        try:
+            if not reply.tool_calls and not (reply.text and reply.text.strip()):
+                raise ContentValidationError("text", "the model answered nothing")
+            content = DialogueContent("assistant", reply.text, tool_calls=reply.tool_calls)
+        except ContentValidationError as exc:
+            error = ModelResponseError(f"The answer cannot be used ({exc.field}: {exc.reason})")
+            await self._failed(error)
+            raise error from exc
+        answer = Answer(GenerationCompleted, content, keeps=True, finish_reason=reply.finish_reason, reply=reply)
+        self._respond(await self._end(answer), reply)
+
+    async def _failed(self, error: ModelError) -> None:
+        """Record the failure and name in the error what was kept."""
+        ended = await self._end(Answer(GenerationFailed, self._partial(), finish_reason=type(error).__name__))
+        partial = None if ended.answer is None else ended.answer.id
+        error.located(question=ended.question, partial=partial, generation=self.generation)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """End a turn that is not over: the caller left it, or was cancelled."""
+        if self._started is None or self._is_over:
+            await self._release()
+            return
+        keeps = error is None if self._options.keep_partial is None else self._options.keep_partial
+        answer = Answer(GenerationCancelled, self._partial(), keeps=keeps, finish_reason="cancelled")
+        ended = await self._end(answer)
+        if keeps and ended.answer is not None:
+            self._respond(ended, ModelReply(self.text, finish_reason="cancelled"))
+
+    def _partial(self) -> DialogueContent | None:
+        return DialogueContent("assistant", self.text) if self.text.strip() else None
+
+    async def _end(self, answer: Answer) -> Recorded:
+        """Record the end, which nothing can prevent any more, and let go."""
+        assert self._started is not None
+        attempts = () if self._answer is None else self._answer.attempts
+        self._is_over, self._deltas = True, None
+        try:
+            return await record_end(self._t, self._started, answer, attempts, self._compiled)
+        finally:
+            await self._release()
+
+    async def _release(self) -> None:
+        try:
+            await self._connection.aclose()
+        finally:
+            self._holding.close()
+
+    def _respond(self, ended: Recorded, reply: ModelReply) -> None:
+        """Give the answer, if it is on the branch.
+
+        Raises:
+            HeadMovedError: The branch went elsewhere; the answer is kept.
+        """
+        assert self._started is not None and ended.answer is not None
+        asked = self._started.asked
+        if not ended.is_on_branch:
+            raise HeadMovedError(asked.branch, asked.base, ended.head, ended.answer.id)
+        assert ended.answer.generation_config is not None
+        self._response = ChatResponse(
+            text=reply.text or "",
+            usage=reply.usage,
+            commit_info=ended.answer,
+            generation_config=ended.answer.generation_config,
+            tool_calls=reply.tool_calls,
+            finish_reason=reply.finish_reason,
+        )
+
+
+def _model(t: TractCore, over: LLMConfig | None) -> tuple[LLMClient, LLMConfig]:
+    config = t.config.override(over)
+    client = t.models.client()
+    if config.model is None:
+        raise ModelNotConfiguredError("model")
+    return client, config

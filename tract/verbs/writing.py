@@ -1,0 +1,216 @@
+"""Appending to the context: `commit` and its four short forms.
+
+These read refs only, so they decide inside the transaction, append to wherever
+the branch is by then, and never conflict. Read this first. Imports `core`,
+`drafting` and `editing`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack
+
+from attrs import evolve
+
+from tract.core import TractCore
+from tract.domain.commits import Commit, CommitOperation, Details, Priority
+from tract.domain.config import LLMConfig
+from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent
+from tract.domain.events import CommitRecorded, NewEvent
+from tract.domain.ids import CommitId, OperationId
+from tract.domain.messages import ABSENT
+from tract.domain.results import CommitInfo
+from tract.errors import BranchNotFoundError, ContentValidationError
+from tract.formats.reading import content_from, encode_content
+from tract.formats.rendering import RENDERING
+from tract.log.protocol import Row, Statement
+from tract.verbs.drafting import Draft, commit_info, draft_content, draft_words, request_digest
+from tract.verbs.editing import edit
+
+
+class CommitOptions(TypedDict, total=False):
+    """The options of `commit` that its short forms take too."""
+
+    message: str | None
+    priority: Priority | str | None
+    generation_config: LLMConfig | None
+    metadata: Mapping[str, Any] | None
+    operation_id: str | None
+
+
+async def commit(
+    t: TractCore,
+    content: Content | Mapping[str, Any] | str,
+    *,
+    role: str = "user",
+    message: str | None = None,
+    operation: str = "append",
+    target: str | None = None,
+    priority: Priority | str | None = None,
+    generation_config: LLMConfig | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    operation_id: str | None = None,
+) -> CommitInfo:
+    """Commit a content to the current branch.
+
+    An append goes to wherever the branch is when it is written, so tasks and
+    processes that write to one branch never lose each other's commits. It
+    waits behind a turn that another task runs on the branch.
+
+    Args:
+        t: The tract.
+        content: A content, a mapping with `content_type`, or a string.
+        role: What a string is: user, assistant or system.
+        message: One line on why; None shows a preview of the content.
+        operation: append, or edit to replace the slot at *target*.
+        target: The slot to edit.
+        priority: skip, normal, important or pinned; by default the type's own.
+        generation_config: What the content was made with.
+        metadata: Anything, JSON; stored, never compiled.
+        operation_id: A UUID of the caller's for this call; the same id again
+            returns the first result instead of writing twice.
+
+    Returns:
+        The commit, durable.
+
+    Raises:
+        ContentValidationError: Content or argument is malformed; names the field.
+        EditTargetError: *target* is not a slot that can be edited.
+        DetachedHeadError: There is no branch to append to.
+        BranchNotFoundError: The branch was deleted.
+        TurnInProgressError: Called from inside a turn on this branch.
+        OperationMismatchError: The operation id belongs to another call.
+    """
+    if operation == "edit":
+        if target is None or priority is not None:
+            raise ContentValidationError("target", "an edit needs a target, and keeps the slot's priority")
+        return await edit(
+            t,
+            target,
+            content,
+            message=message,
+            generation_config=generation_config,
+            metadata=metadata,
+            operation_id=operation_id,
+        )
+    if operation != "append" or target is not None:
+        raise ContentValidationError("operation", "it must be append, or edit together with a target")
+    value = content_from(content, role=role)
+    details = Details(message=message, metadata=None if metadata is None else dict(metadata))
+    draft = await draft_content(t, value, draft_words(t, details, generation_config), priority)
+    return await _append(t, draft, operation_id)
+
+
+async def system(t: TractCore, text: str, **options: Unpack[CommitOptions]) -> CommitInfo:
+    """Commit an instruction, pinned; takes the options of `commit`.
+
+    Raises:
+        ContentValidationError: The text is blank or not text.
+    """
+    return await commit(t, InstructionContent(text), **options)
+
+
+async def user(t: TractCore, text: str, *, name: str | None = None, **options: Unpack[CommitOptions]) -> CommitInfo:
+    """Commit what a user said; takes the options of `commit`.
+
+    Raises:
+        ContentValidationError: The text is blank or not text.
+    """
+    return await commit(t, DialogueContent("user", text, name), **options)
+
+
+async def assistant(t: TractCore, text: str, *, name: str | None = None, **options: Unpack[CommitOptions]) -> CommitInfo:
+    """Commit what an assistant said; takes the options of `commit`.
+
+    Raises:
+        ContentValidationError: The text is blank or not text.
+    """
+    return await commit(t, DialogueContent("assistant", text, name), **options)
+
+
+async def tool_result(
+    t: TractCore,
+    call_id: str,
+    content: Any,
+    *,
+    tool_name: str | None = None,
+    status: str | None = None,
+    **options: Unpack[CommitOptions],
+) -> CommitInfo:
+    """Commit the result of a tool call; takes the options of `commit`.
+
+    It compiles directly behind the nearest earlier call of that id which has
+    no result yet, whatever was committed in between.
+
+    Args:
+        t: The tract.
+        call_id: Of the call that it answers.
+        content: A string, verbatim and possibly empty, or any other JSON value.
+        tool_name: Of the tool, where the provider wants it.
+        status: How it ended, in the caller's words; stored, never compiled.
+        **options: Of `commit`.
+
+    Raises:
+        ContentValidationError: An argument is malformed.
+    """
+    text, payload = (content, ABSENT) if isinstance(content, str) else (ABSENT, content)
+    result = ToolIOContent(tool_name, "result", text=text, payload=payload, call_id=call_id, status=status)
+    return await commit(t, result, **options)
+
+
+async def _append(t: TractCore, draft: Draft, operation_id: str | None) -> CommitInfo:
+    branch = t.require_branch()
+    tract = t.place.tract
+    await t.collaborators.shared.gates.pass_through(tract, branch)
+    operation = t.operation(operation_id)
+    recorded = appended(t, draft, operation)
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        if not rows[0]:
+            raise BranchNotFoundError(branch)
+        head = rows[0][0][0]
+        parents = () if head is None else (CommitId(head.hex()),)
+        body = evolve(recorded, branch=branch, commit=evolve(recorded.commit, parents=parents))
+        return [NewEvent(t.id, body, t.collaborators.actor)]
+
+    (event, *_) = await t.record(
+        operation,
+        decide,
+        reads=(Statement("refs.branch", (tract, branch)),),
+        blobs=draft.blobs,
+        digest=None if operation_id is None else _digest(draft),
+    )
+    return commit_info(event, draft.content, draft.words.details, draft.words.config)
+
+
+def appended(t: TractCore, draft: Draft, operation: OperationId, index: int = 0) -> CommitRecorded:
+    """Return the event of an append that has no parent and no branch yet."""
+    compiles = draft.priority is not Priority.SKIP
+    commit = Commit(
+        parents=(),
+        operation=CommitOperation.APPEND,
+        time=t.collaborators.clock(),
+        operation_id=operation,
+        content=draft.ref,
+        priority=draft.priority,
+        details=draft.words.details_blob,
+        config=draft.words.config_blob,
+        actor=t.collaborators.actor,
+        rendering=RENDERING,
+        index=index,
+    )
+    return CommitRecorded(
+        commit,
+        tokens=draft.tokens,
+        counter=t.collaborators.counter.name,
+        slot_delta=1 if compiles else 0,
+        token_delta=draft.tokens if compiles else 0,
+    )
+
+
+def _digest(draft: Draft) -> bytes:
+    return request_digest(
+        "commit",
+        content=encode_content(draft.content).decode(),
+        priority=draft.priority.value,
+        details=draft.words.details.to_json(),
+        config=None if draft.words.config is None else draft.words.config.to_dict(),
+    )
