@@ -1,10 +1,9 @@
 """Clock, randomness and process: the only place where the library reads them.
 
-Imports `domain`.
+Imports `domain` and `log.entropy`.
 """
 
 import os
-import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import TypeAlias
 
 from tract.domain.events import Owner
 from tract.domain.ids import uuid7
+from tract.log.entropy import random_bytes
 
 Clock: TypeAlias = Callable[[], int]
 """Microseconds since 1970, UTC."""
@@ -26,7 +26,7 @@ def system_clock() -> int:
 
 def new_id(clock: Clock) -> str:
     """Return a UUIDv7."""
-    return uuid7(clock(), secrets.token_bytes(8))
+    return uuid7(clock(), random_bytes(8))
 
 
 def this_process() -> Owner:

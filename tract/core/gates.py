@@ -21,12 +21,6 @@ Key: TypeAlias = tuple[int, str]
 
 
 @define(eq=False)
-class _Waiter:
-    is_turn: bool
-    turn: asyncio.Future[None]
-
-
-@define(eq=False)
 class Turn:
     """A turn that holds a branch."""
 
@@ -34,8 +28,24 @@ class Turn:
 
 
 @define(eq=False)
+class _Waiter:
+    is_turn: bool
+    admitted: "asyncio.Future[Turn | None]"
+
+
+@define(eq=False)
 class _Gate:
+    """A branch that somebody waits for.
+
+    Attributes:
+        turn: The turn that holds it.
+        passing: Appends that were admitted and are not yet with the writer;
+            a turn that began before them would find them in its way.
+        waiting: Who comes next.
+    """
+
     turn: Turn | None = None
+    passing: int = 0
     waiting: deque[_Waiter] = field(factory=deque)
 
 
@@ -51,6 +61,8 @@ class Gates:
     async def pass_through(self, tract: int, branch: str) -> None:
         """Return when an append to the branch may go to the writer.
 
+        The caller hands it over before its next await.
+
         Raises:
             TurnInProgressError: The caller is inside the turn it would wait for.
         """
@@ -65,9 +77,11 @@ class Gates:
         """
         key = (tract, branch)
         if key in self._gates:
-            await self._wait(key, is_turn=True)
-        turn = Turn(key)
-        self._gates.setdefault(key, _Gate()).turn = turn
+            turn = await self._wait(key, is_turn=True)
+            assert turn is not None
+        else:
+            turn = Turn(key)
+            self._gates[key] = _Gate(turn)
         return turn
 
     def leave(self, turn: Turn) -> None:
@@ -75,7 +89,7 @@ class Gates:
         gate = self._gates.get(turn.key)
         if gate is not None and gate.turn is turn:
             gate.turn = None
-            self._wake(turn.key, gate)
+            self._admit(turn.key, gate)
 
     @contextmanager
     def inside(self, turn: Turn) -> Iterator[None]:
@@ -86,29 +100,42 @@ class Gates:
         finally:
             _inside.set(tuple(each for each in _inside.get() if each is not turn))
 
-    async def _wait(self, key: Key, *, is_turn: bool) -> None:
-        gate = self._gates[key]
+    async def _wait(self, key: Key, *, is_turn: bool) -> Turn | None:
+        gate, loop = self._gates[key], asyncio.get_running_loop()
         if gate.turn is not None and gate.turn in _inside.get():
             raise TurnInProgressError(key[1])
-        waiter = _Waiter(is_turn, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(is_turn, loop.create_future())
         gate.waiting.append(waiter)
         try:
-            await waiter.turn
+            turn = await waiter.admitted
         except asyncio.CancelledError:
             if waiter in gate.waiting:
                 gate.waiting.remove(waiter)
-            elif is_turn and gate.turn is None:
-                # It was its turn already: hand it on.
-                self._wake(key, gate)
+            if not waiter.admitted.cancelled():
+                # Admitted in the moment it was cancelled: hand that on.
+                turn = waiter.admitted.result()
+                self._passed(key, gate) if turn is None else self.leave(turn)
             raise
+        if not is_turn:
+            loop.call_soon(self._passed, key, gate)
+        return turn
 
-    def _wake(self, key: Key, gate: _Gate) -> None:
-        """Let appends pass up to the next turn, or let that one in."""
-        while gate.waiting:
-            waiter = gate.waiting.popleft()
-            if waiter.turn.done():
-                continue
-            waiter.turn.set_result(None)
-            if waiter.is_turn:
+    def _passed(self, key: Key, gate: _Gate) -> None:
+        gate.passing -= 1
+        self._admit(key, gate)
+
+    def _admit(self, key: Key, gate: _Gate) -> None:
+        """Let in who comes next: appends together, a turn alone."""
+        while gate.waiting and gate.turn is None:
+            if gate.waiting[0].is_turn and gate.passing:
                 return
-        del self._gates[key]
+            waiter = gate.waiting.popleft()
+            if waiter.admitted.done():
+                continue
+            if waiter.is_turn:
+                gate.turn = Turn(key)
+            else:
+                gate.passing += 1
+            waiter.admitted.set_result(gate.turn)
+        if gate.turn is None and not gate.passing and self._gates.get(key) is gate:
+            del self._gates[key]

@@ -16,6 +16,8 @@ _name = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
 def check_name(kind: str, name: str) -> None:
     """Refuse a name that could not be told from a ref, or not be written.
 
+    A tract is never named by a ref, so its name may hold spaces and marks.
+
     Raises:
         InvalidNameError: Saying why.
     """
@@ -23,6 +25,10 @@ def check_name(kind: str, name: str) -> None:
         raise InvalidNameError(kind, f"{name}", "it must be a string that is not empty")
     if len(name) > 255:
         raise InvalidNameError(kind, name[:32] + "...", "it is longer than 255 characters")
+    if kind == "tract":
+        if not name.isprintable() or not name.strip():
+            raise InvalidNameError(kind, ascii(name), "it may not be blank or hold control characters")
+        return
     if name in ("HEAD", "ORIG_HEAD"):
         raise InvalidNameError(kind, name, "it is a ref of its own")
     if not _name.fullmatch(name) or name.startswith("-") or name.endswith("/"):

@@ -3,6 +3,7 @@
 Imports `commits`, `config`, `content`, `exchange` and `messages`.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from tract.domain.messages import Message, ToolCall
 SHORT = 8
 """Digits of a commit id that people are shown."""
 _PREVIEW = 72
+_word = re.compile(rf"\S{{1,{_PREVIEW}}}")
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,7 +31,11 @@ def moment(micros: int) -> datetime:
 
 def preview(kind: str, text: str) -> str:
     """Return `<kind>: <first words>` on one line of at most 72 characters."""
-    words = " ".join(f"{kind}: {text[: 4 * _PREVIEW]}".split())
+    words = f"{kind}:"
+    for found in _word.finditer(text):
+        words += f" {found[0]}"
+        if len(words) > _PREVIEW:
+            break
     if len(words) <= _PREVIEW:
         return words
     cut = words[: _PREVIEW - 3]

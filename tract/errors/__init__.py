@@ -15,8 +15,8 @@ The second level says what the caller can do about it::
         ModelAuthError  ModelRateLimitError  ModelContextError
         ModelResponseError  ModelTimeoutError  ModelConnectionError
       StoreError                the file or the disk: mend it, then reopen
-        StoreNotFoundError  NotAStoreError  NewerSchemaError
-        StoreLockedError  StoreFullError  StoreReadOnlyError
+        StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
+        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreFailedError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -63,6 +63,7 @@ from tract.errors.roots import (
 )
 from tract.errors.stores import (
     CorruptLogError,
+    FolderNotFoundError,
     NewerSchemaError,
     NotAStoreError,
     StoreFailedError,
@@ -84,6 +85,7 @@ __all__ = [
     "CorruptLogError",
     "DetachedHeadError",
     "EditTargetError",
+    "FolderNotFoundError",
     "HeadMovedError",
     "InvalidNameError",
     "ModelAuthError",

@@ -14,6 +14,17 @@ class StoreNotFoundError(StoreError):
         return f"There is no store at {self.path}. Check the path, or open it with create=True."
 
 
+class FolderNotFoundError(StoreError):
+    """The folder that the store was to be made in does not exist."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"There is no folder {self.path}. Create it first, or choose another path."
+
+
 class NotAStoreError(StoreError):
     """The file is something else than a store of Tract."""
 

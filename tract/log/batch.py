@@ -81,7 +81,10 @@ class BatchRunner:
         try:
             (position,) = connection.execute(self.statements["log.last_position"]).fetchone()
             tail = _Tail(position)
-            outcomes = [self._append(connection, request, tail) for request in requests]
+            # One cursor for all, straight to C: `execute` of our connection
+            # class is Python, and each call of it makes a cursor.
+            cursor = connection.cursor()
+            outcomes = [self._append(cursor, request, tail) for request in requests]
         except BaseException:
             connection.execute("ROLLBACK")
             raise
@@ -91,13 +94,13 @@ class BatchRunner:
             raise UnknownOutcomeError from exc
         return outcomes
 
-    def _append(self, connection: sqlite3.Connection, request: Request, tail: _Tail) -> Outcome:
+    def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> Outcome:
         try:
             if request.digest is not None:
-                earlier = self._earlier(connection, request)
+                earlier = self._earlier(cursor, request)
                 if earlier:
                     return earlier
-            rows = [connection.execute(self.statements[read.name], read.parameters).fetchall() for read in request.reads]
+            rows = [cursor.execute(self.statements[read.name], read.parameters).fetchall() for read in request.reads]
             drafts = request.decide(rows)
         except sqlite3.Error:
             raise
@@ -106,33 +109,31 @@ class BatchRunner:
             return exc
         if not drafts:
             return ()
-        self._store_blobs(connection, request)
-        events = tuple(self._insert(connection, request, draft, tail) for draft in drafts)
-        self._project(connection, request, events)
+        self._store_blobs(cursor, request)
+        events = tuple(self._insert(cursor, request, draft, tail) for draft in drafts)
+        self._project(cursor, request, events)
         return events
 
-    def _earlier(self, connection: sqlite3.Connection, request: Request) -> tuple[Event, ...]:
+    def _earlier(self, cursor: sqlite3.Cursor, request: Request) -> tuple[Event, ...]:
         """Return what the operation appended before, for a call that comes again."""
         sql = self.statements["log.operation_events"]
-        rows = connection.execute(sql, (uuid_bytes(request.operation),)).fetchall()
+        rows = cursor.execute(sql, (uuid_bytes(request.operation),)).fetchall()
         events = tuple(decode_event(row, file=self.where) for row in rows)
         if events:
             blob = bytes.fromhex(events[0].request or "")
-            stored = connection.execute(self.statements["log.blob"], (blob,)).fetchone()
+            stored = cursor.execute(self.statements["log.blob"], (blob,)).fetchone()
             if stored is None or stored[0] != request.digest:
                 raise OperationMismatchError(request.operation)
         return events
 
-    def _store_blobs(self, connection: sqlite3.Connection, request: Request) -> None:
+    def _store_blobs(self, cursor: sqlite3.Cursor, request: Request) -> None:
         for blob in request.blobs:
-            id = bytes.fromhex(blob.id)
-            if connection.execute(self.statements["log.find_blob"], (id,)).fetchone() is None:
-                row = (id, blob.salt, blob.fingerprint, blob.data)
-                connection.execute(self.statements["log.insert_blob"], row)
+            row = (bytes.fromhex(blob.id), blob.salt, blob.fingerprint, blob.data)
+            cursor.execute(self.statements["log.insert_blob"], row)
 
-    def _insert(self, connection: sqlite3.Connection, request: Request, draft: NewEvent, tail: _Tail) -> Event:
+    def _insert(self, cursor: sqlite3.Cursor, request: Request, draft: NewEvent, tail: _Tail) -> Event:
         stream, body = request.stream, draft.body
-        version, previous, recorded_at = tail.heads.get(stream) or self._stream_head(connection, stream)
+        version, previous, recorded_at = tail.heads.get(stream) or self._stream_head(cursor, stream)
         version, recorded_at = version + 1, max(self.clock(), recorded_at)
         data = encode_body(body, draft.request)
         head = (stream, version, draft.tract, body.tag, body.schema, request.operation, draft.actor, recorded_at)
@@ -152,7 +153,7 @@ class BatchRunner:
             recorded_at,
             digest,
         )
-        connection.execute(self.statements["log.insert_event"], row)
+        cursor.execute(self.statements["log.insert_event"], row)
         return Event(
             position=tail.position,
             stream=stream,
@@ -166,15 +167,15 @@ class BatchRunner:
             request=draft.request,
         )
 
-    def _stream_head(self, connection: sqlite3.Connection, stream: TractId) -> Head:
-        row: Head | None = connection.execute(self.statements["log.stream_head"], (uuid_bytes(stream),)).fetchone()
+    def _stream_head(self, cursor: sqlite3.Cursor, stream: TractId) -> Head:
+        row: Head | None = cursor.execute(self.statements["log.stream_head"], (uuid_bytes(stream),)).fetchone()
         return row or (0, chain.START, 0)
 
-    def _project(self, connection: sqlite3.Connection, request: Request, events: tuple[Event, ...]) -> None:
+    def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:
         blobs = {blob.id: blob.data for blob in request.blobs}
         for projection in self.projections:
             for statement in projection.apply(events, blobs):
-                connection.execute(self.statements[statement.name], statement.parameters)
+                cursor.execute(self.statements[statement.name], statement.parameters)
 
     def replay(self, connection: sqlite3.Connection) -> int:
         """Fold the whole log into new projection tables; return how many events that were.

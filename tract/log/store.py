@@ -7,7 +7,6 @@ Imports `protocol`, `writer`, `batch` and `sqlite_files`.
 
 import asyncio
 import os
-import secrets
 import sqlite3
 import warnings
 from collections import OrderedDict
@@ -19,8 +18,16 @@ from tract.diagnostics import warn
 from tract.domain.canonical import sha256
 from tract.domain.events import Event
 from tract.domain.ids import BlobId
-from tract.errors import ClosedError, StoreFailedError, StoreNotFoundError, StoreReadOnlyError, WrongLoopError
+from tract.errors import (
+    ClosedError,
+    FolderNotFoundError,
+    StoreFailedError,
+    StoreNotFoundError,
+    StoreReadOnlyError,
+    WrongLoopError,
+)
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
+from tract.log.entropy import forks, random_bytes
 from tract.log.protocol import BlobDraft, Projection, Query, Request
 from tract.log.sqlite_errors import translate
 from tract.log.sqlite_files import MEMORY, connect, on_thread, prepare_reader, prepare_writer
@@ -53,7 +60,7 @@ class SqliteStore:
         self._runner = runner
         self._durability = durability
         self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
+        self._forks = forks()
         self._users = 0
         self._ready: asyncio.Task[None] | None = None
         self._writing: aiosqlite.Connection | None = None
@@ -86,7 +93,7 @@ class SqliteStore:
         """
         path = where if where == MEMORY else os.path.realpath(where)
         loop = asyncio.get_running_loop()
-        key = (path, os.getpid(), id(loop))
+        key = (path, forks(), id(loop))
         store = None if path == MEMORY else _open_stores.get(key)
         if store is None:
             store = cls(path, BatchRunner(path, statements, projections, clock), durability)
@@ -132,8 +139,10 @@ class SqliteStore:
         """Return a blob for *data*, with the salt of equal data if it is remembered."""
         fingerprint = sha256(data)
         salt = self._salts.get(fingerprint)
-        if salt is None:
-            salt = self._salts[fingerprint] = secrets.token_bytes(16)
+        if salt is not None:
+            self._salts.move_to_end(fingerprint)
+        else:
+            salt = self._salts[fingerprint] = random_bytes(16)
             if len(self._salts) > SALTS:
                 self._salts.popitem(last=False)
         return BlobDraft(BlobId(sha256(salt, data).hex()), salt, fingerprint, data)
@@ -183,7 +192,7 @@ class SqliteStore:
             await self._writing.close()
 
     def _check(self) -> None:
-        if self._process != os.getpid():
+        if self._forks != forks():
             raise WrongLoopError("the process that opened it, and this is another")
         if asyncio.get_running_loop() is not self._loop:
             raise WrongLoopError("the event loop that opened it, and this is another")
@@ -193,7 +202,7 @@ class SqliteStore:
             raise self._failure
 
     def _forget(self) -> None:
-        key = (self._path, self._process, id(self._loop))
+        key = (self._path, self._forks, id(self._loop))
         if _open_stores.get(key) is self:
             del _open_stores[key]
 
@@ -216,7 +225,7 @@ class SqliteStore:
             if not create:
                 raise StoreNotFoundError(self._path)
             if not file.parent.is_dir():
-                raise StoreNotFoundError(str(file.parent))
+                raise FolderNotFoundError(str(file.parent))
         if not in_memory and file.is_dir():
             raise StoreReadOnlyError(self._path)
         self._writing = await connect(self._path, mode="rwc")

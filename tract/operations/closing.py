@@ -99,7 +99,8 @@ class Arrangement:
             return
         self.lines[place] = new
         self.tokens += new.content.tokens - old.content.tokens
-        for at in range(place + 1, place + 1 + len(new.content.message.tool_calls)):
+        message = new.content.message
+        for at in range(place + 1, place + 1 + len(message.tool_calls) * (message.role != "tool")):
             line = self.lines[at]
             if isinstance(line, Closing):
                 self.lines[at] = Closing(new, line.call)

@@ -14,7 +14,7 @@ from tract.domain.names import check_name
 from tract.domain.results import BranchInfo, moment
 from tract.errors import BranchExistsError, BranchNotFoundError
 from tract.log.protocol import Query, Row, Statement
-from tract.verbs.drafting import request_digest
+from tract.verbs.describing import request_digest
 
 C = TypeVar("C", bound=TractCore)
 

@@ -6,6 +6,8 @@ Imports `core`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attrs import asdict
+
 from tract.core import TractCore
 from tract.domain.config import LLMConfig
 from tract.domain.events import NewEvent, UsageRecorded
@@ -14,6 +16,7 @@ from tract.domain.ids import CommitId, GenerationId, uuid_bytes
 from tract.errors import ConfigError, ContentValidationError
 from tract.llm.protocol import LLMClient
 from tract.log.protocol import Row, Statement
+from tract.verbs.describing import request_digest
 
 
 async def configure_llm(t: TractCore, client: LLMClient, *, config: LLMConfig | None = None) -> None:
@@ -74,4 +77,7 @@ async def record_usage(
         call = None if generation is None else GenerationId(generation)
         return [NewEvent(t.id, UsageRecorded(call, paid, 1, figures), t.collaborators.actor)]
 
-    await t.record(t.operation(operation_id), decide, reads=reads)
+    digest = None
+    if operation_id is not None:
+        digest = request_digest("record_usage", usage=asdict(figures), generation=generation)
+    await t.record(t.operation(operation_id), decide, reads=reads, digest=digest)

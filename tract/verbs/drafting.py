@@ -1,4 +1,4 @@
-"""What the writing verbs share: contents made ready, and commits described.
+"""What the writing verbs share: contents made ready to be committed.
 
 Imports `core`, `formats` and everything below.
 """
@@ -11,16 +11,14 @@ from attrs import frozen
 
 from tract.core import TractCore
 from tract.domain import canonical
-from tract.domain.commits import Commit, ContentRef, Details, Priority
+from tract.domain.commits import ContentRef, Details, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, require_text
-from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId
 from tract.domain.messages import Message
-from tract.domain.results import CommitInfo, moment, preview
 from tract.errors import ContentValidationError
 from tract.formats.reading import encode_content
-from tract.formats.rendering import RENDERING, default_priority, render
+from tract.formats.rendering import default_priority, render
 from tract.log.protocol import BlobDraft
 
 OFF_LOOP = 64 * 1024
@@ -70,6 +68,17 @@ class Draft:
     blobs: tuple[BlobDraft, ...]
 
 
+def as_details(message: str | None = None, metadata: Mapping[str, Any] | None = None) -> Details:
+    """Return a commit's message and metadata as details.
+
+    Raises:
+        ContentValidationError: The message is not text, or the metadata no mapping.
+    """
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise ContentValidationError("metadata", f"it must be a mapping, not {type(metadata).__name__}")
+    return Details(message=message, metadata=None if metadata is None else dict(metadata))
+
+
 def draft_words(t: TractCore, details: Details, config: LLMConfig | None = None) -> Words:
     """Return details and config, ready to be stored.
 
@@ -80,8 +89,8 @@ def draft_words(t: TractCore, details: Details, config: LLMConfig | None = None)
     for name in ("message", "reason"):
         if getattr(details, name) is not None:
             require_text(name, getattr(details, name))
-    if details.metadata is not None and not isinstance(details.metadata, Mapping):
-        raise ContentValidationError("metadata", f"it must be a mapping, not {type(details.metadata).__name__}")
+    if config is not None and not isinstance(config, LLMConfig):
+        raise ContentValidationError("generation_config", f"it must be an LLMConfig, not {type(config).__name__}")
     blobs = []
     parts = details.to_json()
     try:
@@ -167,47 +176,3 @@ async def count_tokens(t: TractCore, message: Message) -> int:
     if length + sum(len(call.arguments) for call in message.tool_calls) > OFF_LOOP:
         return await to_thread.run_sync(counter.count_message, message)
     return counter.count_message(message)
-
-
-def commit_info(event: Event, content: Content | None, details: Details, config: LLMConfig | None) -> CommitInfo:
-    """Return a recorded commit as people see it."""
-    body = event.body
-    assert isinstance(body, CommitRecorded)
-    commit = body.commit
-    return CommitInfo(
-        id=commit.id,
-        tract_id=event.tract,
-        parents=commit.parents,
-        operation=commit.operation,
-        targets=commit.targets,
-        content_type=None if commit.content is None else commit.content.type,
-        priority=commit.priority,
-        message=_preview(commit, content) if details.message is None else details.message,
-        metadata=details.metadata,
-        generation_config=config,
-        tokens=body.tokens,
-        actor=event.actor,
-        time=moment(commit.time),
-        operation_id=event.operation,
-    )
-
-
-def _preview(commit: Commit, content: Content | None) -> str:
-    if content is None:
-        return preview(commit.operation.value, commit.priority.value if commit.priority else f"{len(commit.targets)} slots")
-    message = render(content, commit.rendering or RENDERING)
-    said = message.content if isinstance(message.content, str) else ""
-    calls = ", ".join(f"{call.name}()" for call in message.tool_calls)
-    return preview(content.content_type, " ".join(part for part in (said, calls) if part))
-
-
-def request_digest(verb: str, **arguments: Any) -> bytes:
-    """Return what tells two calls with one operation id apart.
-
-    Raises:
-        ContentValidationError: An argument is not JSON.
-    """
-    try:
-        return canonical.sha256(canonical.encode({"verb": verb, "arguments": arguments}))
-    except canonical.NotCanonicalError as exc:
-        raise ContentValidationError("operation_id", f"the call cannot be told from others: {exc}") from exc

@@ -35,7 +35,8 @@ from tract.formats.reading import content_from, decode_content, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Query, Row, Statement
 from tract.operations.slots import Slot
-from tract.verbs.drafting import Words, as_priority, commit_info, draft_content, draft_words, request_digest
+from tract.verbs.describing import commit_info, find_recorded, request_digest
+from tract.verbs.drafting import Words, as_details, as_priority, draft_content, draft_words
 
 
 @frozen
@@ -87,7 +88,7 @@ async def edit(
         ContentValidationError: The content is malformed; names the field.
         RefNotFoundError: Nothing answers to *target*.
     """
-    words = draft_words(t, _details(message, metadata), generation_config)
+    words = draft_words(t, as_details(message, metadata), generation_config)
     written: Content | None = None
 
     async def plan(operation: OperationId) -> _Change:
@@ -110,11 +111,14 @@ async def edit(
             draft.blobs,
         )
 
-    digest = None
+    operation, digest = t.operation(operation_id), None
     if operation_id is not None:
         given = content if isinstance(content, str) else encode_content(content_from(content)).decode()
         digest = _digest("edit", target, words, content=given)
-    event = await _record_change(t, t.operation(operation_id), plan, digest)
+    earlier = await find_recorded(t, operation, digest)
+    if earlier is not None:
+        return earlier
+    event = await _record_change(t, operation, plan, digest)
     return commit_info(event, written, words.details, generation_config)
 
 
@@ -168,8 +172,12 @@ async def annotate(
             words.blobs,
         )
 
+    operation = t.operation(operation_id)
     digest = None if operation_id is None else _digest("annotate", target, words, priority=wanted.value)
-    event = await _record_change(t, t.operation(operation_id), plan, digest)
+    earlier = await find_recorded(t, operation, digest)
+    if earlier is not None:
+        return earlier
+    event = await _record_change(t, operation, plan, digest)
     return commit_info(event, None, words.details, None)
 
 
@@ -201,7 +209,8 @@ async def _target(t: TractCore, ref: str) -> _Target:
     def load(query: Query) -> _Target:
         named = resolve(query, place, ref)
         head = find_head(query, place)
-        assert head is not None
+        if head is None:
+            raise EditTargetError(named.id, "this branch has no commit yet")
         view = View(head, contexts.context(query, head))
         slot = view.context.find_slot(named.id)
         if slot is None:
@@ -279,10 +288,6 @@ def _with_text(content: Content, text: str) -> Content:
             return evolve(content, text=text, payload=ABSENT)
         case InstructionContent() | DialogueContent() | ReasoningContent() | OutputContent():
             return evolve(content, text=text)
-
-
-def _details(message: str | None, metadata: Mapping[str, Any] | None) -> Details:
-    return Details(message=message, metadata=None if metadata is None else dict(metadata))
 
 
 def _digest(verb: str, target: str, words: Words, **arguments: Any) -> bytes:

@@ -5,26 +5,17 @@ Imports `core`, `compiling` and `drafting`.
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
-
-import msgspec
 
 from tract.core import TractCore
-from tract.core.contexts import decode_config
 from tract.core.graph import Node, find_head, parent, resolve, run_parent
-from tract.domain.commits import CommitOperation, Details
-from tract.domain.content import Content
-from tract.domain.events import CommitRecorded, Event
+from tract.domain.commits import CommitOperation
+from tract.domain.events import CommitRecorded
 from tract.domain.results import CommitDetail, CommitInfo, TractStatus
 from tract.errors import ContentValidationError
-from tract.formats.reading import decode_content
 from tract.formats.rendering import render
-from tract.log.codec import decode_event
 from tract.log.protocol import Query, Row
 from tract.verbs.compiling import PER_CONTEXT, Report, find_report
-from tract.verbs.drafting import commit_info
-
-_DETAILS = frozenset({"message", "metadata", "reason", "retain"})
+from tract.verbs.describing import commit_info, decode_commit
 
 
 async def log(
@@ -60,7 +51,7 @@ async def log(
             first = parent(query, resolve(query, place, cursor))
         else:
             first = find_head(query, place) if at is None else resolve(query, place, at)
-        return [_info(row, file) for row in islice(_history(query, first, kind, limit), limit)]
+        return [commit_info(*decode_commit(row, file)) for row in islice(_history(query, first, kind, limit), limit)]
 
     return tuple(await t.read(load))
 
@@ -76,13 +67,13 @@ async def show(t: TractCore, ref: str) -> CommitDetail:
 
     def load(query: Query) -> Row:
         found = resolve(query, place, ref)
-        return query("commits.log", found.run, found.number, None, 1)[0]
+        return query("commits.log_entry", found.number)[0]
 
     row = await t.read(load)
-    event, content, details, _ = _decode(row, file)
+    event, content, details, config = decode_commit(row, file)
     assert isinstance(event.body, CommitRecorded)
     rendered = None if content is None else render(content, event.body.commit.rendering or 1)
-    return CommitDetail(_info(row, file), content, rendered, details.reason, details.retain)
+    return CommitDetail(commit_info(event, content, details, config), content, rendered, details.reason, details.retain)
 
 
 async def status(t: TractCore) -> TractStatus:
@@ -129,26 +120,3 @@ def _history(query: Query, first: Node | None, operation: str | None, limit: int
     while at is not None:
         yield from query("commits.log", at.run, at.number, operation, limit)
         at = run_parent(query, at.run)
-
-
-def _info(row: Row, file: str) -> CommitInfo:
-    event, content, details, config = _decode(row, file)
-    return commit_info(event, content, details, config)
-
-
-def _decode(row: Row, file: str) -> tuple[Event, Content | None, Details, Any]:
-    *columns, content, details, config = row
-    event = decode_event(tuple(columns), file=file)
-    body = event.body
-    assert isinstance(body, CommitRecorded)
-    kind = body.commit.content
-    return (
-        event,
-        None if kind is None or content is None else decode_content(kind.type, content),
-        Details() if details is None else _details(details),
-        None if config is None else decode_config(config),
-    )
-
-
-def _details(data: bytes) -> Details:
-    return Details(**{name: value for name, value in msgspec.json.decode(data).items() if name in _DETAILS})

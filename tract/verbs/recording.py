@@ -33,8 +33,9 @@ from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Row, Statement
 from tract.operations.compiling import CompiledContext
 from tract.operations.turning import Asked, Ending, Gained, end_turn
-from tract.verbs.drafting import Draft, Words, commit_info, draft_content, draft_now, draft_words
-from tract.verbs.writing import appended
+from tract.verbs.describing import commit_info
+from tract.verbs.drafting import Draft, Words, draft_content, draft_now, draft_words
+from tract.verbs.writing import Place, appended
 
 COMPILER = "tract/1"
 """Name and version of the compiler, as compile records hold it."""
@@ -127,6 +128,7 @@ async def record_start(t: TractCore, branch: str, config: LLMConfig, options: Tu
     if options.question is not None:
         draft = await draft_content(t, options.question, draft_words(t, options.details))
     sent = t.blob(config.to_dict())
+    time = t.collaborators.clock()
     found: list[Asked] = []
     base: list[int | None] = []
 
@@ -137,9 +139,8 @@ async def record_start(t: TractCore, branch: str, config: LLMConfig, options: Tu
         asked = Asked(generation, branch, None if id is None else CommitId(id.hex()), None)
         bodies: list[EventBody] = []
         if draft is not None:
-            question = appended(t, draft, operation)
             parents = () if asked.base is None else (asked.base,)
-            question = evolve(question, commit=evolve(question.commit, parents=parents))
+            question = appended(t, draft, Place(operation, time, parents))
             asked = evolve(asked, question=question)
             bodies.append(question)
         elif asked.base is None:
@@ -210,7 +211,7 @@ async def record_end(
         blobs.append(proof)
     ending = Ending(
         kind=answer.kind,
-        answer=None if draft is None else appended(t, draft, started.operation, index=1),
+        answer=None if draft is None else appended(t, draft, Place(started.operation, t.collaborators.clock(), index=1)),
         keeps=answer.keeps,
         partial=None if draft is None or answer.kind is GenerationCompleted else draft.ref.blob,
         finish_reason=answer.finish_reason,

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tract.core import TractCore
-from tract.domain.commits import Details
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content
 from tract.domain.results import ChatResponse
 from tract.formats.reading import content_from
+from tract.verbs.drafting import as_details
 from tract.verbs.recording import TurnOptions
 from tract.verbs.turns import Turn
 
@@ -112,8 +112,8 @@ def stream(
             comes when the block is entered and read.
     """
     question = None if text is None else content_from(text)
-    details = Details(message=message, metadata=None if metadata is None else dict(metadata))
-    return Turn(t, TurnOptions(question, llm_config, details, keep_partial, timeout))
+    options = TurnOptions(question, llm_config, as_details(message, metadata), keep_partial, timeout)
+    return Turn(t, options)
 
 
 async def _finished(turn: Turn) -> ChatResponse:

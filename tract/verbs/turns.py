@@ -147,9 +147,12 @@ class Turn:
             await self._release()
             return
         keeps = error is None if self._options.keep_partial is None else self._options.keep_partial
-        answer = Answer(GenerationCancelled, self._partial(), keeps=keeps, finish_reason="cancelled")
+        reason = type(error).__name__ if isinstance(error, Exception) else "cancelled"
+        answer = Answer(GenerationCancelled, self._partial(), keeps=keeps, finish_reason=reason)
         ended = await self._end(answer)
-        if keeps and ended.answer is not None:
+        # Never in the place of what made the caller leave: a cancellation that
+        # turned into a HeadMovedError would be lost.
+        if keeps and ended.answer is not None and (error is None or ended.is_on_branch):
             self._respond(ended, ModelReply(self.text, finish_reason="cancelled"))
 
     def _partial(self) -> DialogueContent | None:

@@ -8,10 +8,10 @@ the branch is by then, and never conflict. Read this first. Imports `core`,
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from attrs import evolve
+from attrs import frozen
 
 from tract.core import TractCore
-from tract.domain.commits import Commit, CommitOperation, Details, Priority
+from tract.domain.commits import Commit, CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent
 from tract.domain.events import CommitRecorded, NewEvent
@@ -22,7 +22,8 @@ from tract.errors import BranchNotFoundError, ContentValidationError
 from tract.formats.reading import content_from, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import Row, Statement
-from tract.verbs.drafting import Draft, commit_info, draft_content, draft_words, request_digest
+from tract.verbs.describing import commit_info, find_recorded, request_digest
+from tract.verbs.drafting import Draft, as_details, draft_content, draft_words
 from tract.verbs.editing import edit
 
 
@@ -80,8 +81,10 @@ async def commit(
         OperationMismatchError: The operation id belongs to another call.
     """
     if operation == "edit":
-        if target is None or priority is not None:
-            raise ContentValidationError("target", "an edit needs a target, and keeps the slot's priority")
+        if target is None:
+            raise ContentValidationError("target", "an edit needs one")
+        if priority is not None:
+            raise ContentValidationError("priority", "an edit keeps the slot's; use annotate")
         return await edit(
             t,
             target,
@@ -91,11 +94,13 @@ async def commit(
             metadata=metadata,
             operation_id=operation_id,
         )
-    if operation != "append" or target is not None:
-        raise ContentValidationError("operation", "it must be append, or edit together with a target")
+    if operation != "append":
+        raise ContentValidationError("operation", "it must be append or edit")
+    if target is not None:
+        raise ContentValidationError("target", "an append has none; give operation='edit' with it")
     value = content_from(content, role=role)
-    details = Details(message=message, metadata=None if metadata is None else dict(metadata))
-    draft = await draft_content(t, value, draft_words(t, details, generation_config), priority)
+    words = draft_words(t, as_details(message, metadata), generation_config)
+    draft = await draft_content(t, value, words, priority)
     return await _append(t, draft, operation_id)
 
 
@@ -157,48 +162,70 @@ async def tool_result(
 
 
 async def _append(t: TractCore, draft: Draft, operation_id: str | None) -> CommitInfo:
-    branch = t.require_branch()
-    tract = t.place.tract
-    await t.collaborators.shared.gates.pass_through(tract, branch)
+    branch, tract = t.require_branch(), t.place.tract
     operation = t.operation(operation_id)
-    recorded = appended(t, draft, operation)
+    digest = None if operation_id is None else _digest(draft)
+    earlier = await find_recorded(t, operation, digest)
+    if earlier is not None:
+        return earlier
+    await t.collaborators.shared.gates.pass_through(tract, branch)
+    time = t.collaborators.clock()
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
         if not rows[0]:
             raise BranchNotFoundError(branch)
         head = rows[0][0][0]
         parents = () if head is None else (CommitId(head.hex()),)
-        body = evolve(recorded, branch=branch, commit=evolve(recorded.commit, parents=parents))
-        return [NewEvent(t.id, body, t.collaborators.actor)]
+        return [NewEvent(t.id, appended(t, draft, Place(operation, time, parents, branch)), t.collaborators.actor)]
 
     (event, *_) = await t.record(
         operation,
         decide,
         reads=(Statement("refs.branch", (tract, branch)),),
         blobs=draft.blobs,
-        digest=None if operation_id is None else _digest(draft),
+        digest=digest,
     )
     return commit_info(event, draft.content, draft.words.details, draft.words.config)
 
 
-def appended(t: TractCore, draft: Draft, operation: OperationId, index: int = 0) -> CommitRecorded:
-    """Return the event of an append that has no parent and no branch yet."""
+@frozen
+class Place:
+    """Where and when an append is made.
+
+    Attributes:
+        operation: The verb call.
+        time: Of the call.
+        parents: None for a first commit, else one.
+        branch: The branch that moves, or None.
+        index: Among the commits of the call.
+    """
+
+    operation: OperationId
+    time: int
+    parents: tuple[CommitId, ...] = ()
+    branch: str | None = None
+    index: int = 0
+
+
+def appended(t: TractCore, draft: Draft, at: Place) -> CommitRecorded:
+    """Return the event of an append."""
     compiles = draft.priority is not Priority.SKIP
     commit = Commit(
-        parents=(),
+        parents=at.parents,
         operation=CommitOperation.APPEND,
-        time=t.collaborators.clock(),
-        operation_id=operation,
+        time=at.time,
+        operation_id=at.operation,
         content=draft.ref,
         priority=draft.priority,
         details=draft.words.details_blob,
         config=draft.words.config_blob,
         actor=t.collaborators.actor,
         rendering=RENDERING,
-        index=index,
+        index=at.index,
     )
     return CommitRecorded(
         commit,
+        branch=at.branch,
         tokens=draft.tokens,
         counter=t.collaborators.counter.name,
         slot_delta=1 if compiles else 0,

@@ -70,11 +70,8 @@ SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?;
 -- name: log.operation_events
 SELECT * FROM events WHERE operation_id = ? ORDER BY position;
 
--- name: log.find_blob
-SELECT 1 FROM blobs WHERE id = ?;
-
 -- name: log.insert_blob
-INSERT INTO blobs (id, salt, fingerprint, data) VALUES (?, ?, ?, ?);
+INSERT INTO blobs (id, salt, fingerprint, data) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING;
 
 -- name: log.blob
 SELECT data FROM blobs WHERE id = ?;

@@ -99,6 +99,14 @@ LEFT JOIN blobs f ON f.number = c.config
 WHERE c.run = ?1 AND c.number <= ?2 AND (?3 IS NULL OR json_extract(e.data, '$.commit.operation') = ?3)
 ORDER BY c.number DESC LIMIT ?4;
 
+-- name: commits.log_entry
+SELECT e.*, b.data, d.data, f.data
+FROM commits c JOIN events e ON e.position = c.number
+LEFT JOIN blobs b ON b.number = c.content
+LEFT JOIN blobs d ON d.number = c.details
+LEFT JOIN blobs f ON f.number = c.config
+WHERE c.number = ?;
+
 -- name: refs.create
 CREATE TABLE refs (
     number INTEGER PRIMARY KEY,
