@@ -9,6 +9,8 @@
 Only the names in `__all__` are public; errors are in `tract.errors`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import (
@@ -26,10 +28,12 @@ from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
 from tract.errors import TractError
 from tract.formats.openai import from_openai
-from tract.llm.openai_client import OpenAIClient
 from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
 from tract.operations.compiling import CompiledContext
 from tract.tract import AsyncTract
+
+if TYPE_CHECKING:
+    from tract.llm.openai_client import OpenAIClient
 
 __all__ = [
     "ABSENT",
@@ -64,3 +68,12 @@ __all__ = [
     "TractStatus",
     "from_openai",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # 15 ms of `import tract` that only those pay who make a client themselves.
+    if name == "OpenAIClient":
+        from tract.llm.openai_client import OpenAIClient
+
+        return OpenAIClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@ Imports everything below; holds no logic.
 """
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any, Self
 
 from tract.core import Opening, TractCore
@@ -25,7 +26,7 @@ class AsyncTract(TractCore):
     @classmethod
     def open(
         cls,
-        where: str = ":memory:",
+        where: str | PathLike[str] = ":memory:",
         *,
         name: str | None = None,
         create: bool = True,
@@ -77,7 +78,7 @@ class AsyncTract(TractCore):
             where=where,
             name=name,
             create=create,
-            metadata=None if metadata is None else dict(metadata),
+            metadata=metadata,
             model=model,
             api_key=api_key,
             base_url=base_url,

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tract.core.graph import Node, ancestors, node, run_parent
+from tract.core.graph import Node, ancestors, node, stretches
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.ids import BlobId, CommitId
@@ -69,8 +69,7 @@ class ContextCache:
         known = self._find(head.number)
         if known is not None:
             return known
-        base, segments = self._way_to(query, head)
-        context = EMPTY if base is None else self._find(base.number) or EMPTY
+        base, context, segments = self._way_to(query, head)
         rows = [row for run, low, last in segments for row in query("commits.steps", run, low, last)]
         if any(row[3] is not None for row in rows):
             rows = _with_merged(query, head, base)
@@ -98,29 +97,24 @@ class ContextCache:
                 if not self._by_run[run]:
                     del self._by_run[run]
 
-    def _nearest(self, run: int, last: int) -> int | None:
+    def _nearest(self, run: int, last: int) -> tuple[int, Context] | None:
         with self._lock:
             numbers = self._by_run.get(run, [])
             place = bisect_right(numbers, last)
-            return numbers[place - 1] if place else None
+            return (numbers[place - 1], self._kept[numbers[place - 1]][1]) if place else None
 
-    def _way_to(self, query: Query, head: Node) -> tuple[Node | None, list[tuple[int, int, int]]]:
-        """Return the nearest known first-parent ancestor, and the ranges from there to *head*.
+    def _way_to(self, query: Query, head: Node) -> tuple[int | None, Context, list[tuple[int, int, int]]]:
+        """Return the nearest known first-parent ancestor, its context, and the ranges from there to *head*.
 
         A range is a run, the number before it and its last number.
         """
         segments: list[tuple[int, int, int]] = []
-        at = head
-        while True:
-            nearest = self._nearest(at.run, at.number)
+        for run, last in stretches(query, head):
+            nearest = self._nearest(run, last)
+            segments.append((run, 0 if nearest is None else nearest[0], last))
             if nearest is not None:
-                segments.append((at.run, nearest, at.number))
-                return node(query, nearest), segments[::-1]
-            segments.append((at.run, 0, at.number))
-            before = run_parent(query, at.run)
-            if before is None:
-                return None, segments[::-1]
-            at = before
+                return *nearest, segments[::-1]
+        return None, EMPTY, segments[::-1]
 
     def _steps(self, query: Query, rows: list[Any]) -> Iterator[Step]:
         for _, key, _, _, data, stored, config in rows:
@@ -164,9 +158,9 @@ def _slot_content(id: CommitId, commit: _CommitJson, stored: bytes, tokens: int)
     )
 
 
-def _with_merged(query: Query, head: Node, base: Node | None) -> list[Any]:
+def _with_merged(query: Query, head: Node, base: int | None) -> list[Any]:
     """Return the rows of every ancestor of *head* that *base* has not, linearised."""
-    known = {} if base is None else ancestors(query, base)
+    known = {} if base is None else ancestors(query, node(query, base))
     loaded = {}
     for run, last in ancestors(query, head, known).items():
         low = known.get(run, 0)

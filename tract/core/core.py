@@ -5,7 +5,6 @@ to `log`, `graph` and `sharing`.
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -19,14 +18,13 @@ from tract.core.sharing import Shared
 from tract.domain import canonical
 from tract.domain.config import LLMConfig
 from tract.domain.events import Event, NewEvent
-from tract.domain.ids import OperationId, TractId
+from tract.domain.ids import OperationId, TractId, is_uuid
 from tract.errors import ClosedError, ContentValidationError, DetachedHeadError
 from tract.llm.protocol import LLMClient, TokenCounter
 from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
 from tract.operations.context import Context
 
 T = TypeVar("T")
-_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CLOSING_SECONDS = 1.0
 """How long `aclose` waits for the turns that it cancelled."""
 SHARE_FROM = 2048
@@ -207,7 +205,7 @@ class TractCore:
         """
         if given is None:
             return OperationId(new_id(self._with.clock))
-        if type(given) is not str or not _uuid.fullmatch(given):
+        if not is_uuid(given):
             raise ContentValidationError("operation_id", "it must be a UUID in lower-case 8-4-4-4-12 text")
         return OperationId(given)
 

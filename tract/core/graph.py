@@ -5,14 +5,15 @@ The ancestors of a commit are a mapping from run to the last commit in it, so
 that ancestry costs a few range scans. Imports `domain`, `errors`, `log`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from typing import TypeAlias
 
 from attrs import frozen
 
 from tract.domain.ids import CommitId, TractId, uuid_bytes
 from tract.errors import AmbiguousRefError, BranchNotFoundError, DetachedHeadError, RefNotFoundError
-from tract.log.protocol import Query
+from tract.log.protocol import Query, Row
 
 HEX = frozenset("0123456789abcdef")
 
@@ -56,6 +57,23 @@ class Node:
     tokens: int
 
 
+Spot: TypeAlias = tuple[int, int]
+"""A commit by its run and number."""
+
+
+@frozen
+class RunStart:
+    """Where a run begins; it never changes.
+
+    Attributes:
+        depth: Of its first commit.
+        before: That commit's first parent, None in the first run.
+    """
+
+    depth: int
+    before: Spot | None
+
+
 def find_node(query: Query, id: bytes) -> Node | None:
     """Return the commit of an id, or None."""
     rows = query("commits.by_id", id)
@@ -67,9 +85,14 @@ def node(query: Query, number: int) -> Node:
     return _node(query("commits.by_number", number)[0])
 
 
-def _node(row: tuple[int, bytes, int | None, int, int, int, int]) -> Node:
+def _node(row: Row) -> Node:
     number, id, parent, run, depth, slots, tokens = row
     return Node(number, CommitId(id.hex()), parent, run, depth, slots, tokens)
+
+
+def _branch_node(row: Row) -> Node | None:
+    id, number, *rest = row
+    return None if number is None else _node((number, id, *rest))
 
 
 def parent(query: Query, of: Node) -> Node | None:
@@ -77,10 +100,22 @@ def parent(query: Query, of: Node) -> Node | None:
     return None if of.parent is None else node(query, of.parent)
 
 
-def run_parent(query: Query, run: int) -> Node | None:
-    """Return the commit that a run branched off from, None for the first run."""
-    before: int | None = query("commits.run_start", run)[0][1]
-    return None if before is None else node(query, before)
+def run_start(query: Query, run: int) -> RunStart:
+    """Return where a run begins, remembered from the first time on."""
+    start: RunStart | None = query.facts.get(("run", run))
+    if start is None:
+        depth, before_run, before = query("commits.run_start", run)[0]
+        start = RunStart(depth, None if before is None else (before_run, before))
+        query.facts["run", run] = start
+    return start
+
+
+def stretches(query: Query, at: Node | None) -> Iterator[Spot]:
+    """Yield the first-parent history of a commit as runs, each up to a number, newest first."""
+    spot = None if at is None else (at.run, at.number)
+    while spot is not None:
+        yield spot
+        spot = run_start(query, spot[0]).before
 
 
 def branch_head(query: Query, place: Place, branch: str) -> Node | None:
@@ -92,8 +127,7 @@ def branch_head(query: Query, place: Place, branch: str) -> Node | None:
     rows = query("refs.branch", place.tract, branch)
     if not rows:
         raise BranchNotFoundError(branch, near_branches(query, place.tract, branch))
-    number = rows[0][1]
-    return None if number is None else node(query, number)
+    return _branch_node(rows[0])
 
 
 def near_branches(query: Query, tract: int, name: str) -> tuple[str, ...]:
@@ -110,6 +144,11 @@ def find_head(query: Query, place: Place) -> Node | None:
     return find_node(query, bytes.fromhex(place.head.commit))
 
 
+def is_written(name: object) -> bool:
+    """Say whether *name* is a string that UTF-8 can write, as every name is."""
+    return isinstance(name, str) and not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def resolve(query: Query, place: Place, ref: str) -> Node:
     """Return the commit that a ref names.
 
@@ -120,8 +159,8 @@ def resolve(query: Query, place: Place, ref: str) -> Node:
         RefNotFoundError: Nothing answers to it.
         AmbiguousRefError: The prefix fits several commits.
     """
-    if not isinstance(ref, str):
-        raise RefNotFoundError(f"<{type(ref).__name__}>")
+    if not is_written(ref):
+        raise RefNotFoundError(ascii(ref))
     name, tilde, steps = ref.partition("~")
     if tilde and steps and not (steps.isascii() and steps.isdigit() and len(steps) <= 18):
         raise RefNotFoundError(ref)
@@ -140,14 +179,11 @@ def _find(query: Query, place: Place, name: str) -> Node | None:
         return find_head(query, place)
     rows = query("refs.branch", place.tract, name)
     if rows:
-        number = rows[0][1]
-        return None if number is None else node(query, number)
+        return _branch_node(rows[0])
     rows = query("refs.tag", place.tract, name)
     if rows:
         return node(query, rows[0][1])
-    if 4 <= len(name) <= 64 and HEX.issuperset(name):
-        return _by_prefix(query, place, name)
-    return None
+    return _by_prefix(query, place, name) if 4 <= len(name) <= 64 and HEX.issuperset(name) else None
 
 
 def _by_prefix(query: Query, place: Place, prefix: str) -> Node | None:
@@ -155,22 +191,22 @@ def _by_prefix(query: Query, place: Place, prefix: str) -> Node | None:
     high = bytes.fromhex(prefix.ljust(64, "f"))
     rows = query("commits.by_prefix", low, high, uuid_bytes(place.stream))
     if len(rows) > 1:
-        raise AmbiguousRefError(prefix, tuple(id.hex() for _, id in rows))
-    return node(query, rows[0][0]) if rows else None
+        raise AmbiguousRefError(prefix, tuple(row[1].hex() for row in rows))
+    return _node(rows[0]) if rows else None
 
 
 def _ancestor(query: Query, start: Node, steps: int) -> Node | None:
     """Return the commit *steps* first parents before *start*, or None."""
-    if steps > start.depth:
+    depth = start.depth - steps
+    if depth < 0:
         return None
-    at = start
-    while steps:
-        _, before, first_depth = query("commits.run_start", at.run)[0]
-        if steps <= at.depth - first_depth:
-            return node(query, query("commits.back_in_run", at.run, at.number, steps)[0][0])
-        steps -= at.depth - first_depth + 1
-        at = node(query, before)
-    return at
+    above = start.depth
+    for run, last in stretches(query, start):
+        first = run_start(query, run).depth
+        if depth >= first:
+            return node(query, query("commits.back_in_run", run, last, above - depth)[0][0])
+        above = first - 1
+    return None
 
 
 def ancestors(query: Query, start: Node, known: Mapping[int, int] | None = None) -> dict[int, int]:
@@ -183,6 +219,7 @@ def ancestors(query: Query, start: Node, known: Mapping[int, int] | None = None)
             is in it is not walked again, and is part of the result.
     """
     bounds = dict(known or {})
+    merges = has_merges(query)
     work = [(start.run, start.number)]
     while work:
         run, last = work.pop()
@@ -190,20 +227,50 @@ def ancestors(query: Query, start: Node, known: Mapping[int, int] | None = None)
         if last <= low:
             continue
         bounds[run] = last
-        work += [(merged_run, merged) for merged, merged_run in query("commits.merged_in_run", run, low, last)]
-        if not low:
-            before = run_parent(query, run)
-            if before is not None:
-                work.append((before.run, before.number))
+        if merges:
+            work += [(merged_run, merged) for merged, merged_run in query("commits.merged_in_run", run, low, last)]
+        before = run_start(query, run).before
+        if not low and before is not None:
+            work.append(before)
     return bounds
 
 
-def count_missing(query: Query, of: Mapping[int, int], within: Mapping[int, int]) -> int:
-    """Return how many commits of the first ancestry are not in the second."""
+def has_merges(query: Query) -> bool:
+    """Say whether anything was ever merged in the store."""
+    return bool(query("commits.any_merge"))
+
+
+def compare(query: Query, theirs: Node | None, ours: Node | None, our_bounds: Mapping[int, int]) -> tuple[int, int]:
+    """Return how many commits one commit has that another has not, and the reverse.
+
+    Args:
+        query: The snapshot.
+        theirs: The one commit.
+        ours: The other.
+        our_bounds: The ancestors of *ours*.
+    """
+    if theirs is None or ours is None:
+        return _count(query, theirs), _count(query, ours)
+    if has_merges(query):
+        their_bounds = ancestors(query, theirs)
+        return _count_missing(query, their_bounds, our_bounds), _count_missing(query, our_bounds, their_bounds)
+    # Without merges the first run that both have holds where they parted.
+    for run, last in stretches(query, theirs):
+        if run in our_bounds:
+            parted = node(query, min(last, our_bounds[run])).depth
+            return theirs.depth - parted, ours.depth - parted
+    return theirs.depth + 1, ours.depth + 1
+
+
+def _count(query: Query, of: Node | None) -> int:
+    return 0 if of is None else _count_missing(query, ancestors(query, of), {})
+
+
+def _count_missing(query: Query, of: Mapping[int, int], within: Mapping[int, int]) -> int:
     total = 0
     for run, last in of.items():
         low = within.get(run, 0)
         if last > low:
-            first = node(query, low).depth if low else query("commits.run_start", run)[0][2] - 1
+            first = node(query, low).depth if low else run_start(query, run).depth - 1
             total += node(query, last).depth - first
     return total

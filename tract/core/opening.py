@@ -3,7 +3,8 @@
 Imports `core`, `log` and `projections`.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from os import PathLike
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +12,7 @@ from attrs import frozen
 
 from tract.core.core import Collaborators, Identity, Models, TractCore
 from tract.core.edges import Clock, new_id
-from tract.core.graph import Head
+from tract.core.graph import Head, is_written
 from tract.core.sharing import shared
 from tract.domain import canonical
 from tract.domain.config import LLMConfig
@@ -25,8 +26,7 @@ from tract.errors import (
     TractNotFoundError,
 )
 from tract.llm.counting import default_counter
-from tract.llm.openai_client import OpenAIClient
-from tract.llm.protocol import LLMClient, TokenCounter
+from tract.llm.protocol import LLMClient, TokenCounter, require_client, require_config, require_shape
 from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, Statement
 from tract.log.statements import load
 from tract.projections import INLINE, SQL
@@ -40,10 +40,10 @@ _SHOWN = 10
 class OpenOptions:
     """What `open()` was asked for; see `AsyncTract.open`."""
 
-    where: str
+    where: str | PathLike[str]
     name: str | None
     create: bool
-    metadata: dict[str, Any] | None
+    metadata: Mapping[str, Any] | None
     model: str | None
     api_key: str | None
     base_url: str | None
@@ -86,11 +86,10 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         AmbiguousTractError: There are several and none was named.
         StoreError: The store cannot be opened.
     """
+    _check(options)
     models = _models(options)
     if options.name is not None:
         check_name("tract", options.name)
-    if options.durability not in ("full", "normal"):
-        raise ConfigError("durability", "it must be full or normal")
     # The store brings a database driver, which `import tract` shall not.
     from tract.log.store import SqliteStore
 
@@ -113,7 +112,25 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         raise
 
 
-def _path(where: str) -> str:
+def _check(options: OpenOptions) -> None:
+    """Refuse settings that would only fail later, when something depends on them."""
+    if options.durability not in ("full", "normal"):
+        raise ConfigError("durability", "it must be full or normal")
+    if options.actor is not None and not (options.actor and is_written(options.actor)):
+        raise ConfigError("actor", "it must be a name")
+    if options.metadata is not None and not isinstance(options.metadata, Mapping):
+        raise ConfigError("metadata", "it must be a mapping")
+    if options.llm is not None:
+        require_client("llm", options.llm)
+    if options.llm_config is not None:
+        require_config("llm_config", options.llm_config)
+    if options.tokens is not None:
+        require_shape("tokens", options.tokens, "TokenCounter", "name", "count", "count_message")
+
+
+def _path(where: str | PathLike[str]) -> str:
+    if not isinstance(where, str | PathLike):
+        raise ConfigError("where", "it must be a path, :memory: or sqlite:///path")
     path = str(where)
     if path.startswith("sqlite:///"):
         return path.removeprefix("sqlite:///") or ":memory:"
@@ -131,7 +148,14 @@ def _models(options: OpenOptions) -> Models:
         raise ConfigError("llm", "give either llm=, which has its own connection, or api_key= and base_url=")
     config = options.llm_config or LLMConfig(model=options.model)
     api_key, base_url = options.api_key, options.base_url
-    models = Models(config, lambda: OpenAIClient(api_key=api_key, base_url=base_url))
+
+    def connect() -> LLMClient:
+        # Loaded when somebody talks, as the SDK behind it is.
+        from tract.llm.openai_client import OpenAIClient
+
+        return OpenAIClient(api_key=api_key, base_url=base_url)
+
+    models = Models(config, connect)
     if options.llm is not None:
         models.use(options.llm)
     return models
@@ -178,7 +202,7 @@ async def _create_tract(store: EventStore, options: OpenOptions) -> Identity:
     blobs: tuple[BlobDraft, ...] = ()
     if options.metadata is not None:
         try:
-            blobs = (store.draft(canonical.encode(options.metadata)),)
+            blobs = (store.draft(canonical.encode(dict(options.metadata))),)
         except canonical.NotCanonicalError as exc:
             raise ContentValidationError("metadata", f"{exc}") from exc
 

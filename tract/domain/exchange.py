@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tract.domain.canonical import INT64_MAX
 from tract.domain.config import LLMConfig
 from tract.domain.events import UsageFigures
 from tract.domain.messages import ToolCall
@@ -28,6 +29,8 @@ def usage_from(value: "UsageFigures | Mapping[str, Any]") -> UsageFigures:
     """
     if isinstance(value, UsageFigures):
         return value
+    if not isinstance(value, Mapping):
+        raise ContentValidationError("usage", f"it must be a TokenUsage or a mapping, not {type(value).__name__}")
     figures: dict[str, int | None] = {}
     for key, item in value.items():
         name = _USAGE_KEYS.get(key)
@@ -59,7 +62,7 @@ _DETAIL_KEYS = {
 def _figure(name: str, value: object) -> int | None:
     if value is None:
         return None
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= INT64_MAX:
         raise ContentValidationError(f"usage.{name}", "it must be a whole number, 0 or more")
     return value
 

@@ -3,6 +3,8 @@
 Hex and UUID text inside, bytes in database columns. Imports nothing of ours.
 """
 
+import re
+from functools import lru_cache
 from typing import NewType
 
 CommitId = NewType("CommitId", str)
@@ -15,6 +17,9 @@ OperationId = NewType("OperationId", str)
 """A UUIDv7; what one verb call appended shares it."""
 GenerationId = NewType("GenerationId", str)
 """A UUIDv7; one model call."""
+
+
+_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def uuid7(time: int, entropy: bytes) -> str:
@@ -34,6 +39,12 @@ def uuid7(time: int, entropy: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def is_uuid(value: object) -> bool:
+    """Say whether *value* is a UUID in lower-case 8-4-4-4-12 text."""
+    return isinstance(value, str) and _uuid.fullmatch(value) is not None
+
+
+@lru_cache(4096)
 def uuid_bytes(text: str) -> bytes:
     """Return the 16 bytes of a UUID in text."""
     return bytes.fromhex(text.replace("-", ""))

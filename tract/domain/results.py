@@ -3,7 +3,6 @@
 Imports `commits`, `config`, `content`, `exchange` and `messages`.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from tract.domain.messages import Message, ToolCall
 SHORT = 8
 """Digits of a commit id that people are shown."""
 _PREVIEW = 72
-_word = re.compile(rf"\S{{1,{_PREVIEW}}}")
+_LOOK = 1024
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,12 +30,10 @@ def moment(micros: int) -> datetime:
 
 def preview(kind: str, text: str) -> str:
     """Return `<kind>: <first words>` on one line of at most 72 characters."""
-    words = f"{kind}:"
-    for found in _word.finditer(text):
-        words += f" {found[0]}"
-        if len(words) > _PREVIEW:
-            break
-    if len(words) <= _PREVIEW:
+    # More words than fit into a preview even if each were one letter.
+    first = text[:_LOOK].split(None, _PREVIEW // 2)
+    words = " ".join((f"{kind}:", *first))
+    if len(words) <= _PREVIEW and not text[_LOOK:].strip():
         return words
     cut = words[: _PREVIEW - 3]
     head, space, _ = cut.rpartition(" ")
@@ -170,7 +167,8 @@ class TractStatus:
     def __str__(self) -> str:
         at = f"on {self.branch}" if self.branch else "detached"
         head = self.head[:SHORT] if self.head else "no commit yet"
-        return f"{self.name} {at} at {head}: {self.slots} slots, {self.token_count} tokens ({self.token_source})"
+        slots = f"{self.slots} slot{'' if self.slots == 1 else 's'}"
+        return f"{self.name} {at} at {head}: {slots}, {self.token_count} tokens ({self.token_source})"
 
 
 @frozen

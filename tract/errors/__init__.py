@@ -7,7 +7,7 @@ The second level says what the caller can do about it::
         RefNotFoundError  AmbiguousRefError  InvalidNameError
         BranchExistsError  BranchNotFoundError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
-        TurnInProgressError  EditTargetError  ContentValidationError
+        TurnInProgressError  TurnStateError  EditTargetError  ContentValidationError
         ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError
@@ -53,6 +53,7 @@ from tract.errors.refused import (
     RefNotFoundError,
     TractNotFoundError,
     TurnInProgressError,
+    TurnStateError,
     WrongLoopError,
 )
 from tract.errors.roots import (
@@ -110,5 +111,6 @@ __all__ = [
     "TractError",
     "TractNotFoundError",
     "TurnInProgressError",
+    "TurnStateError",
     "WrongLoopError",
 ]

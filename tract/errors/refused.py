@@ -121,6 +121,17 @@ class TurnInProgressError(RefusedError):
         )
 
 
+class TurnStateError(RefusedError):
+    """A turn was used before or after its time."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason[:1].upper()}{self.reason[1:]}."
+
+
 class EditTargetError(RefusedError):
     """The commit is not a slot that can be edited or annotated here."""
 

@@ -24,6 +24,10 @@ def message_to_openai(message: Message) -> dict[str, Any]:
 
     A content that is `ABSENT` is left out; one that is None is null.
     """
+    content = message.content
+    if not message.tool_calls and message.name is None and message.tool_call_id is None and content is not ABSENT:
+        # Most messages; the long way costs twice as much.
+        return {"role": message.role, "content": content}
     payload = _without_calls(message)
     if message.tool_calls:
         payload["tool_calls"] = [

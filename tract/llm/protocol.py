@@ -7,8 +7,40 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from tract.domain.config import LLMConfig
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
 from tract.domain.messages import Message
+from tract.errors import ConfigError
+
+
+def require_shape(field: str, value: object, protocol: str, *members: str) -> None:
+    """Refuse what does not follow a protocol, before anything depends on it.
+
+    Raises:
+        ConfigError: Naming *field* and the first member that is missing.
+    """
+    for member in members:
+        if not hasattr(value, member):
+            raise ConfigError(field, f"it has no {member}; see the {protocol} protocol")
+
+
+def require_client(field: str, value: object) -> None:
+    """Refuse what is no `LLMClient`.
+
+    Raises:
+        ConfigError: Naming *field*.
+    """
+    require_shape(field, value, "LLMClient", "complete", "stream", "aclose")
+
+
+def require_config(field: str, value: object) -> None:
+    """Refuse what is no `LLMConfig`.
+
+    Raises:
+        ConfigError: Naming *field*.
+    """
+    if not isinstance(value, LLMConfig):
+        raise ConfigError(field, f"it must be an LLMConfig, not {type(value).__name__}")
 
 
 class ModelStream(Protocol):

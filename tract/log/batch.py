@@ -117,7 +117,7 @@ class BatchRunner:
     def _earlier(self, cursor: sqlite3.Cursor, request: Request) -> tuple[Event, ...]:
         """Return what the operation appended before, for a call that comes again."""
         sql = self.statements["log.operation_events"]
-        rows = cursor.execute(sql, (uuid_bytes(request.operation),)).fetchall()
+        rows = cursor.execute(sql, (uuid_bytes(request.operation), uuid_bytes(request.stream))).fetchall()
         events = tuple(decode_event(row, file=self.where) for row in rows)
         if events:
             blob = bytes.fromhex(events[0].request or "")

@@ -72,6 +72,11 @@ class Request:
 class Query(Protocol):
     """Runs a named statement on a snapshot and returns its rows."""
 
+    @property
+    def facts(self) -> dict[Any, Any]:
+        """A place to remember what the log can never change again; the store's own."""
+        ...
+
     def __call__(self, name: str, *parameters: Any) -> list[Row]:
         """Return every row."""
         ...

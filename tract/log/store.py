@@ -28,7 +28,7 @@ from tract.errors import (
 )
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
 from tract.log.entropy import forks, random_bytes
-from tract.log.protocol import BlobDraft, Projection, Query, Request
+from tract.log.protocol import BlobDraft, Projection, Query, Request, Row
 from tract.log.sqlite_errors import translate
 from tract.log.sqlite_files import MEMORY, connect, on_thread, prepare_reader, prepare_writer
 from tract.log.writer import PendingAppend, Writer
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 READERS = 2
-CHECKPOINT_PAGES = 1_000
+CHECKPOINT_PAGES = 4_000
 """A write-ahead log of about so many pages goes into the file when nobody waits."""
 WAL_LIMIT_PAGES = 16_000
 """One of so many goes there even when somebody does."""
@@ -70,6 +70,7 @@ class SqliteStore:
         self._task: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
+        self._facts: dict[Any, Any] = {}
         self._wal_pages = 0
 
     @classmethod
@@ -231,12 +232,12 @@ class SqliteStore:
         self._writing = await connect(self._path, mode="rwc")
         runner = self._runner
         await on_thread(self._writing, prepare_writer, self._path, self._durability, runner.statements, runner.projections)
-        for _ in range(1 if in_memory else READERS):
-            reader = self._writing if in_memory else await connect(self._path, mode="ro")
-            self._readers.append(reader)
-            self._busy.append(0)
-            if not in_memory:
-                await on_thread(reader, prepare_reader)
+        if in_memory:
+            self._readers = [self._writing]
+        else:
+            self._readers = await asyncio.gather(*(connect(self._path, mode="ro") for _ in range(READERS)))
+            await asyncio.gather(*(on_thread(reader, prepare_reader) for reader in self._readers))
+        self._busy = [0] * len(self._readers)
 
     async def _work(self) -> None:
         try:
@@ -281,19 +282,28 @@ class SqliteStore:
             await on_thread(self._writing, _checkpoint)
 
     def _query(self, connection: sqlite3.Connection, query: Callable[[Query], T]) -> T:
-        statements = self._runner.statements
-
-        def run(name: str, *parameters: Any) -> list[Any]:
-            return connection.execute(statements[name], parameters).fetchall()
-
         connection.execute("BEGIN")
         try:
-            return query(run)
+            return query(_Snapshot(connection.cursor(), self._runner.statements, self._facts))
         finally:
             connection.execute("ROLLBACK")
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"
+
+
+class _Snapshot:
+    """A `Query` over one transaction of a reader."""
+
+    __slots__ = ("_cursor", "_statements", "facts")
+
+    def __init__(self, cursor: sqlite3.Cursor, statements: Mapping[str, str], facts: dict[Any, Any]) -> None:
+        self._cursor = cursor
+        self._statements = statements
+        self.facts = facts
+
+    def __call__(self, name: str, *parameters: Any) -> list[Row]:
+        return self._cursor.execute(self._statements[name], parameters).fetchall()
 
 
 def _pages(requests: Sequence[Request]) -> int:

@@ -15,7 +15,7 @@ class Commits:
     """The table `commits`, a row a commit."""
 
     name = "commits"
-    create = ("commits.create", "commits.create_by_run")
+    create = ("commits.create", "commits.create_by_run", "commits.create_by_merge")
     drop = ("commits.drop",)
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:

@@ -26,6 +26,7 @@ class Generations:
         "generations.create_by_tract",
         "generations.create_usage",
         "generations.create_usage_by_run",
+        "generations.create_usage_reported",
     )
     drop = ("generations.drop", "generations.drop_usage")
 

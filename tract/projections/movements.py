@@ -23,8 +23,7 @@ class Movements:
             body = event.body
             tract = uuid_bytes(event.tract)
             if isinstance(body, CommitRecorded) and body.branch is not None:
-                row = (event.position, tract, body.branch, bytes.fromhex(body.commit.id))
-                yield Statement("movements.branch_moved", row)
+                yield Statement("movements.branch_moved", (event.position, tract, body.branch))
             elif isinstance(body, BranchCreated):
                 head = hex_bytes(body.head)
                 yield Statement("movements.branch_created", (event.position, head))

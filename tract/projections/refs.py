@@ -20,7 +20,7 @@ class Refs:
             body = event.body
             tract = uuid_bytes(event.tract)
             if isinstance(body, CommitRecorded) and body.branch is not None:
-                yield Statement("refs.move_branch", (tract, body.branch, bytes.fromhex(body.commit.id)))
+                yield Statement("refs.move_branch", (tract, body.branch, event.position))
             elif isinstance(body, BranchCreated):
                 head = hex_bytes(body.head)
                 yield Statement("refs.insert_branch", (event.position, tract, body.branch, head))

@@ -11,7 +11,7 @@ class Tracts:
     """The table `tracts`, a row a tract."""
 
     name = "tracts"
-    create = ("tracts.create", "tracts.create_by_name")
+    create = ("tracts.create", "tracts.create_by_name", "tracts.create_roots")
     drop = ("tracts.drop",)
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from tract.core import TractCore
-from tract.core.graph import Head, Place, ancestors, count_missing, find_head, near_branches, node, resolve
+from tract.core.graph import Head, Node, Place, ancestors, compare, find_head, is_written, near_branches, node, resolve
 from tract.domain.events import BranchCreated, EventBody, HeadMoved, NewEvent
 from tract.domain.ids import CommitId
 from tract.domain.names import check_name
@@ -74,6 +74,8 @@ async def switch(t: TractCore, name: str, *, operation_id: str | None = None) ->
     Raises:
         BranchNotFoundError: There is no such branch.
     """
+    if not is_written(name):
+        raise BranchNotFoundError(ascii(name))
     tract = t.place.tract
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
@@ -125,18 +127,18 @@ async def _branch_info(t: TractCore, name: str) -> BranchInfo:
 
 def _infos(query: Query, place: Place, rows: Sequence[Row]) -> tuple[BranchInfo, ...]:
     here = find_head(query, place)
-    ours = {} if here is None else ancestors(query, here)
-    return tuple(_info(query, place, ours, row) for row in rows)
+    bounds = {} if here is None else ancestors(query, here)
+    return tuple(_info(query, place, (here, bounds), row) for row in rows)
 
 
-def _info(query: Query, place: Place, ours: Mapping[int, int], row: Row) -> BranchInfo:
+def _info(query: Query, place: Place, ours: tuple[Node | None, Mapping[int, int]], row: Row) -> BranchInfo:
     name, id, number, moved = row
-    theirs = {} if number is None else ancestors(query, node(query, number))
+    ahead, behind = compare(query, None if number is None else node(query, number), *ours)
     return BranchInfo(
         name=name,
         head=None if id is None else CommitId(id.hex()),
         is_current=name == place.head.branch,
-        ahead=count_missing(query, theirs, ours),
-        behind=count_missing(query, ours, theirs),
+        ahead=ahead,
+        behind=behind,
         last_activity=moment(moved),
     )

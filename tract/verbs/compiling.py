@@ -7,7 +7,7 @@ from attrs import frozen
 
 from tract.core import TractCore
 from tract.core.contexts import decode_config
-from tract.core.graph import Node, find_head, resolve, run_parent
+from tract.core.graph import Node, find_head, resolve, stretches
 from tract.domain.messages import ToolCall
 from tract.formats.rendering import RENDERING, close
 from tract.log.protocol import Query
@@ -74,12 +74,21 @@ def token_figures(t: TractCore, context: Context, report: Report | None) -> tupl
 
 def find_report(query: Query, head: Node | None) -> Report | None:
     """Return the newest report in the first-parent history of a commit."""
-    at = head
-    while at is not None:
-        rows = query("generations.reported", at.run, at.number)
+    newest = query("generations.last_report")[0][0]
+    if head is None or newest is None:
+        return None
+    # Remembered for the last head of each run: status and compile ask again.
+    asked = (head.number, newest)
+    known: tuple[tuple[int, int], Report | None] | None = query.facts.get(("report", head.run))
+    if known is not None and known[0] == asked:
+        return known[1]
+    report = None
+    for run, last in stretches(query, head):
+        rows = query("generations.reported", run, last)
         if rows:
             prompt, completion, reasoning, counted, config = rows[0]
             model = None if config is None else decode_config(config).model
-            return Report(prompt + (completion or 0) - (reasoning or 0), counted, model)
-        at = run_parent(query, at.run)
-    return None
+            report = Report(prompt + (completion or 0) - (reasoning or 0), counted, model)
+            break
+    query.facts["report", head.run] = (asked, report)
+    return report

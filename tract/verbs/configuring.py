@@ -12,9 +12,9 @@ from tract.core import TractCore
 from tract.domain.config import LLMConfig
 from tract.domain.events import NewEvent, UsageRecorded
 from tract.domain.exchange import TokenUsage, usage_from
-from tract.domain.ids import CommitId, GenerationId, uuid_bytes
-from tract.errors import ConfigError, ContentValidationError
-from tract.llm.protocol import LLMClient
+from tract.domain.ids import CommitId, GenerationId, is_uuid, uuid_bytes
+from tract.errors import ContentValidationError
+from tract.llm.protocol import LLMClient, require_client, require_config
 from tract.log.protocol import Row, Statement
 from tract.verbs.describing import request_digest
 
@@ -33,9 +33,9 @@ async def configure_llm(t: TractCore, client: LLMClient, *, config: LLMConfig | 
     Raises:
         ConfigError: *client* has not the shape of one.
     """
-    for method in ("complete", "stream", "aclose"):
-        if not callable(getattr(client, method, None)):
-            raise ConfigError("client", f"it has no method {method}; see the LLMClient protocol")
+    require_client("client", client)
+    if config is not None:
+        require_config("config", config)
     t.models.use(client)
     if config is not None:
         t.models.config = config
@@ -63,7 +63,7 @@ async def record_usage(
     commit, place = None, t.place
     if generation is None:
         commit = await t.head()
-    elif type(generation) is not str or len(generation) != 36:
+    elif not is_uuid(generation):
         raise ContentValidationError("generation", "it must be the id of a generation")
     reads = () if generation is None else (Statement("generations.by_id", (uuid_bytes(generation), place.tract)),)
 

@@ -104,10 +104,10 @@ async def find_recorded(t: TractCore, operation: OperationId, digest: bytes | No
     """
     if digest is None:
         return None
-    file = t.collaborators.shared.store.where
+    file, stream = t.collaborators.shared.store.where, uuid_bytes(t.place.stream)
 
     def load(query: Query) -> CommitInfo | None:
-        rows = query("log.operation_events", uuid_bytes(operation))
+        rows = query("log.operation_events", uuid_bytes(operation), stream)
         if not rows:
             return None
         proof = query("log.blob", bytes.fromhex(decode_event(rows[0], file=file).request or ""))

@@ -6,6 +6,7 @@ Imports `core`, `formats` and everything below.
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from anyio import to_thread
 from attrs import frozen
 
@@ -98,6 +99,9 @@ def draft_words(t: TractCore, details: Details, config: LLMConfig | None = None)
             blobs.append(t.blob(parts))
     except canonical.NotCanonicalError as exc:
         raise ContentValidationError("metadata" if details.metadata else "retain", f"{exc}") from exc
+    if blobs:
+        # As it will be read: no caller can change it, and a tuple is a list.
+        details = Details(**msgspec.json.decode(blobs[0].data))
     details_blob = blobs[0].id if blobs else None
     config_blob = None
     if config is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from tract.core import TractCore
-from tract.core.graph import Node, find_head, parent, resolve, run_parent
+from tract.core.graph import Node, find_head, parent, resolve, stretches
 from tract.domain.commits import CommitOperation
 from tract.domain.events import CommitRecorded
 from tract.domain.results import CommitDetail, CommitInfo, TractStatus
@@ -16,6 +16,9 @@ from tract.formats.rendering import render
 from tract.log.protocol import Query, Row
 from tract.verbs.compiling import PER_CONTEXT, Report, find_report
 from tract.verbs.describing import commit_info, decode_commit
+
+MOST = 1_000_000
+"""Commits that one call of `log` returns at the most."""
 
 
 async def log(
@@ -39,8 +42,8 @@ async def log(
         RefNotFoundError: Nothing answers to *at* or *cursor*.
         ContentValidationError: *limit* or *operation* makes no sense.
     """
-    if type(limit) is not int or limit < 1:
-        raise ContentValidationError("limit", "it must be a whole number, 1 or more")
+    if type(limit) is not int or not 1 <= limit <= MOST:
+        raise ContentValidationError("limit", f"it must be a whole number from 1 to {MOST}")
     if cursor is not None and at is not None:
         raise ContentValidationError("cursor", "give either cursor or at")
     kind = None if operation is None else _operation(operation)
@@ -116,7 +119,5 @@ def _operation(value: CommitOperation | str) -> str:
 
 
 def _history(query: Query, first: Node | None, operation: str | None, limit: int) -> Iterator[Row]:
-    at = first
-    while at is not None:
-        yield from query("commits.log", at.run, at.number, operation, limit)
-        at = run_parent(query, at.run)
+    for run, last in stretches(query, first):
+        yield from query("commits.log", run, last, operation, limit)

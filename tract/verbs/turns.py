@@ -25,8 +25,9 @@ from tract.errors import (
     ModelError,
     ModelNotConfiguredError,
     ModelResponseError,
+    TurnStateError,
 )
-from tract.llm.protocol import LLMClient, ModelStream
+from tract.llm.protocol import LLMClient, ModelStream, require_config
 from tract.operations.compiling import CompiledContext
 from tract.verbs.compiling import compile
 from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, record_end, record_start
@@ -52,6 +53,7 @@ class Turn:
         self._deltas: AsyncIterator[str] | None = None
         self._parts: list[str] = []
         self._response: ChatResponse | None = None
+        self._is_entered = False
         self._is_over = False
 
     @property
@@ -59,10 +61,10 @@ class Turn:
         """The recorded answer.
 
         Raises:
-            ContentValidationError: The stream was not read to its end.
+            TurnStateError: The stream was not read to its end.
         """
         if self._response is None:
-            raise ContentValidationError("response", "it is there once the stream was read to its end")
+            raise TurnStateError("there is no response before the stream was read to its end")
         return self._response
 
     @property
@@ -76,6 +78,9 @@ class Turn:
         return "".join(self._parts)
 
     async def __aenter__(self) -> Self:
+        if self._is_entered:
+            raise TurnStateError("a turn is entered once; call stream() again")
+        self._is_entered = True
         client, config = _model(self._t, self._options.config)
         branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
         turn = await gates.enter(self._t.place.tract, branch)
@@ -105,6 +110,8 @@ class Turn:
         return self
 
     async def __anext__(self) -> str:
+        if not self._is_entered:
+            raise TurnStateError("a stream is entered with 'async with' before it is iterated")
         if self._deltas is None:
             raise StopAsyncIteration
         try:
@@ -196,6 +203,8 @@ class Turn:
 
 
 def _model(t: TractCore, over: LLMConfig | None) -> tuple[LLMClient, LLMConfig]:
+    if over is not None:
+        require_config("llm_config", over)
     config = t.config.override(over)
     client = t.models.client()
     if config.model is None:

@@ -68,7 +68,7 @@ INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?;
 
 -- name: log.operation_events
-SELECT * FROM events WHERE operation_id = ? ORDER BY position;
+SELECT * FROM events WHERE operation_id = ? AND +stream_id = ? ORDER BY position;
 
 -- name: log.insert_blob
 INSERT INTO blobs (id, salt, fingerprint, data) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING;

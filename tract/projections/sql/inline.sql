@@ -14,6 +14,9 @@ CREATE TABLE tracts (
 -- name: tracts.create_by_name
 CREATE INDEX tracts_by_name ON tracts (name) WHERE parent IS NULL;
 
+-- name: tracts.create_roots
+CREATE INDEX tracts_roots ON tracts (number) WHERE parent IS NULL;
+
 -- name: tracts.drop
 DROP TABLE IF EXISTS tracts;
 
@@ -47,6 +50,10 @@ CREATE TABLE commits (
 -- name: commits.create_by_run
 CREATE INDEX commits_by_run ON commits (run, number);
 
+-- Merges are few: looking for them must not walk what lies between.
+-- name: commits.create_by_merge
+CREATE INDEX commits_by_merge ON commits (run, number, merged) WHERE merged IS NOT NULL;
+
 -- name: commits.drop
 DROP TABLE IF EXISTS commits;
 
@@ -69,18 +76,22 @@ SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits 
 SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits c WHERE c.number = ?;
 
 -- name: commits.by_prefix
-SELECT c.number, c.id FROM commits c JOIN events e ON e.position = c.number
-WHERE c.id >= ?1 AND c.id <= ?2 AND e.stream_id = ?3 LIMIT 8;
+SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens
+FROM commits c JOIN events e ON e.position = c.number
+WHERE c.id >= ?1 AND c.id <= ?2 AND +e.stream_id = ?3 LIMIT 8;
 
 -- name: commits.back_in_run
 SELECT c.number FROM commits c WHERE c.run = ?1 AND c.number <= ?2 ORDER BY c.number DESC LIMIT 1 OFFSET ?3;
 
 -- name: commits.run_start
-SELECT c.number, c.parent, c.depth FROM commits c WHERE c.run = ? ORDER BY c.number LIMIT 1;
+SELECT c.depth, p.run, p.number FROM commits c LEFT JOIN commits p ON p.number = c.parent WHERE c.number = ?;
 
 -- name: commits.merged_in_run
 SELECT m.number, m.run FROM commits c JOIN commits m ON m.number = c.merged
-WHERE c.run = ?1 AND c.number > ?2 AND c.number <= ?3;
+WHERE c.merged IS NOT NULL AND c.run = ?1 AND c.number > ?2 AND c.number <= ?3;
+
+-- name: commits.any_merge
+SELECT 1 FROM commits c WHERE c.merged IS NOT NULL LIMIT 1;
 
 -- name: commits.steps
 SELECT c.number, c.id, c.parent, c.merged, e.data, b.data, c.config
@@ -126,7 +137,7 @@ INSERT INTO refs
 SELECT ?1, t.number, 'branch', ?3, (SELECT c.number FROM commits c WHERE c.id = ?4), NULL FROM tracts t WHERE t.id = ?2;
 
 -- name: refs.move_branch
-UPDATE refs SET head = (SELECT c.number FROM commits c WHERE c.id = ?3)
+UPDATE refs SET head = ?3
 WHERE tract = (SELECT t.number FROM tracts t WHERE t.id = ?1) AND kind = 'branch' AND name = ?2;
 
 -- name: refs.move_worktree
@@ -135,7 +146,7 @@ SELECT ?1, t.number, 'worktree', ?3, (SELECT c.number FROM commits c WHERE c.id 
 ON CONFLICT (tract, kind, name) DO UPDATE SET head = excluded.head, branch = excluded.branch;
 
 -- name: refs.branch
-SELECT c.id, c.number, c.slots, c.tokens FROM refs r LEFT JOIN commits c ON c.number = r.head
+SELECT c.id, c.number, c.parent, c.run, c.depth, c.slots, c.tokens FROM refs r LEFT JOIN commits c ON c.number = r.head
 WHERE r.tract = ? AND r.kind = 'branch' AND r.name = ?;
 
 -- name: refs.branches
@@ -200,7 +211,7 @@ SELECT ?1, ?1, NULL, (SELECT c.number FROM commits c WHERE c.id = ?2), NULL, NUL
 INSERT INTO movements
 SELECT r.number, ?1,
        (SELECT m.after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
-       (SELECT c.number FROM commits c WHERE c.id = ?4), NULL, NULL
+       ?1, NULL, NULL
 FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND r.kind = 'branch' AND r.name = ?3;
 
 -- name: movements.worktree_moved
@@ -282,6 +293,9 @@ CREATE TABLE usage (
 -- name: generations.create_usage_by_run
 CREATE INDEX usage_by_run ON usage (run, commit_number) WHERE prompt IS NOT NULL;
 
+-- name: generations.create_usage_reported
+CREATE INDEX usage_reported ON usage (number) WHERE prompt IS NOT NULL;
+
 -- name: generations.drop
 DROP TABLE IF EXISTS generations;
 
@@ -303,13 +317,13 @@ INSERT INTO usage
 SELECT ?1, t.number, (SELECT g.number FROM generations g WHERE g.id = ?3), ?4, c.number, c.run, ?6, ?7, ?8, ?9
 FROM tracts t LEFT JOIN commits c ON c.id = ?5 WHERE t.id = ?2;
 
--- name: generations.of_tract
-SELECT id, branch, status, base, question, answer, finish_reason FROM generations WHERE tract = ? ORDER BY number;
-
 -- name: generations.by_id
 SELECT number, question, answer, status FROM generations WHERE id = ? AND tract = ?;
 
 -- The newest report in a stretch of history, with the totals of its commit.
+-- name: generations.last_report
+SELECT max(u.number) FROM usage u WHERE u.prompt IS NOT NULL;
+
 -- name: generations.reported
 SELECT u.prompt, u.completion, u.reasoning, c.tokens, f.data
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
