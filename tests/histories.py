@@ -98,21 +98,27 @@ messages = st.one_of(_texts, _calls, _results, _results)
 priorities = st.sampled_from([None, *Priority])
 configs = st.sampled_from([None, None, LLMConfig(model="one"), LLMConfig(model="two", temperature=1)])
 _kinds = st.sampled_from([OPERATIONS.APPEND] * 5 + [OPERATIONS.REVERT] * 2 + [*OPERATIONS])
+_changes = st.sampled_from([kind for kind in OPERATIONS if kind not in (OPERATIONS.APPEND, OPERATIONS.MERGE)])
 
 
 SLOTS = frozenset({OPERATIONS.APPEND, OPERATIONS.COMPRESS})
-UNDOABLE = frozenset({OPERATIONS.EDIT, OPERATIONS.ANNOTATE, OPERATIONS.COMPRESS, OPERATIONS.REORDER})
+UNDOABLE = [frozenset({kind}) for kind in (OPERATIONS.EDIT, OPERATIONS.ANNOTATE, OPERATIONS.COMPRESS, OPERATIONS.REORDER)]
 SEVERAL = frozenset({OPERATIONS.ANNOTATE, OPERATIONS.COMPRESS, OPERATIONS.REORDER})
 
 
 @st.composite
-def steps(draw: st.DrawFn, commit: str, known: Sequence[Step]) -> Step:
-    """Draw a step whose targets are mostly what they should be, among *known*; they may repeat."""
-    kind = draw(_kinds)
-    fitting = UNDOABLE if kind == OPERATIONS.REVERT else SLOTS
+def steps(draw: st.DrawFn, commit: str, known: Sequence[Step], *, dense: bool = False) -> Step:
+    """Draw a step whose targets are mostly what they should be, among *known*; they may repeat.
+
+    A *dense* one adds no slot at the end and has targets of the last few.
+    """
+    kind = draw(_changes if dense else _kinds)
+    fitting = draw(st.sampled_from(UNDOABLE)) if kind == OPERATIONS.REVERT else SLOTS
     aims = [one.id for one in known if one.operation in fitting] if draw(st.integers(0, 9)) else [one.id for one in known]
     count = draw(st.integers(1, 4)) if kind in SEVERAL else 1
-    targets = [] if kind in (OPERATIONS.APPEND, OPERATIONS.MERGE) else [_target(draw, aims) for _ in range(count)]
+    targets = (
+        [] if kind in (OPERATIONS.APPEND, OPERATIONS.MERGE) else [_target(draw, aims, 3 if dense else 150) for _ in range(count)]
+    )
     brings = kind in (OPERATIONS.APPEND, OPERATIONS.EDIT, OPERATIONS.COMPRESS)
     return Step(
         CommitId(commit),
@@ -124,8 +130,8 @@ def steps(draw: st.DrawFn, commit: str, known: Sequence[Step]) -> Step:
     )
 
 
-def _target(draw: st.DrawFn, known: Sequence[str]) -> str:
-    back = draw(st.one_of(st.integers(0, 6), st.integers(0, 150)))
+def _target(draw: st.DrawFn, known: Sequence[str], reach: int) -> str:
+    back = draw(st.one_of(st.integers(0, 3), st.integers(0, reach)))
     return known[-1 - back % len(known)] if known else "nowhere"
 
 
@@ -139,10 +145,13 @@ def histories(draw: st.DrawFn, *, size: int = 25) -> History:
     for number in range(draw(st.sampled_from([0, 0, 0, 61, 126]))):
         plain = number % 9 != 4
         _grow(found, parents, append(f"p{number}") if plain else calls(f"p{number}", "abc"[number % 3]), list(found)[-1:])
-    for number in range(draw(st.integers(1, size))):
+    dense = draw(st.booleans())
+    for number in range(4 if dense else 0):
+        _grow(found, parents, append(f"d{number}"), list(found)[-1:])
+    for number in range(draw(st.one_of(st.integers(1, size), st.integers(size // 2, size)))):
         names = list(found)
-        step = draw(steps(f"c{number}", list(found.values())))
-        back = [draw(st.sampled_from([0, 0, 0, 1, 2, 5]))]
+        step = draw(steps(f"c{number}", list(found.values()), dense=dense))
+        back = [0 if dense else draw(st.sampled_from([0, 0, 0, 1, 2, 5]))]
         if step.operation == OPERATIONS.MERGE:
             back.append(draw(st.integers(0, 6)))
         _grow(found, parents, step, [names[-1 - one] for one in back if one < len(names)])

@@ -77,3 +77,7 @@ def __getattr__(name: str) -> Any:
 
         return OpenAIClient
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

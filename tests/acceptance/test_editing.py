@@ -42,7 +42,10 @@ async def told(t: AsyncTract) -> tuple[int, int]:
         (InstructionContent("old"), InstructionContent("new")),
         (DialogueContent("user", "old", "anna"), DialogueContent("user", "new", "anna")),
         (DialogueContent("assistant", None, tool_calls=(FIRST,)), DialogueContent("assistant", "new", tool_calls=(FIRST,))),
-        (ToolIOContent("look", text="old", call_id="a", status="ok"), ToolIOContent("look", text="new", call_id="a", status="ok")),
+        (
+            ToolIOContent("look", text="old", call_id="a", status="ok"),
+            ToolIOContent("look", text="new", call_id="a", status="ok"),
+        ),
         (ToolIOContent("look", payload={"x": 1}, call_id="a"), ToolIOContent("look", text="new", call_id="a")),
         (ReasoningContent("old"), ReasoningContent("new")),
         (ArtifactContent("code", "old", "python"), ArtifactContent("code", "new", "python")),

@@ -1,12 +1,13 @@
 """Story: a model is asked; question and answer are recorded together, or the branch stays where it was."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import pytest
 
-from tests.acceptance.reading import from_elsewhere, previews, state, texts
+from tests.acceptance.reading import previews, state, texts
+from tests.acceptance.scripting import Talk, opened
 from tract import (
     AsyncTract,
     Attempt,
@@ -24,40 +25,17 @@ from tract.errors import (
     ClosedError,
     ConfigError,
     ContentValidationError,
-    HeadMovedError,
     ModelConnectionError,
     ModelError,
     ModelNotConfiguredError,
     ModelResponseError,
+    RefusedError,
     TurnInProgressError,
+    TurnStateError,
 )
 from tract.testing import Cut, ScriptedLLM
 
 CALL = ToolCall("call-1", "look_up", '{"at":  1.0}')
-
-
-class Held:
-    """A model that says some words, then waits until it is let go."""
-
-    def __init__(self, before: tuple[str, ...] = ("Half ",), after: tuple[str, ...] = ("done.",)) -> None:
-        self.has_begun = asyncio.Event()
-        self.go_on = asyncio.Event()
-        self._before, self._after = before, after
-
-    def __call__(self, request: ModelRequest) -> AsyncIterator[str]:
-        return self._deltas()
-
-    async def _deltas(self) -> AsyncIterator[str]:
-        for delta in self._before:
-            yield delta
-        self.has_begun.set()
-        await self.go_on.wait()
-        for delta in self._after:
-            yield delta
-
-
-def opened(replies: Any, where: str = ":memory:", **options: Any) -> Any:
-    return AsyncTract.open(where, llm=ScriptedLLM(replies), **{"model": "tiny", **options})
 
 
 async def test_chat_records_question_and_answer(path: str) -> None:
@@ -149,7 +127,7 @@ async def test_a_stream_without_a_text_answers_what_stands_there() -> None:
 
 async def test_the_response_is_not_there_before_the_end() -> None:
     async with opened(["Hello there."]) as t, t.stream("Hi") as stream:
-        with pytest.raises(ContentValidationError):
+        with pytest.raises(TurnStateError):
             _ = stream.response
         async for _ in stream:
             pass
@@ -206,8 +184,8 @@ async def test_usage_of_a_call_made_elsewhere_can_be_recorded(t: AsyncTract) -> 
     assert (status.token_count, status.token_source) == (42, "reported:elsewhere")
 
 
-@pytest.mark.parametrize("usage", [{"prompt": -1}, {"prompt": "1"}, {"prompt": True}, {"dollars": 1}])
-async def test_usage_that_makes_no_sense_is_refused(t: AsyncTract, usage: dict[str, Any]) -> None:
+@pytest.mark.parametrize("usage", [{"prompt": -1}, {"prompt": "1"}, {"prompt": True}, {"dollars": 1}, {"prompt": 2**70}, 5, "x"])
+async def test_usage_that_makes_no_sense_is_refused(t: AsyncTract, usage: Any) -> None:
     await t.user("Hi")
     before = await state(t)
     with pytest.raises(ContentValidationError):
@@ -215,7 +193,11 @@ async def test_usage_that_makes_no_sense_is_refused(t: AsyncTract, usage: dict[s
     assert await state(t) == before
 
 
-Talk = Callable[[AsyncTract], Awaitable[object]]
+@pytest.mark.parametrize("generation", ["", "x", "x" * 36, "00000000-0000-7000-8000-000000000000", 5])
+async def test_usage_of_a_generation_that_never_was_is_refused(t: AsyncTract, generation: Any) -> None:
+    with pytest.raises(ContentValidationError) as caught:
+        await t.record_usage({"prompt": 1}, generation=generation)
+    assert caught.value.field == "generation"
 
 
 async def read_stream(t: AsyncTract) -> None:
@@ -256,6 +238,73 @@ async def test_configure_llm_is_enough_to_talk(t: AsyncTract) -> None:
 async def test_a_client_that_is_none_is_refused(t: AsyncTract) -> None:
     with pytest.raises(ConfigError):
         await t.configure_llm("client")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: t.chat("Hi", llm_config={"model": "x"}),
+        lambda t: t.generate(llm_config={"model": "x"}),
+        lambda t: t.configure_llm(ScriptedLLM(["Hello."]), config={"model": "x"}),
+    ],
+    ids=["chat", "generate", "configure_llm"],
+)
+async def test_a_config_that_is_none_is_refused(call: Talk) -> None:
+    async with opened(["Hello."]) as t:
+        await t.user("before")
+        before = await state(t)
+        with pytest.raises(RefusedError):
+            await call(t)
+        assert await state(t) == before
+
+
+async def test_a_stream_is_entered_once() -> None:
+    async with opened(["Hello.", "Again."]) as t:
+        stream = t.stream("Hi")
+        async with stream:
+            async for _ in stream:
+                pass
+        with pytest.raises(TurnStateError):
+            async with stream:
+                pass
+        assert (await texts(t), stream.response.text) == (["Hi", "Hello."], "Hello.")
+
+
+async def test_iterating_a_stream_that_was_not_entered_says_so() -> None:
+    async with opened(["Hello."]) as t:
+        with pytest.raises(TurnStateError):
+            async for _ in t.stream("Hi"):
+                pass
+        assert await t.head() is None
+
+
+async def test_streams_of_two_branches_may_end_in_any_order() -> None:
+    async with opened(lambda _: ["One ", "two."]) as t:
+        await t.branch("other", switch=False)
+        async with await t.worktree("other") as other, AsyncExitStack() as stack:
+            ours = await stack.enter_async_context(t.stream("ours"))
+            async with other.stream("theirs") as theirs:
+                async for _ in ours:
+                    pass
+                with pytest.raises(TurnInProgressError):
+                    await other.user("x")
+                async for _ in theirs:
+                    pass
+            await t.user("after")
+        assert (await texts(t), await texts(t, "other")) == (["ours", "One two.", "after"], ["theirs", "One two."])
+
+
+async def test_a_generator_that_holds_a_stream_and_is_closed_frees_the_branch() -> None:
+    async def words(t: AsyncTract) -> AsyncGenerator[str, None]:
+        async with t.stream("Hi") as stream:
+            async for delta in stream:
+                yield delta
+
+    async with opened([["One ", "two."]]) as t:
+        async with aclosing(words(t)) as said:
+            assert await anext(said) == "One "
+        await t.user("free")
+        assert await texts(t) == ["free"]
 
 
 async def test_a_client_of_the_callers_is_not_closed_with_the_tract() -> None:
@@ -361,532 +410,6 @@ async def test_a_client_that_was_closed_leaves_the_branch() -> None:
         with pytest.raises(ClosedError):
             await t.chat("Hi")
         assert await t.head() is None
-
-
-# Leaving early
-
-
-async def test_break_keeps_question_and_partial_answer() -> None:
-    async with opened([["One ", "two ", "three."]]) as t:
-        async with t.stream("Count") as stream:
-            async for _ in stream:
-                break
-        assert await texts(t) == ["Count", "One "]
-        response = stream.response
-        assert (response.text, response.finish_reason, response.usage, response.commit_info.id) == (
-            "One ",
-            "cancelled",
-            None,
-            await t.head(),
-        )
-
-
-async def test_return_keeps_question_and_partial_answer() -> None:
-    async def first_word(t: AsyncTract) -> str:
-        async with t.stream("Count") as stream:
-            async for delta in stream:
-                return delta
-        return ""
-
-    async with opened([["One ", "two ", "three."]]) as t:
-        assert (await first_word(t), await texts(t)) == ("One ", ["Count", "One "])
-
-
-async def test_break_keeps_nothing_if_asked_not_to() -> None:
-    async with opened([["One ", "two."]]) as t:
-        async with t.stream("Count", keep_partial=False) as stream:
-            async for _ in stream:
-                break
-        assert await t.head() is None
-
-
-async def test_leaving_before_anything_arrived_leaves_the_branch() -> None:
-    async with opened([["One ", "two."]]) as t:
-        await t.user("before")
-        before = await state(t)
-        async with t.stream("Count"):
-            pass
-        assert await state(t) == before
-
-
-async def test_leaving_after_blank_text_alone_leaves_the_branch() -> None:
-    async with opened([[" \n", "two."]]) as t:
-        async with t.stream("Count") as stream:
-            async for _ in stream:
-                break
-        assert await t.head() is None
-
-
-async def test_an_exception_in_the_block_leaves_the_branch_and_comes_through() -> None:
-    async with opened([["One ", "two."]]) as t:
-        before = await state(t)
-        with pytest.raises(ZeroDivisionError):
-            async with t.stream("Count") as stream:
-                async for _ in stream:
-                    raise ZeroDivisionError
-        assert await state(t) == before
-
-
-async def test_an_exception_in_the_block_keeps_the_partial_answer_if_asked_to() -> None:
-    async with opened([["One ", "two."]]) as t:
-        with pytest.raises(ZeroDivisionError):
-            async with t.stream("Count", keep_partial=True) as stream:
-                async for _ in stream:
-                    raise ZeroDivisionError
-        assert await texts(t) == ["Count", "One "]
-
-
-async def test_a_time_out_leaves_the_branch() -> None:
-    held = Held()
-    async with opened(held) as t:
-        before = await state(t)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await t.chat("Hi")
-        assert (held.has_begun.is_set(), await state(t)) == (True, before)
-
-
-@pytest.mark.parametrize(("keep_partial", "kept"), [(None, []), (False, []), (True, ["Hi", "Half "])])
-async def test_a_cancelled_task_keeps_what_it_was_told_to(keep_partial: bool | None, kept: list[str]) -> None:
-    held = Held()
-    async with opened(held) as t:
-        turn = asyncio.create_task(t.chat("Hi", keep_partial=keep_partial))
-        await held.has_begun.wait()
-        turn.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await turn
-        assert await texts(t) == kept
-
-
-async def test_a_task_that_is_cancelled_twice_still_leaves_the_branch_free() -> None:
-    held = Held()
-    async with opened(held) as t:
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        turn.cancel()
-        await asyncio.sleep(0)
-        turn.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await turn
-        await t.user("free")
-        assert await texts(t) == ["free"]
-
-
-async def test_a_turn_cancelled_at_its_very_start_leaves_the_branch_free() -> None:
-    async with opened(lambda _: "Hello.") as t:
-        for steps in range(12):
-            turn = asyncio.create_task(t.chat("Hi"))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            turn.cancel()
-            await asyncio.wait([turn])
-        await t.user("free")
-        assert (await texts(t))[-1] == "free"
-
-
-# Several at once
-
-
-async def test_two_turns_on_one_branch_follow_one_another() -> None:
-    running, most = 0, 0
-
-    async def reply(request: ModelRequest) -> str:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0)
-        running -= 1
-        return f"Answer to {request.messages[-1]['content']}"
-
-    async with opened(reply) as t:
-        await asyncio.gather(*(t.chat(f"{number}") for number in range(10)))
-        said = await texts(t)
-        assert most == 1
-        assert said == [text for number in range(10) for text in (f"{number}", f"Answer to {number}")]
-
-
-async def test_turns_on_two_branches_run_at_once() -> None:
-    both = asyncio.Barrier(2)
-
-    async def reply(request: ModelRequest) -> str:
-        await both.wait()
-        return "Hello."
-
-    async with opened(reply) as t:
-        await t.system("Be kind.")
-        await t.branch("other", switch=False)
-        async with await t.worktree("other") as other, asyncio.timeout(5):
-            await asyncio.gather(t.chat("one"), other.chat("two"))
-        assert (await texts(t, "main"), await texts(t, "other")) == (
-            ["Be kind.", "one", "Hello."],
-            ["Be kind.", "two", "Hello."],
-        )
-
-
-async def test_an_append_of_another_task_waits_behind_the_turn() -> None:
-    held = Held()
-    async with opened(held) as t:
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        append = asyncio.create_task(t.user("later"))
-        await t.status()
-        assert not append.done()
-        held.go_on.set()
-        await asyncio.gather(turn, append)
-        assert await texts(t) == ["Hi", "Half done.", "later"]
-
-
-async def test_an_append_of_another_handle_waits_behind_the_turn(path: str) -> None:
-    held = Held()
-    async with opened(held, path) as t, AsyncTract.open(path) as other:
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        append = asyncio.create_task(other.user("later"))
-        await other.status()
-        held.go_on.set()
-        await asyncio.gather(turn, append)
-        assert await texts(t) == ["Hi", "Half done.", "later"]
-
-
-async def test_an_append_that_waited_goes_before_the_next_turn_of_the_same_task() -> None:
-    held = Held()
-    replies = iter([held(ModelRequest([], LLMConfig())), "Second."])
-
-    async def two_turns(t: AsyncTract) -> None:
-        await t.chat("one")
-        await t.chat("two")
-
-    async with opened(lambda _: next(replies)) as t:
-        turns = asyncio.create_task(two_turns(t))
-        await held.has_begun.wait()
-        append = asyncio.create_task(t.user("between"))
-        await t.status()
-        held.go_on.set()
-        await asyncio.gather(turns, append)
-        assert await texts(t) == ["one", "Half done.", "between", "two", "Second."]
-
-
-async def test_a_task_that_talks_and_one_that_writes_lose_nothing() -> None:
-    async def talk(t: AsyncTract) -> None:
-        for number in range(20):
-            await t.chat(f"question {number}")
-
-    async def write(t: AsyncTract) -> None:
-        for number in range(20):
-            await t.user(f"note {number}")
-
-    async with opened(lambda _: "Answer.") as t:
-        await asyncio.gather(talk(t), write(t))
-        said = await texts(t)
-        assert sorted(filter(None, said)) == sorted(
-            [text for number in range(20) for text in (f"question {number}", f"note {number}", "Answer.")]
-        )
-
-
-async def test_an_append_to_another_branch_does_not_wait() -> None:
-    held = Held()
-    async with opened(held) as t:
-        await t.branch("other", switch=False)
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        async with await t.worktree("other") as other:
-            await other.user("at once")
-        held.go_on.set()
-        await turn
-        assert (await texts(t), await texts(t, "other")) == (["Hi", "Half done."], ["at once"])
-
-
-async def test_a_waiting_append_that_is_cancelled_writes_nothing() -> None:
-    held = Held()
-    async with opened(held) as t:
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        append = asyncio.create_task(t.user("later"))
-        await t.status()
-        append.cancel()
-        held.go_on.set()
-        await turn
-        with pytest.raises(asyncio.CancelledError):
-            await append
-        assert await texts(t) == ["Hi", "Half done."]
-
-
-async def test_an_edit_during_a_turn_puts_the_answer_on_top() -> None:
-    held = Held()
-    async with opened(held) as t:
-        slot = await t.system("Be kind.")
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        async with await t.worktree("main", name="second") as other:
-            edited = await other.edit(slot.id, "Be brief.")
-            pinned = await other.pin(slot.id)
-        held.go_on.set()
-        response = await turn
-        answer, question, *rest = await t.log()
-        assert (answer, answer.parents, question.parents) == (response.commit_info, (question.id,), (pinned.id,))
-        assert [info.id for info in rest] == [pinned.id, edited.id, slot.id]
-        assert await texts(t) == ["Be brief.", "Hi", "Half done."]
-
-
-async def test_an_annotation_during_generate_puts_the_answer_on_top() -> None:
-    held = Held()
-    async with opened(held) as t:
-        slot = await t.user("Hi")
-        turn = asyncio.create_task(t.generate())
-        await held.has_begun.wait()
-        pinned = await t.pin(slot.id)
-        held.go_on.set()
-        assert ((await turn).commit_info.parents, await texts(t)) == ((pinned.id,), ["Hi", "Half done."])
-
-
-async def test_what_is_on_top_after_an_edit_has_the_totals_of_its_context() -> None:
-    held = Held()
-    async with AsyncTract.open(llm=ScriptedLLM(held, reports_usage=False), model="tiny") as t:
-        slot = await t.system("Be kind.")
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        await t.edit(slot.id, "Be so very brief that nobody understands a word.")
-        held.go_on.set()
-        await turn
-        assert (await t.status()).token_count == (await t.compile()).token_count
-
-
-async def test_an_append_of_another_process_during_a_turn_keeps_the_answer_off_the_branch(path: str) -> None:
-    held = Held()
-    async with opened(held, path) as t:
-        base = await t.user("before")
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        await from_elsewhere(path, lambda other: other.user("meanwhile"))
-        held.go_on.set()
-        with pytest.raises(HeadMovedError) as caught:
-            await turn
-        error = caught.value
-        assert (error.branch, error.expected, error.actual) == ("main", base.id, await t.head())
-        assert await texts(t) == ["before", "meanwhile"]
-        assert error.answer is not None
-        await t.branch("taken", at=error.answer)
-        assert await texts(t) == ["before", "Hi", "Half done."]
-
-
-async def test_an_edit_of_another_process_during_a_turn_puts_the_answer_on_top(path: str) -> None:
-    held = Held()
-    async with opened(held, path) as t:
-        await t.user("before")
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        await from_elsewhere(path, lambda other: other.edit("HEAD", "edited"))
-        held.go_on.set()
-        await turn
-        assert await texts(t) == ["edited", "Hi", "Half done."]
-
-
-async def test_a_cancelled_turn_whose_branch_moved_still_ends_as_cancelled(path: str) -> None:
-    held = Held()
-    async with opened(held, path) as t:
-        turn = asyncio.create_task(t.chat("Hi", keep_partial=True))
-        await held.has_begun.wait()
-        await from_elsewhere(path, lambda other: other.user("meanwhile"))
-        turn.cancel()
-        await asyncio.wait([turn])
-        assert turn.cancelled()
-        assert await texts(t) == ["meanwhile"]
-
-
-async def test_an_exception_in_the_block_is_not_replaced_when_the_branch_moved(path: str) -> None:
-    async with opened([["One ", "two."]], path) as t:
-        with pytest.raises(ZeroDivisionError):
-            async with t.stream("Count", keep_partial=True) as stream:
-                async for _ in stream:
-                    await from_elsewhere(path, lambda other: other.user("meanwhile"))
-                    raise ZeroDivisionError
-
-
-async def test_breaking_off_when_the_branch_moved_says_where_the_partial_answer_is(path: str) -> None:
-    async with opened([["One ", "two."]], path) as t:
-        with pytest.raises(HeadMovedError) as caught:
-            async with t.stream("Count") as stream:
-                async for _ in stream:
-                    await from_elsewhere(path, lambda other: other.user("meanwhile"))
-                    break
-        assert caught.value.answer is not None
-        assert await texts(t, caught.value.answer) == ["Count", "One "]
-
-
-async def test_the_first_turn_of_an_unborn_branch_loses_to_a_commit_of_another_process(path: str) -> None:
-    held = Held()
-    async with opened(held, path) as t:
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        await from_elsewhere(path, lambda other: other.user("meanwhile"))
-        held.go_on.set()
-        with pytest.raises(HeadMovedError) as caught:
-            await turn
-        assert (caught.value.expected, await texts(t)) == (None, ["meanwhile"])
-
-
-# From inside a turn
-
-
-INSIDE: list[Talk] = [
-    lambda t: t.user("x"),
-    lambda t: t.tool_result("c", "x"),
-    lambda t: t.commit("x"),
-    lambda t: t.chat("x"),
-    lambda t: t.generate(),
-]
-
-
-@pytest.mark.parametrize("call", INSIDE, ids=["user", "tool_result", "commit", "chat", "generate"])
-async def test_adding_to_the_branch_from_inside_a_stream_block_is_refused(call: Talk) -> None:
-    async with opened(["Hello."]) as t:
-        async with t.stream("Hi") as stream:
-            async for _ in stream:
-                with pytest.raises(TurnInProgressError):
-                    await call(t)
-        assert await texts(t) == ["Hi", "Hello."]
-
-
-@pytest.mark.parametrize("call", INSIDE, ids=["user", "tool_result", "commit", "chat", "generate"])
-async def test_adding_to_the_branch_from_inside_the_model_is_refused(call: Talk) -> None:
-    async def reply(request: ModelRequest) -> str:
-        with pytest.raises(TurnInProgressError):
-            await call(t)
-        return "Hello."
-
-    async with opened(reply) as t:
-        await t.chat("Hi")
-        assert await texts(t) == ["Hi", "Hello."]
-
-
-async def test_a_task_started_inside_the_block_is_inside_too() -> None:
-    async with opened(["Hello."]) as t:
-        async with t.stream("Hi") as stream:
-            with pytest.raises(TurnInProgressError):
-                await asyncio.create_task(t.user("x"))
-            async for _ in stream:
-                pass
-
-
-async def test_after_the_block_the_task_may_add_again() -> None:
-    async with opened(["Hello."]) as t:
-        async with t.stream("Hi") as stream:
-            async for _ in stream:
-                pass
-        await t.user("after")
-        assert await texts(t) == ["Hi", "Hello.", "after"]
-
-
-async def test_after_the_last_delta_the_task_may_add_inside_the_block() -> None:
-    async with opened(["Hello."]) as t:
-        async with t.stream("Hi") as stream:
-            async for _ in stream:
-                pass
-            await t.user("after")
-        assert await texts(t) == ["Hi", "Hello.", "after"]
-
-
-async def test_reading_and_editing_from_inside_a_block_is_allowed() -> None:
-    async with opened(["Hello."]) as t:
-        slot = await t.user("one")
-        async with t.stream("Hi") as stream:
-            async for _ in stream:
-                await t.edit(slot.id, "ONE")
-                assert await texts(t) == ["ONE"]
-        assert await texts(t) == ["ONE", "Hi", "Hello."]
-
-
-async def test_another_branch_can_be_written_from_inside_a_block() -> None:
-    async with opened(["Hello."]) as t:
-        await t.branch("other", switch=False)
-        async with await t.worktree("other") as other, t.stream("Hi") as stream:
-            async for _ in stream:
-                await other.user("noted")
-        assert (await texts(t), await texts(t, "other")) == (["Hi", "Hello."], ["noted"])
-
-
-async def test_switching_during_a_turn_does_not_carry_the_answer_along() -> None:
-    async with opened(["Hello there."]) as t:
-        await t.branch("other", switch=False)
-        async with t.stream("Hi") as stream:
-            async for _ in stream:
-                if t.current_branch == "main":
-                    await t.switch("other")
-        assert (await texts(t, "main"), await t.head()) == (["Hi", "Hello there."], None)
-
-
-# Closing
-
-
-async def test_closing_during_a_turn_cancels_and_records_it(path: str) -> None:
-    held = Held()
-    t = await opened(held, path)
-    turn = asyncio.create_task(t.chat("Hi"))
-    await held.has_begun.wait()
-    async with asyncio.timeout(2):
-        await t.aclose()
-    await asyncio.wait([turn])
-    assert turn.cancelled()
-    async with opened(["Hello."], path) as t:
-        assert (await t.head(), (await t.chat("Hi")).text) == (None, "Hello.")
-
-
-async def test_closing_during_a_turn_that_keeps_its_part_keeps_it(path: str) -> None:
-    held = Held()
-    t = await opened(held, path)
-    turn = asyncio.create_task(t.chat("Hi", keep_partial=True))
-    await held.has_begun.wait()
-    await t.aclose()
-    await asyncio.wait([turn])
-    async with AsyncTract.open(path) as t:
-        assert await texts(t) == ["Hi", "Half "]
-
-
-async def test_closing_from_inside_the_block_ends(path: str) -> None:
-    t = await opened([["One ", "two."]], path)
-    async with asyncio.timeout(2):
-        try:
-            async with t.stream("Count") as stream:
-                async for _ in stream:
-                    await t.aclose()
-                    break
-        except ClosedError:
-            pass
-    async with opened(["Hello."], path) as t:
-        await t.chat("Hi")
-        assert (await texts(t))[-2:] == ["Hi", "Hello."]
-
-
-async def test_closing_frees_those_who_wait_behind_a_turn(path: str) -> None:
-    held = Held()
-    t = await opened(held, path)
-    turn = asyncio.create_task(t.chat("Hi"))
-    await held.has_begun.wait()
-    behind = asyncio.create_task(t.chat("next"))
-    append = asyncio.create_task(t.user("later"))
-    await t.status()
-    async with asyncio.timeout(2):
-        await t.aclose()
-        results = await asyncio.gather(turn, behind, append, return_exceptions=True)
-    assert [isinstance(result, (asyncio.CancelledError, ClosedError)) for result in results] == [True] * 3
-
-
-async def test_a_closed_tract_does_not_talk() -> None:
-    t = await opened(["Hello."])
-    await t.aclose()
-    with pytest.raises(ClosedError):
-        await t.chat("Hi")
-
-
-async def test_a_turn_of_one_handle_outlives_the_closing_of_another(path: str) -> None:
-    held = Held()
-    async with opened(held, path) as t:
-        other = await AsyncTract.open(path)
-        turn = asyncio.create_task(t.chat("Hi"))
-        await held.has_begun.wait()
-        await other.aclose()
-        held.go_on.set()
-        assert (await turn).text == "Half done."
 
 
 async def test_the_log_shows_a_conversation_in_order() -> None:

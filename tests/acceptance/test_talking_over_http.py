@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -210,11 +211,11 @@ async def test_a_server_that_is_silent_for_too_long_is_an_error() -> None:
         await client.aclose()
 
 
-async def cancelled_chat(t: AsyncTract, server: Server, keep_partial: bool | None) -> None:
+async def cancelled_stream(t: AsyncTract, **options: Any) -> None:
     seen = asyncio.Event()
 
     async def read() -> None:
-        async with t.stream("Hi", keep_partial=keep_partial) as stream:
+        async with t.stream("Hi", **options) as stream:
             async for _ in stream:
                 seen.set()
 
@@ -225,10 +226,12 @@ async def cancelled_chat(t: AsyncTract, server: Server, keep_partial: bool | Non
         await turn
 
 
-@pytest.mark.parametrize(("keep_partial", "kept"), [(None, []), (True, ["Hi", "Half "]), (False, [])])
-async def test_a_cancelled_turn_closes_the_connection(keep_partial: bool | None, kept: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, []), ({"keep_partial": True}, ["Hi", "Half "]), ({"keep_partial": False}, [])]
+)
+async def test_a_cancelled_turn_closes_the_connection(options: dict[str, bool], kept: list[str]) -> None:
     async with talking(Hold(asyncio.Event(), ["Half "])) as (t, server):
-        await cancelled_chat(t, server, keep_partial)
+        await cancelled_stream(t, **options)
         async with asyncio.timeout(5):
             await server.disconnected()
         assert await texts(t) == kept

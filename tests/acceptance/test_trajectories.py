@@ -49,7 +49,7 @@ async def test_digests_are_the_same_after_reopening(path: str, trajectories: lis
 
 async def test_a_complete_conversation_needs_no_repair(path: str, trajectories: list[Trajectory]) -> None:
     await record_all(path, trajectories)
-    repairs = []
+    repairs: list[object] = []
     for number in range(len(trajectories)):
         async with AsyncTract.open(path, name=f"conversation-{number}") as t:
             repairs += (await t.compile()).repairs

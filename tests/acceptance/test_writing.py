@@ -1,5 +1,6 @@
 """Story: anything an agent says, reads or makes is committed, or refused with the reason."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -31,7 +32,7 @@ from tract.errors import ContentValidationError, OperationMismatchError
 from tract.testing import FixedClock
 
 CALL = ToolCall("call-1", "look_up", '{"at":  1.0}')
-SESSION = SessionContent("handoff", "We sorted seats.", ("12A",), ("phone",), ["mail", "wait"])  # type: ignore[arg-type]
+SESSION = SessionContent("handoff", "We sorted seats.", ("12A",), ("phone",), ["mail", "wait"])
 EVERY_TYPE: list[Any] = [
     (InstructionContent("Be kind."), {"role": "system", "content": "Be kind."}, Priority.PINNED),
     (DialogueContent("user", "Hi", "anna"), {"role": "user", "content": "Hi", "name": "anna"}, Priority.NORMAL),
@@ -198,6 +199,13 @@ async def test_a_commit_says_everything_about_itself() -> None:
         }
 
 
+async def test_a_verb_returns_metadata_as_the_log_tells_it(t: AsyncTract) -> None:
+    metadata: dict[str, Any] = {"pair": (1, 2), "list": [1]}
+    info = await t.user("hello", metadata=metadata)
+    metadata["list"].append(2)
+    assert (info.metadata, (await t.log())[0]) == ({"pair": [1, 2], "list": [1]}, info)
+
+
 async def test_message_metadata_and_config_come_back_after_reopening(path: str) -> None:
     config = LLMConfig(model="tiny", top_k=3, seed=-1, extra={"deep": {"x": [True]}})
     async with AsyncTract.open(path) as t:
@@ -305,7 +313,10 @@ MALFORMED: list[tuple[Any, str]] = [
         "tool_calls[1].name",
     ),
     ({"content_type": "dialogue", "role": "assistant", "tool_calls": [{**asdict(CALL), "name": "x" * 65}]}, "tool_calls[0].name"),
-    ({"content_type": "dialogue", "role": "assistant", "tool_calls": [{**asdict(CALL), "arguments": {}}]}, "tool_calls[0].arguments"),
+    (
+        {"content_type": "dialogue", "role": "assistant", "tool_calls": [{**asdict(CALL), "arguments": {}}]},
+        "tool_calls[0].arguments",
+    ),
     ({"content_type": "dialogue", "role": "assistant", "tool_calls": [{**asdict(CALL), "id": ""}]}, "tool_calls[0].id"),
     ({"content_type": "tool_io", "text": "x"}, "call_id"),
     ({"content_type": "tool_io", "text": "x", "call_id": ""}, "call_id"),
@@ -417,6 +428,18 @@ async def test_an_operation_id_given_to_another_call_is_refused(t: AsyncTract, c
     with pytest.raises(OperationMismatchError):
         await t.user("something else", operation_id=OPERATION)
     assert await state(t) == before
+
+
+async def test_an_operation_id_given_by_many_tasks_at_once_writes_once(t: AsyncTract) -> None:
+    infos = await asyncio.gather(*(t.user("once", operation_id=OPERATION) for _ in range(10)))
+    assert (len({info.id for info in infos}), len(await t.log())) == (1, 1)
+
+
+async def test_an_operation_id_of_another_tract_of_the_file_is_not_this_tracts(path: str) -> None:
+    async with AsyncTract.open(path, name="one") as one, AsyncTract.open(path, name="two") as two:
+        await one.user("once", operation_id=OPERATION)
+        info = await two.user("once", operation_id=OPERATION)
+        assert (info.tract_id, await texts(two)) == (two.id, ["once"])
 
 
 async def test_an_operation_id_still_returns_the_first_commit_after_more_commits_and_reopening(path: str) -> None:

@@ -6,7 +6,7 @@ from tests.histories import annotate, append, calls, compress, content, edit, me
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.ids import CommitId
-from tract.domain.messages import Message
+from tract.domain.messages import Message, ToolCall
 from tract.operations.folding import EMPTY, Context, Slot, Step, fold
 
 ABC = [append("a"), append("b"), append("c")]
@@ -258,8 +258,8 @@ def test_skipped_slots_belong_to_their_unit() -> None:
 
 
 def test_after_reverting_a_reorder_the_one_before_it_can_be_reverted() -> None:
-    steps = [*ABC, reorder("q", "b", "a"), reorder("r", "c", "b"), revert("u", "r"), revert("v", "q")]
-    assert live(fold(EMPTY, steps[:-1])) == "b a c"
+    steps = [*ABC, reorder("q", "c", "a"), reorder("r", "b", "c"), revert("u", "r"), revert("v", "q")]
+    assert live(fold(EMPTY, steps[:-1])) == "c a b"
     assert live(fold(EMPTY, steps)) == "a b c"
 
 
@@ -282,6 +282,12 @@ def test_a_result_finds_its_call_after_something_before_it_was_hidden_and_shown(
         long = fold(long, [change])
     assert [line.id for line in long.lines][100:] == ["call", "one", "two", "x"]
     assert long.closings == 0
+
+
+def test_calls_of_a_tool_message_are_not_taken_for_calls() -> None:
+    odd = append("odd", Message("tool", "", tool_calls=(ToolCall("2", "look", "{}"),), tool_call_id="1"))
+    context = fold(fold(EMPTY, [calls("call", "1"), odd]), [annotate("p", Priority.PINNED, "odd")])
+    assert [line.id for line in context.lines] == ["call", "odd"]
 
 
 def test_ten_thousand_commits_on_one_slot_fold() -> None:

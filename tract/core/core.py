@@ -5,7 +5,7 @@ to `log`, `graph` and `sharing`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -109,6 +109,15 @@ class Models:
             await self._client.aclose()
 
 
+@frozen(eq=False)
+class InFlight:
+    """A turn that is running: its task, how to end it, and when it has ended."""
+
+    task: "asyncio.Task[Any]"
+    end: Callable[[], Awaitable[None]]
+    ended: "asyncio.Future[None]"
+
+
 @frozen
 class View:
     """A commit and its context, from one snapshot."""
@@ -130,8 +139,8 @@ class TractCore:
         self._worktree = worktree
         self._head = head
         self._models = models
-        self._turns: dict[asyncio.Future[None], asyncio.Task[Any]] = {}
-        self._is_closed = False
+        self._turns: list[InFlight] = []
+        self._closing: asyncio.Future[None] | None = None
 
     @property
     def id(self) -> TractId:
@@ -232,6 +241,7 @@ class TractCore:
         reads: Sequence[Statement] = (),
         blobs: Iterable[BlobDraft] = (),
         digest: bytes | None = None,
+        then: Callable[[], None] | None = None,
     ) -> tuple[Event, ...]:
         """Append what *decide* makes of the reads: the only door to the log.
 
@@ -241,6 +251,7 @@ class TractCore:
             reads: What it needs to see, in the same transaction.
             blobs: What its events name.
             digest: Of verb and arguments, where the caller gave the operation's id.
+            then: What must follow at once, even if the caller is cancelled.
 
         Raises:
             ClosedError: The tract is closed.
@@ -248,7 +259,8 @@ class TractCore:
             StoreError: Nothing was written.
         """
         self._check_open()
-        return await self._with.shared.store.append(self._request(operation, decide, reads, blobs, digest))
+        request = self._request(operation, decide, reads, blobs, digest)
+        return await self._with.shared.store.append(request, then)
 
     def submit(
         self,
@@ -305,20 +317,24 @@ class TractCore:
         return await self.read(load)
 
     @contextmanager
-    def in_flight(self) -> Iterator[None]:
-        """Mark the current task as one that runs a turn, which `aclose` cancels."""
+    def in_flight(self, end: Callable[[], Awaitable[None]]) -> Iterator[None]:
+        """Mark the current task as one that runs a turn, which `aclose` ends.
+
+        Args:
+            end: Records the turn as cancelled.
+        """
         task = asyncio.current_task()
         assert task is not None
-        ended = asyncio.get_running_loop().create_future()
-        self._turns[ended] = task
+        turn = InFlight(task, end, asyncio.get_running_loop().create_future())
+        self._turns.append(turn)
         try:
             yield
         finally:
-            del self._turns[ended]
-            ended.set_result(None)
+            self._turns.remove(turn)
+            turn.ended.set_result(None)
 
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self._closing is not None:
             raise ClosedError
 
     async def head(self) -> str | None:
@@ -333,17 +349,28 @@ class TractCore:
     async def aclose(self) -> None:
         """Cancel and record the turns in flight, write what waits, and close.
 
-        Twice is nothing; afterwards every verb raises `ClosedError`.
+        Twice is nothing; afterwards every verb raises `ClosedError`. A task
+        that runs a turn is cancelled, whatever else it does; the calling
+        task's own turns are recorded as cancelled and it goes on.
+
+        Raises:
+            WrongLoopError: Another event loop or process than the handle's.
         """
-        if self._is_closed:
-            return
-        self._is_closed = True
-        here = asyncio.current_task()
-        for task in {task for task in self._turns.values() if task is not here}:
+        self._with.shared.store.check_here()
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(asyncio.current_task()))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, caller: "asyncio.Task[Any] | None") -> None:
+        for turn in self._turns:
+            # One's own task is needed to go on after this call.
+            if turn.task is caller:
+                await turn.end()
+        others = {turn.task for turn in self._turns}
+        for task in others:
             task.cancel()
-        ending = [ended for ended, task in self._turns.items() if task is not here]
-        if ending:
-            await asyncio.wait(ending, timeout=CLOSING_SECONDS)
+        if self._turns:
+            await asyncio.wait([turn.ended for turn in self._turns], timeout=CLOSING_SECONDS)
         await self._models.aclose()
         await self._with.shared.store.aclose()
 
@@ -358,5 +385,5 @@ class TractCore:
 
     def __repr__(self) -> str:
         at = self.current_branch or f"detached at {(self._head.commit or '')[:8]}"
-        state = "closed" if self._is_closed else at
+        state = at if self._closing is None else "closed"
         return f"<{type(self).__name__} {self.name!r} in {self._with.shared.store.where} ({state})>"

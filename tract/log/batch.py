@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import TractId, uuid_bytes
-from tract.errors import OperationMismatchError, TractError
+from tract.errors import OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
 from tract.log.protocol import Projection, Request
@@ -66,12 +66,15 @@ class BatchRunner:
             locked = translate(exc, self.where)
             locked.__cause__ = exc
             return [locked for _ in requests]
+        error: Exception
         try:
             return self._transaction(connection, requests)
+        except UnknownOutcomeError:
+            raise
         except sqlite3.Error as exc:
             error = translate(exc, self.where)
             error.__cause__ = exc
-        except TractError as exc:
+        except Exception as exc:  # noqa: BLE001 - an event that cannot be stored is its request's fault alone
             error = exc
         if len(requests) == 1:
             return [error]

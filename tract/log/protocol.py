@@ -118,11 +118,16 @@ class EventStore(Protocol):
         """The path, for people."""
         ...
 
-    async def append(self, request: Request) -> tuple[Event, ...]:
+    async def append(self, request: Request, then: Callable[[], None] | None = None) -> tuple[Event, ...]:
         """Append what the request decides and return it, durable.
 
         A caller that is cancelled while the request waits in the queue
         withdraws it; after that it is written all the same.
+
+        Args:
+            request: What to append.
+            then: Called as soon as it was written, also where the caller was
+                cancelled meanwhile.
 
         Raises:
             ClosedError: The store is closed.
@@ -153,6 +158,14 @@ class EventStore(Protocol):
 
     async def remember(self, data: bytes) -> None:
         """Look up whether *data* is stored already, so that `draft` shares it."""
+        ...
+
+    def check_here(self) -> None:
+        """Refuse another process or event loop than those that opened the store.
+
+        Raises:
+            WrongLoopError: This is another.
+        """
         ...
 
     def share(self) -> None:

@@ -30,7 +30,7 @@ from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
 from tract.log.entropy import forks, random_bytes
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Row
 from tract.log.sqlite_errors import translate
-from tract.log.sqlite_files import MEMORY, connect, on_thread, prepare_reader, prepare_writer
+from tract.log.sqlite_files import MEMORY, connect, looks_foreign, on_thread, prepare_reader, prepare_writer, refuse_foreign
 from tract.log.writer import PendingAppend, Writer
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class SqliteStore:
         self._busy: list[int] = []
         self._writer = Writer(self._run, self._rest)
         self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
         self._facts: dict[Any, Any] = {}
@@ -113,10 +114,10 @@ class SqliteStore:
         """The real path, or `:memory:`."""
         return self._path
 
-    async def append(self, request: Request) -> tuple[Event, ...]:
+    async def append(self, request: Request, then: Callable[[], None] | None = None) -> tuple[Event, ...]:
         """Append what the request decides and return it, durable."""
         self._check()
-        return await self._writer.append(request)
+        return await self._writer.append(request, then)
 
     def submit(self, request: Request) -> PendingAppend:
         """Hand a request over without waiting."""
@@ -176,14 +177,27 @@ class SqliteStore:
         return count
 
     async def aclose(self) -> None:
-        """Give up one use; the last one drains the writer and closes the file."""
-        self._users -= 1
-        if self._users > 0:
+        """Give up one use; the last one drains the writer and closes the file.
+
+        A caller that is cancelled meanwhile stops waiting, and nothing else.
+        """
+        self._users = max(self._users - 1, 0)
+        if self._users:
             return
-        self._forget()
+        if self._ending is None:
+            self._forget()
+            self._ending = asyncio.create_task(self._close())
+        await asyncio.shield(self._ending)
+
+    async def _close(self) -> None:
+        if self._ready is not None:
+            await asyncio.wait((self._ready,))
         self._writer.close()
         if self._task is not None:
             await self._task
+        await self._close_connections()
+
+    async def _close_connections(self) -> None:
         # The writer's connection goes last: a read-write connection that
         # closes last checkpoints, a read-only one cannot.
         for reader in self._readers:
@@ -192,11 +206,19 @@ class SqliteStore:
         if self._writing is not None:
             await self._writing.close()
 
-    def _check(self) -> None:
+    def check_here(self) -> None:
+        """Refuse another process or event loop than those that opened the store.
+
+        Raises:
+            WrongLoopError: This is another.
+        """
         if self._forks != forks():
             raise WrongLoopError("the process that opened it, and this is another")
         if asyncio.get_running_loop() is not self._loop:
             raise WrongLoopError("the event loop that opened it, and this is another")
+
+    def _check(self) -> None:
+        self.check_here()
         if self._users <= 0:
             raise ClosedError("store")
         if self._failure is not None:
@@ -229,15 +251,28 @@ class SqliteStore:
                 raise FolderNotFoundError(str(file.parent))
         if not in_memory and file.is_dir():
             raise StoreReadOnlyError(self._path)
+        if not in_memory and file.exists() and looks_foreign(file):
+            has_log = Path(self._path + "-wal").exists()
+            looking = await connect(self._path, mode="ro" if has_log else "look")
+            try:
+                await on_thread(looking, refuse_foreign, self._path)
+            finally:
+                await looking.close()
         self._writing = await connect(self._path, mode="rwc")
         runner = self._runner
         await on_thread(self._writing, prepare_writer, self._path, self._durability, runner.statements, runner.projections)
         if in_memory:
             self._readers = [self._writing]
         else:
-            self._readers = await asyncio.gather(*(connect(self._path, mode="ro") for _ in range(READERS)))
-            await asyncio.gather(*(on_thread(reader, prepare_reader) for reader in self._readers))
+            opened = await asyncio.gather(*(self._open_reader() for _ in range(READERS)), return_exceptions=True)
+            for failure in filter(None, opened):
+                raise failure
         self._busy = [0] * len(self._readers)
+
+    async def _open_reader(self) -> None:
+        reader = await connect(self._path, mode="ro")
+        self._readers.append(reader)
+        await on_thread(reader, prepare_reader)
 
     async def _work(self) -> None:
         try:
@@ -247,9 +282,7 @@ class SqliteStore:
             self._forget()
             self._users = 0
             warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
-            for connection in {*self._readers, self._writing}:
-                if connection is not None:
-                    connection.stop()
+            await self._close_connections()
             raise
 
     async def _run(self, requests: Sequence[Request]) -> list[Outcome]:
@@ -279,7 +312,12 @@ class SqliteStore:
         self._wal_pages = 0
         if self._path != MEMORY:
             assert self._writing is not None
-            await on_thread(self._writing, _checkpoint)
+            try:
+                await on_thread(self._writing, _checkpoint)
+            except sqlite3.Error as exc:
+                # Nothing is lost: the pages are in the write-ahead log, and an
+                # append will say so if the disk is full. It is tried again.
+                warn("checkpoint.failed", store=self._path, error=type(exc).__name__)
 
     def _query(self, connection: sqlite3.Connection, query: Callable[[Query], T]) -> T:
         connection.execute("BEGIN")

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+import anyio
 from attrs import define
 
 from tract.domain.events import Event
@@ -29,6 +30,7 @@ class _Pending:
     result: Result
     is_owned: bool
     """An owned request is written even when nobody waits for it any more."""
+    is_taken: bool = False
 
 
 @define(eq=False)
@@ -60,24 +62,29 @@ class Writer:
         self._room.set()
         self._closing = False
 
-    async def append(self, request: Request) -> tuple[Event, ...]:
+    async def append(self, request: Request, then: Callable[[], None] | None) -> tuple[Event, ...]:
         """Wait for a place, then for the result; cancelling before the writer took it withdraws it."""
         while len(self._queue) >= CAPACITY:
             self._room.clear()
             await self._room.wait()
-        return await self._enqueue(request, is_owned=False)
+        pending = self._enqueue(request, is_owned=False)
+        if then is None:
+            return await pending.result
+        pending.result.add_done_callback(lambda done: None if done.cancelled() or done.exception() else then())
+        return await _followed(pending)
 
     def submit(self, request: Request) -> PendingAppend:
         """Hand *request* over for good."""
-        return PendingAppend(self._enqueue(request, is_owned=True))
+        return PendingAppend(self._enqueue(request, is_owned=True).result)
 
-    def _enqueue(self, request: Request, *, is_owned: bool) -> Result:
+    def _enqueue(self, request: Request, *, is_owned: bool) -> _Pending:
         if self._closing:
             raise ClosedError("store")
         result: Result = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(request, result, is_owned))
+        pending = _Pending(request, result, is_owned)
+        self._queue.append(pending)
         self._work.set()
-        return result
+        return pending
 
     def close(self) -> None:
         """Refuse what comes from now on; `work` ends when the queue is empty."""
@@ -85,7 +92,16 @@ class Writer:
         self._work.set()
 
     async def work(self) -> None:
-        """Write until closed and empty."""
+        """Write until closed and empty; whatever ends it, nobody waits for ever."""
+        try:
+            await self._drain()
+        finally:
+            self.close()
+            self._room.set()
+            for pending in self._queue:
+                _settle(pending.result, ClosedError("store"))
+
+    async def _drain(self) -> None:
         while True:
             batch = self._take()
             if batch:
@@ -102,7 +118,10 @@ class Writer:
         batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         if len(self._queue) < CAPACITY:
             self._room.set()
-        return [pending for pending in batch if pending.is_owned or not pending.result.cancelled()]
+        taken = [pending for pending in batch if pending.is_owned or not pending.result.cancelled()]
+        for pending in taken:
+            pending.is_taken = True
+        return taken
 
     async def _write(self, batch: list[_Pending]) -> None:
         try:
@@ -116,6 +135,23 @@ class Writer:
             return
         for pending, outcome in zip(batch, outcomes, strict=True):
             _settle(pending.result, outcome)
+
+
+async def _followed(pending: _Pending) -> tuple[Event, ...]:
+    """Return the result of a request that something must follow.
+
+    A caller that is cancelled too late to withdraw it stays for its end, so
+    that what follows has happened when the cancellation is seen.
+    """
+    try:
+        return await asyncio.shield(pending.result)
+    except asyncio.CancelledError:
+        if pending.is_taken:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait((pending.result,))
+        else:
+            pending.result.cancel()
+        raise
 
 
 def _settle(result: Result, outcome: tuple[Event, ...] | BaseException) -> None:

@@ -54,9 +54,13 @@ async def branch(
         return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
     digest = None if operation_id is None else request_digest("branch", name=name, at=at, switch=switch)
-    await t.record(t.operation(operation_id), decide, reads=(Statement("refs.branch", (place.tract, name)),), digest=digest)
-    if switch:
-        t.move_head(Head(name))
+    await t.record(
+        t.operation(operation_id),
+        decide,
+        reads=(Statement("refs.branch", (place.tract, name)),),
+        digest=digest,
+        then=(lambda: t.move_head(Head(name))) if switch else None,
+    )
     return await _branch_info(t, name)
 
 
@@ -86,11 +90,16 @@ async def switch(t: TractCore, name: str, *, operation_id: str | None = None) ->
     operation = t.operation(operation_id)
     digest = None if operation_id is None else request_digest("switch", name=name)
     try:
-        await t.record(operation, decide, reads=(Statement("refs.branch", (tract, name)),), digest=digest)
+        await t.record(
+            operation,
+            decide,
+            reads=(Statement("refs.branch", (tract, name)),),
+            digest=digest,
+            then=lambda: t.move_head(Head(name)),
+        )
     except BranchNotFoundError:
         near = await t.read(lambda query: near_branches(query, tract, name))
         raise BranchNotFoundError(name, near) from None
-    t.move_head(Head(name))
     return await _branch_info(t, name)
 
 

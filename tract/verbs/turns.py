@@ -7,6 +7,7 @@ call that fails, is cancelled or dies leaves the branch as it was. Read `Turn`
 from top to bottom. Imports `core`, `compiling`, `drafting`, `recording`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack
 from types import TracebackType
@@ -86,7 +87,7 @@ class Turn:
         turn = await gates.enter(self._t.place.tract, branch)
         self._holding.callback(gates.leave, turn)
         try:
-            self._holding.enter_context(self._t.in_flight())
+            self._holding.enter_context(self._t.in_flight(self._abandoned))
             self._holding.enter_context(gates.inside(turn))
             self._started = await record_start(self._t, branch, config, self._options)
             self._compiled = await compile(self._t, at=self._started.asked.head)
@@ -161,6 +162,9 @@ class Turn:
         # turned into a HeadMovedError would be lost.
         if keeps and ended.answer is not None and (error is None or ended.is_on_branch):
             self._respond(ended, ModelReply(self.text, finish_reason="cancelled"))
+
+    async def _abandoned(self) -> None:
+        await self._leave(asyncio.CancelledError())
 
     def _partial(self) -> DialogueContent | None:
         return DialogueContent("assistant", self.text) if self.text.strip() else None

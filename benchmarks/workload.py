@@ -1,0 +1,92 @@
+"""What the benchmarks work on: texts, and stores with a history of some length.
+
+Imports `tract`. Read `Workshop` first.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+from attrs import define, field
+
+from tract import AsyncTract
+from tract.llm.counting import ApproximateCounter
+
+_PROSE = (
+    "the agent opens ticket reads order changes address checks refund policy asks customer confirms date calls tool "
+    "returns empty list retries later writes summary keeps invoice number compares price books window seat cancels "
+    "flight explains fee offers voucher waits reply"
+)
+_WORDS = _PROSE.split()
+CHUNK = 2_000
+"""Commits that are under way at once while a history is made."""
+
+
+def text(number: int, length: int = 300) -> str:
+    """Return the text of a message, the same for a number and different for any other."""
+    words = [f"Message {number}:"]
+    size, state = len(words[0]), number * 2654435761 + 1
+    while size < length:
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        # Ids and numbers are what agents talk about, and what no compressor shrinks.
+        words.append(f"{state >> 40:06x}" if state >> 62 == 0 else _WORDS[(state >> 33) % len(_WORDS)])
+        size += 1 + len(words[-1])
+    return " ".join(words)[:length]
+
+
+@define
+class Workshop:
+    """A directory, the sizes to measure at, and the histories made so far.
+
+    Attributes:
+        folder: On a real disk.
+        is_quick: Whether to be content with small sizes and few rounds.
+    """
+
+    folder: Path
+    is_quick: bool = False
+    _histories: dict[tuple[int, int], Path] = field(factory=dict)
+    _numbers: "count[int]" = field(factory=count)
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Lengths of history at which growth is measured."""
+        return (100, 1_000, 10_000) if self.is_quick else (100, 1_000, 10_000, 100_000)
+
+    @property
+    def long(self) -> int:
+        """Messages of what is called a long context."""
+        return 2_000 if self.is_quick else 10_000
+
+    def rounds(self, many: int) -> int:
+        """Return how often to measure what is measured *many* times at leisure."""
+        return max(3, many // 4) if self.is_quick else many
+
+    def file(self) -> Path:
+        """Return a path that nobody used yet."""
+        return self.folder / f"{next(self._numbers)}.db"
+
+    def copied(self, path: Path) -> Path:
+        """Return a copy of a store that nobody has open."""
+        return Path(shutil.copy(path, self.file()))
+
+    async def history(self, size: int, length: int = 300) -> Path:
+        """Return a store of one's own with *size* messages on one branch."""
+        key = (size, length)
+        if key not in self._histories:
+            self._histories[key] = self.file()
+            await fill(self._histories[key], size, length)
+        return self.copied(self._histories[key])
+
+    async def opened(self, size: int, durability: str = "full") -> AsyncTract:
+        """Return a tract with *size* messages, open, as a user would open it."""
+        return await AsyncTract.open(str(await self.history(size)), durability=durability)
+
+
+async def fill(path: Path, size: int, length: int = 300) -> None:
+    """Write *size* messages to one branch, many at once so that it is quick."""
+    async with AsyncTract.open(str(path), tokens=ApproximateCounter()) as t:
+        for first in range(0, size, CHUNK):
+            await asyncio.gather(*(t.user(text(number, length)) for number in range(first, min(first + CHUNK, size))))

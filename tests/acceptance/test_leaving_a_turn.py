@@ -1,0 +1,218 @@
+"""Story: somebody leaves before the answer is whole, or closes; what arrived is kept where it was wanted."""
+
+import asyncio
+
+import pytest
+
+from tests.acceptance.reading import state, texts
+from tests.acceptance.scripting import Held, opened
+from tract import (
+    AsyncTract,
+)
+from tract.errors import (
+    ClosedError,
+)
+
+
+async def test_break_keeps_question_and_partial_answer() -> None:
+    async with opened([["One ", "two ", "three."]]) as t:
+        async with t.stream("Count") as stream:
+            async for _ in stream:
+                break
+        assert await texts(t) == ["Count", "One "]
+        response = stream.response
+        assert (response.text, response.finish_reason, response.usage, response.commit_info.id) == (
+            "One ",
+            "cancelled",
+            None,
+            await t.head(),
+        )
+
+
+async def test_return_keeps_question_and_partial_answer() -> None:
+    async def first_word(t: AsyncTract) -> str:
+        async with t.stream("Count") as stream:
+            async for delta in stream:
+                return delta
+        return ""
+
+    async with opened([["One ", "two ", "three."]]) as t:
+        assert (await first_word(t), await texts(t)) == ("One ", ["Count", "One "])
+
+
+async def test_break_keeps_nothing_if_asked_not_to() -> None:
+    async with opened([["One ", "two."]]) as t:
+        async with t.stream("Count", keep_partial=False) as stream:
+            async for _ in stream:
+                break
+        assert await t.head() is None
+
+
+async def test_leaving_before_anything_arrived_leaves_the_branch() -> None:
+    async with opened([["One ", "two."]]) as t:
+        await t.user("before")
+        before = await state(t)
+        async with t.stream("Count"):
+            pass
+        assert await state(t) == before
+
+
+async def test_leaving_after_blank_text_alone_leaves_the_branch() -> None:
+    async with opened([[" \n", "two."]]) as t:
+        async with t.stream("Count") as stream:
+            async for _ in stream:
+                break
+        assert await t.head() is None
+
+
+async def test_an_exception_in_the_block_leaves_the_branch_and_comes_through() -> None:
+    async with opened([["One ", "two."]]) as t:
+        before = await state(t)
+        with pytest.raises(ZeroDivisionError):
+            async with t.stream("Count") as stream:
+                async for _ in stream:
+                    raise ZeroDivisionError
+        assert await state(t) == before
+
+
+async def test_an_exception_in_the_block_keeps_the_partial_answer_if_asked_to() -> None:
+    async with opened([["One ", "two."]]) as t:
+        with pytest.raises(ZeroDivisionError):
+            async with t.stream("Count", keep_partial=True) as stream:
+                async for _ in stream:
+                    raise ZeroDivisionError
+        assert await texts(t) == ["Count", "One "]
+
+
+async def test_a_time_out_leaves_the_branch() -> None:
+    held = Held()
+    async with opened(held) as t:
+        before = await state(t)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await t.chat("Hi")
+        assert (held.has_begun.is_set(), await state(t)) == (True, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, []), ({"keep_partial": False}, []), ({"keep_partial": True}, ["Hi", "Half "])]
+)
+async def test_a_cancelled_task_keeps_what_it_was_told_to(options: dict[str, bool], kept: list[str]) -> None:
+    held = Held()
+    async with opened(held) as t:
+        turn = asyncio.create_task(t.chat("Hi", **options))
+        await held.has_begun.wait()
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+        assert await texts(t) == kept
+
+
+@pytest.mark.parametrize(("options", "kept"), [({}, ["Hi"]), ({"keep_partial": True}, ["Hi", "Half "])])
+async def test_a_cancelled_generate_keeps_what_it_was_told_to(options: dict[str, bool], kept: list[str]) -> None:
+    held = Held()
+    async with opened(held) as t:
+        await t.user("Hi")
+        turn = asyncio.create_task(t.generate(**options))
+        await held.has_begun.wait()
+        turn.cancel()
+        await asyncio.wait([turn])
+        assert (turn.cancelled(), await texts(t)) == (True, kept)
+
+
+async def test_a_task_that_is_cancelled_twice_still_leaves_the_branch_free() -> None:
+    held = Held()
+    async with opened(held) as t:
+        turn = asyncio.create_task(t.chat("Hi"))
+        await held.has_begun.wait()
+        turn.cancel()
+        await asyncio.sleep(0)
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+        await t.user("free")
+        assert await texts(t) == ["free"]
+
+
+async def test_a_turn_cancelled_at_any_step_leaves_the_branch_free_and_whole() -> None:
+    async with opened(lambda _: "Hello.") as t:
+        for steps in range(60):
+            turn = asyncio.create_task(t.chat(f"{steps}"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            turn.cancel()
+            await asyncio.wait([turn])
+        await t.user("free")
+        *said, last = await texts(t)
+        assert (last, said[1::2], len(set(said[::2]))) == ("free", ["Hello."] * (len(said) // 2), len(said) // 2)
+
+
+async def test_closing_during_a_turn_cancels_and_records_it(path: str) -> None:
+    held = Held()
+    t = await opened(held, path)
+    turn = asyncio.create_task(t.chat("Hi"))
+    await held.has_begun.wait()
+    async with asyncio.timeout(2):
+        await t.aclose()
+    await asyncio.wait([turn])
+    assert turn.cancelled()
+    async with opened(["Hello."], path) as t:
+        assert (await t.head(), (await t.chat("Hi")).text) == (None, "Hello.")
+
+
+async def test_closing_during_a_turn_that_keeps_its_part_keeps_it(path: str) -> None:
+    held = Held()
+    t = await opened(held, path)
+    turn = asyncio.create_task(t.chat("Hi", keep_partial=True))
+    await held.has_begun.wait()
+    await t.aclose()
+    await asyncio.wait([turn])
+    async with AsyncTract.open(path) as t:
+        assert await texts(t) == ["Hi", "Half "]
+
+
+async def test_closing_from_inside_the_block_ends(path: str) -> None:
+    t = await opened([["One ", "two."]], path)
+    async with asyncio.timeout(2):
+        try:
+            async with t.stream("Count") as stream:
+                async for _ in stream:
+                    await t.aclose()
+                    break
+        except ClosedError:
+            pass
+    async with opened(["Hello."], path) as t:
+        await t.chat("Hi")
+        assert (await texts(t))[-2:] == ["Hi", "Hello."]
+
+
+async def test_closing_frees_those_who_wait_behind_a_turn(path: str) -> None:
+    held = Held()
+    t = await opened(held, path)
+    turn = asyncio.create_task(t.chat("Hi"))
+    await held.has_begun.wait()
+    behind = asyncio.create_task(t.chat("next"))
+    append = asyncio.create_task(t.user("later"))
+    await t.status()
+    async with asyncio.timeout(2):
+        await t.aclose()
+        results = await asyncio.gather(turn, behind, append, return_exceptions=True)
+    assert [isinstance(result, (asyncio.CancelledError, ClosedError)) for result in results] == [True] * 3
+
+
+async def test_a_closed_tract_does_not_talk() -> None:
+    t = await opened(["Hello."])
+    await t.aclose()
+    with pytest.raises(ClosedError):
+        await t.chat("Hi")
+
+
+async def test_a_turn_of_one_handle_outlives_the_closing_of_another(path: str) -> None:
+    held = Held()
+    async with opened(held, path) as t:
+        other = await AsyncTract.open(path)
+        turn = asyncio.create_task(t.chat("Hi"))
+        await held.has_begun.wait()
+        await other.aclose()
+        held.go_on.set()
+        assert (await turn).text == "Half done."

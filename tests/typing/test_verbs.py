@@ -1,0 +1,142 @@
+"""What type checkers see of every public verb; mypy reads this, pytest runs it too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_type
+
+from tract import (
+    AsyncTract,
+    BranchInfo,
+    ChatResponse,
+    CommitDetail,
+    CommitInfo,
+    CommitOperation,
+    CompiledContext,
+    LLMConfig,
+    Message,
+    OutputContent,
+    Priority,
+    TokenUsage,
+    ToolCall,
+    TractStatus,
+    from_openai,
+)
+from tract.domain.content import Content
+from tract.domain.ids import CommitId, TractId
+from tract.testing import ScriptedLLM
+
+
+async def test_opening_and_attributes() -> None:
+    async with AsyncTract.open() as t:
+        assert_type(t, AsyncTract)
+        assert_type(t.id, TractId)
+        assert_type(t.name, str)
+        assert_type(t.current_branch, str | None)
+        assert_type(t.is_detached, bool)
+        assert_type(t.config, LLMConfig)
+        assert_type(await t.head(), str | None)
+    awaited = await AsyncTract.open(":memory:", model="tiny")
+    assert_type(awaited, AsyncTract)
+    assert_type(await awaited.aclose(), None)
+
+
+async def test_a_subclass_stays_itself() -> None:
+    class Mine(AsyncTract):
+        pass
+
+    async with Mine.open() as t:
+        assert_type(t, Mine)
+        async with await t.worktree("main", name="second") as second:
+            assert_type(second, Mine)
+
+
+async def test_writing() -> None:
+    async with AsyncTract.open() as t:
+        assert_type(await t.commit("a", role="user", priority=Priority.PINNED, metadata={"a": 1}), CommitInfo)
+        assert_type(await t.commit({"content_type": "output", "text": "a"}, priority="normal"), CommitInfo)
+        assert_type(await t.commit(OutputContent("a")), CommitInfo)
+        assert_type(await t.system("a", message="b"), CommitInfo)
+        assert_type(await t.user("a", name="b", metadata={"a": 1}), CommitInfo)
+        assert_type(await t.assistant("a", generation_config=LLMConfig(seed=1)), CommitInfo)
+        assert_type(await t.tool_result("id", {"a": 1}, tool_name="b", priority="skip"), CommitInfo)
+
+
+async def test_editing() -> None:
+    async with AsyncTract.open() as t:
+        slot = await t.user("a")
+        assert_type(await t.edit(slot.id, "b", message="c"), CommitInfo)
+        assert_type(await t.annotate(slot.id, "important", reason="d", retain=[1]), CommitInfo)
+        assert_type(await t.pin(slot.id, reason="e"), CommitInfo)
+        assert_type(await t.skip(slot.id), CommitInfo)
+
+
+async def test_reading() -> None:
+    async with AsyncTract.open() as t:
+        await t.user("a")
+        context = await t.compile(at="HEAD")
+        assert_type(context, CompiledContext)
+        assert_type(context.messages, Sequence[Message])
+        assert_type(context.messages[0], Message)
+        assert_type(context.commit_ids, Sequence[CommitId])
+        assert_type(context.slot_ids, Sequence[CommitId])
+        assert_type(context.priorities, Sequence[Priority])
+        assert_type(context.generation_configs, Sequence[LLMConfig | None])
+        assert_type(context.token_counts, Sequence[int | None])
+        assert_type(context.token_count, int)
+        assert_type(context.token_source, str)
+        assert_type(context.head, CommitId | None)
+        assert_type(context.digest, str)
+        assert_type(context.warnings, tuple[str, ...])
+        assert_type(context.to_dicts(), list[dict[str, Any]])
+        assert_type(context.to_openai(), list[dict[str, Any]])
+        assert_type(await t.log(5, at="HEAD", operation=CommitOperation.APPEND), tuple[CommitInfo, ...])
+        assert_type(await t.show("HEAD"), CommitDetail)
+        assert_type(await t.status(), TractStatus)
+
+
+async def test_a_commit_info() -> None:
+    async with AsyncTract.open() as t:
+        info = await t.user("a")
+        assert_type(info.id, CommitId)
+        assert_type(info.parents, tuple[CommitId, ...])
+        assert_type(info.operation, CommitOperation)
+        assert_type(info.priority, Priority | None)
+        assert_type(info.metadata, Mapping[str, Any] | None)
+        assert_type(info.generation_config, LLMConfig | None)
+        assert_type(info.tokens, int | None)
+
+
+async def test_moving() -> None:
+    async with AsyncTract.open() as t:
+        assert_type(await t.branch("a", at=None, switch=True), BranchInfo)
+        assert_type(await t.branches(), tuple[BranchInfo, ...])
+        assert_type(await t.switch("main"), BranchInfo)
+        second = await t.worktree("main", name="second")
+        assert_type(second, AsyncTract)
+        await second.aclose()
+
+
+async def test_talking() -> None:
+    async with AsyncTract.open(llm=ScriptedLLM(["a", "b", "c"]), model="tiny") as t:
+        response = await t.chat("a", llm_config=LLMConfig(seed=1), keep_partial=True, timeout=1.0)
+        assert_type(response, ChatResponse)
+        assert_type(response.text, str)
+        assert_type(response.usage, TokenUsage | None)
+        assert_type(response.commit_info, CommitInfo)
+        assert_type(response.tool_calls, tuple[ToolCall, ...])
+        assert_type(response.finish_reason, str | None)
+        assert_type(await t.generate(), ChatResponse)
+        async with t.stream("b") as stream:
+            async for delta in stream:
+                assert_type(delta, str)
+        assert_type(stream.response, ChatResponse)
+
+
+async def test_configuring() -> None:
+    async with AsyncTract.open() as t:
+        assert_type(await t.configure_llm(ScriptedLLM(["a"]), config=LLMConfig(model="tiny")), None)
+        assert_type(await t.record_usage(TokenUsage(prompt=1)), None)
+        assert_type(await t.record_usage({"prompt_tokens": 1}), None)
+
+
+def test_reading_messages() -> None:
+    assert_type(from_openai([{"role": "user", "content": "a"}]), tuple[Content, ...])

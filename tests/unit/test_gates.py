@@ -1,0 +1,234 @@
+"""Who may add to a branch while a turn runs on it."""
+
+import asyncio
+from collections.abc import Coroutine
+
+import pytest
+
+from tract.core.gates import Gates, Turn
+from tract.errors import TurnInProgressError
+
+MAIN = (1, "main")
+
+
+class Line:
+    """Tasks at the gate of one branch, and what they did, in order."""
+
+    def __init__(self) -> None:
+        self.gates = Gates()
+        self.done: list[str] = []
+
+    async def enter(self) -> Turn:
+        return await self.gates.enter(*MAIN)
+
+    async def appending(self, name: str) -> asyncio.Task[None]:
+        """A task that appends, started and as far as it comes."""
+        started = asyncio.Event()
+
+        async def append() -> None:
+            started.set()
+            await self.gates.pass_through(*MAIN)
+            self.done.append(name)
+
+        return await self._started(append(), started)
+
+    async def turning(self, name: str, until: asyncio.Event | None = None) -> asyncio.Task[None]:
+        """A task that runs a turn, which ends with the event, or at once."""
+        started = asyncio.Event()
+
+        async def run() -> None:
+            started.set()
+            turn = await self.enter()
+            self.done.append(f"{name} begins")
+            if until is not None:
+                await until.wait()
+            self.done.append(f"{name} ends")
+            self.gates.leave(turn)
+
+        return await self._started(run(), started)
+
+    async def _started(self, coroutine: Coroutine[None, None, None], started: asyncio.Event) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine)
+        await started.wait()
+        return task
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+async def test_an_append_passes_where_no_turn_runs(line: Line) -> None:
+    await line.gates.pass_through(*MAIN)
+
+
+async def test_an_append_waits_for_the_turn(line: Line) -> None:
+    turn = await line.enter()
+    task = await line.appending("a")
+    assert not line.done
+    line.gates.leave(turn)
+    await task
+    assert line.done == ["a"]
+
+
+async def test_appends_and_turns_pass_in_the_order_in_which_they_came(line: Line) -> None:
+    turn = await line.enter()
+    tasks = [
+        await line.appending("a"),
+        await line.turning("one"),
+        await line.appending("b"),
+        await line.turning("two"),
+        await line.appending("c"),
+    ]
+    line.gates.leave(turn)
+    await asyncio.gather(*tasks)
+    assert line.done == ["a", "one begins", "one ends", "b", "two begins", "two ends", "c"]
+
+
+async def test_turns_on_one_branch_follow_one_another(line: Line) -> None:
+    end = asyncio.Event()
+    one, two = await line.turning("one", end), await line.turning("two")
+    end.set()
+    await asyncio.gather(one, two)
+    assert line.done == ["one begins", "one ends", "two begins", "two ends"]
+
+
+async def test_turns_on_two_branches_run_at_once(line: Line) -> None:
+    one = await line.gates.enter(1, "main")
+    two = await line.gates.enter(1, "try")
+    assert one is not two
+
+
+async def test_turns_on_one_name_in_two_tracts_run_at_once(line: Line) -> None:
+    one = await line.gates.enter(1, "main")
+    two = await line.gates.enter(2, "main")
+    assert one is not two
+
+
+async def test_the_branch_is_free_after_the_last_turn(line: Line) -> None:
+    line.gates.leave(await line.enter())
+    line.gates.leave(await line.enter())
+
+
+async def test_leaving_twice_is_nothing(line: Line) -> None:
+    turn = await line.enter()
+    line.gates.leave(turn)
+    line.gates.leave(turn)
+
+
+async def test_leaving_twice_does_not_end_the_turn_of_another(line: Line) -> None:
+    turn = await line.enter()
+    line.gates.leave(turn)
+    await line.enter()
+    line.gates.leave(turn)
+    task = await line.appending("a")
+    assert not line.done
+    task.cancel()
+
+
+async def test_an_append_from_inside_the_turn_is_refused(line: Line) -> None:
+    turn = await line.enter()
+    with line.gates.inside(turn), pytest.raises(TurnInProgressError) as caught:
+        await line.gates.pass_through(*MAIN)
+    assert caught.value.branch == "main"
+
+
+async def test_a_turn_inside_a_turn_is_refused(line: Line) -> None:
+    turn = await line.enter()
+    with line.gates.inside(turn), pytest.raises(TurnInProgressError):
+        await line.enter()
+
+
+async def test_a_task_started_inside_the_turn_is_inside(line: Line) -> None:
+    turn = await line.enter()
+    with line.gates.inside(turn):
+        task = asyncio.create_task(line.gates.pass_through(*MAIN))
+        with pytest.raises(TurnInProgressError):
+            await task
+
+
+async def test_another_branch_is_free_inside_a_turn(line: Line) -> None:
+    turn = await line.enter()
+    with line.gates.inside(turn):
+        await line.gates.pass_through(1, "try")
+
+
+async def test_both_turns_that_one_task_holds_are_refused(line: Line) -> None:
+    one, two = await line.enter(), await line.gates.enter(1, "try")
+    with line.gates.inside(one), line.gates.inside(two):
+        for branch in ("main", "try"):
+            with pytest.raises(TurnInProgressError):
+                await line.gates.pass_through(1, branch)
+
+
+async def test_after_the_block_nobody_is_inside(line: Line) -> None:
+    turn = await line.enter()
+    with line.gates.inside(turn):
+        pass
+    task = await line.appending("a")
+    line.gates.leave(turn)
+    await task
+    assert line.done == ["a"]
+
+
+async def test_whoever_leaves_the_line_is_passed_over(line: Line) -> None:
+    turn = await line.enter()
+    left, stays = await line.appending("left"), await line.appending("stays")
+    left.cancel()
+    await asyncio.wait([left])
+    line.gates.leave(turn)
+    await stays
+    assert line.done == ["stays"]
+
+
+async def test_a_turn_cancelled_when_its_turn_had_come_lets_the_next_pass(line: Line) -> None:
+    turn = await line.enter()
+    one, append = await line.turning("one"), await line.appending("a")
+    line.gates.leave(turn)
+    one.cancel()
+    await asyncio.wait([one, append])
+    assert line.done == ["a"]
+
+
+@pytest.mark.parametrize("leaves_first", [True, False], ids=["after the turn ended", "before the turn ended"])
+async def test_a_turn_cancelled_in_the_moment_the_one_before_ends_frees_the_branch(line: Line, *, leaves_first: bool) -> None:
+    turn = await line.enter()
+    one = await line.turning("one")
+    if leaves_first:
+        line.gates.leave(turn)
+        one.cancel()
+    else:
+        one.cancel()
+        line.gates.leave(turn)
+    await asyncio.wait([one])
+    assert one.cancelled()
+    line.gates.leave(await line.enter())
+
+
+@pytest.mark.parametrize("leaves_first", [True, False], ids=["after the turn ended", "before the turn ended"])
+async def test_a_cancelled_turn_lets_only_one_turn_in(line: Line, *, leaves_first: bool) -> None:
+    turn = await line.enter()
+    end = asyncio.Event()
+    cancelled, one, two = [await line.turning("cancelled"), await line.turning("one", end), await line.turning("two", end)]
+    if leaves_first:
+        line.gates.leave(turn)
+        cancelled.cancel()
+    else:
+        cancelled.cancel()
+        line.gates.leave(turn)
+    await asyncio.wait([cancelled])
+    end.set()
+    await asyncio.wait([one, two])
+    assert line.done == ["one begins", "one ends", "two begins", "two ends"]
+
+
+async def test_a_turn_that_began_while_another_was_cancelled_holds_the_branch(line: Line) -> None:
+    turn = await line.enter()
+    cancelled = await line.turning("cancelled")
+    cancelled.cancel()
+    line.gates.leave(turn)
+    await line.enter()
+    await asyncio.wait([cancelled])
+    task = await line.appending("a")
+    assert not line.done
+    task.cancel()
