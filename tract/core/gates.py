@@ -20,20 +20,20 @@ Key: TypeAlias = tuple[int, str]
 """A tract's number and a branch."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Turn:
     """A turn that holds a branch."""
 
     key: Key
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Waiter:
     is_turn: bool
     admitted: "asyncio.Future[Turn | None]"
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Gate:
     """A branch that somebody waits for.
 

@@ -18,7 +18,7 @@ from tract.log.protocol import Query, Row
 HEX = frozenset("0123456789abcdef")
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Head:
     """Where a handle is: on a branch, or detached at a commit."""
 
@@ -26,7 +26,7 @@ class Head:
     commit: CommitId | None = None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Place:
     """Whose refs are meant: a tract, in its family, seen from a HEAD."""
 
@@ -35,7 +35,7 @@ class Place:
     head: Head
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Node:
     """A commit's row in the graph.
 
@@ -61,7 +61,7 @@ Spot: TypeAlias = tuple[int, int]
 """A commit by its run and number."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class RunStart:
     """Where a run begins; it never changes.
 

@@ -36,7 +36,7 @@ _SHOWN = 10
 """Names that an error lists."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class OpenOptions:
     """What `open()` was asked for; see `AsyncTract.open`."""
 
@@ -53,9 +53,6 @@ class OpenOptions:
     durability: str
     actor: str | None
     clock: Clock
-
-    def __repr__(self) -> str:
-        return f"OpenOptions({self.where!r})"
 
 
 class Opening(Generic[C]):

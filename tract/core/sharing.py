@@ -12,7 +12,7 @@ from tract.core.gates import Gates
 from tract.log.protocol import EventStore
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Shared:
     """One store, and what is derived from it in this process."""
 

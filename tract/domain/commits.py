@@ -102,6 +102,11 @@ class Commit:
 
     def to_json(self) -> dict[str, Any]:
         """Return every field, null where there is nothing: what is hashed."""
+        return {**self.recorded_json, "actor": self.actor, "operation_id": self.operation_id}
+
+    @cached_property
+    def recorded_json(self) -> dict[str, Any]:
+        """What `commit.recorded` holds: all but actor and operation, which stand in its row."""
         content = self.content
         return {
             "parents": list(self.parents),
@@ -111,10 +116,8 @@ class Commit:
             "priority": None if self.priority is None else self.priority.value,
             "details": self.details,
             "config": self.config,
-            "actor": self.actor,
             "time": self.time,
             "rendering": self.rendering,
-            "operation_id": self.operation_id,
             "index": self.index,
         }
 

@@ -38,10 +38,9 @@ def render(content: Content, rendering: int = RENDERING) -> Message:
     Raises:
         ContentValidationError: This version does not know the rendering.
     """
-    try:
-        renderer = _RENDERERS[rendering, type(content)]
-    except KeyError:
-        raise _unknown(rendering) from None
+    renderer = _RENDERERS.get((rendering, type(content)))
+    if renderer is None:
+        raise _unknown(rendering)
     return renderer(content)
 
 

@@ -35,7 +35,7 @@ class _Tail:
     heads: dict[TractId, Head] = field(factory=dict)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class BatchRunner:
     """Appends batches of requests.
 

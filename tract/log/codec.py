@@ -25,10 +25,8 @@ def encode_body(body: EventBody, request: BlobId | None = None) -> bytes:
 
 
 def _commit_data(body: CommitRecorded) -> dict[str, Any]:
-    commit = body.commit.to_json()
-    del commit["actor"], commit["operation_id"]
     data = {
-        "commit": commit,
+        "commit": body.commit.recorded_json,
         "branch": body.branch,
         "tokens": body.tokens,
         "counter": body.counter,

@@ -15,7 +15,7 @@ T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Statement:
     """A named SQL statement of the package, with its parameters."""
 
@@ -23,7 +23,7 @@ class Statement:
     parameters: Row = ()
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class BlobDraft:
     """Bytes to be stored under an id that is already known.
 
@@ -46,7 +46,7 @@ runs inside the write transaction, on the connection's thread, so it must be
 quick; an exception from it fails its own request and no other."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Request:
     """One append, decided inside the transaction that writes it.
 

@@ -24,7 +24,7 @@ CAPACITY = 4096
 """Requests that may wait; beyond it, callers wait for a place."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Pending:
     request: Request
     result: Result
@@ -33,7 +33,7 @@ class _Pending:
     is_taken: bool = False
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class PendingAppend:
     """A request that the writer owns."""
 

@@ -27,7 +27,7 @@ Waiting: TypeAlias = tuple[int, "Waiting | None"]
 """Lines of slots with an unanswered call of one id: the nearest, then the rest."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Arrangement:
     """Lines under construction, by adding slots in context order.
 

@@ -18,7 +18,7 @@ from tract.operations.sequence import Vector, View
 from tract.operations.slots import Line, Slot, SlotContent
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Edited:
     """What an edit replaced."""
 
@@ -28,7 +28,7 @@ class Edited:
     config: LLMConfig | None
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Annotated:
     """The priorities, with who set them, that an annotate replaced."""
 
@@ -36,7 +36,7 @@ class Annotated:
     before: tuple[tuple[int, Priority, CommitId | None], ...]
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Reordered:
     """The order before a reorder, and who had moved its slots until then."""
 

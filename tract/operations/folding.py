@@ -36,7 +36,7 @@ def fold(context: Context, steps: Iterable[Step]) -> Context:
     return draft.freeze()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Draft:
     """A context under construction; each operation is one method."""
 

@@ -19,7 +19,7 @@ START = bytes(32)
 """d0: the digest of nothing."""
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Chain:
     """What was computed over the full leaves of a vector.
 
@@ -45,7 +45,7 @@ class Chain:
         return Chain(leaves, hashes, _link(START, hashes))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Chains:
     """What a context knows of its digests; handed on to those folded from it.
 

@@ -25,7 +25,7 @@ SHARE = 4
 """A stretch longer than this part of the whole is not worth the trouble."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Damage:
     """What changed since the lines were arranged, apart from slots behind the last.
 

@@ -117,7 +117,7 @@ class Vector(Sequence[T]):
         return f"Vector.of({list(self)!r})"
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Transient(Generic[T]):
     """Changes to a vector that become one new vector at the end.
 

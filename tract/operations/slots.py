@@ -1,11 +1,16 @@
 """The values of a fold: steps go in, slots and lines come out.
 
 Imports `domain` and `formats.rendering`. Read `Slot` first.
+
+What there are three of for each message is a Struct of msgspec, which is made
+in a fifth of the time of an attrs class and which the garbage collector does
+not visit: a cold compile takes two thirds of the time.
 """
 
 from typing import TypeAlias
 
 from attrs import frozen
+from msgspec import Struct
 
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
@@ -14,8 +19,7 @@ from tract.domain.messages import Message, ToolCall
 from tract.formats.rendering import close
 
 
-@frozen
-class SlotContent:
+class SlotContent(Struct, frozen=True, gc=False):
     """What a commit that brings content brings.
 
     Attributes:
@@ -35,8 +39,7 @@ class SlotContent:
     tokens: int
 
 
-@frozen
-class Step:
+class Step(Struct, frozen=True, gc=False):
     """One commit, loaded and ready to fold.
 
     Attributes:
@@ -56,8 +59,7 @@ class Step:
     config: LLMConfig | None = None
 
 
-@frozen(eq=False)
-class Slot:
+class Slot(Struct, frozen=True, eq=False, gc=False):
     """One place in the context, and all that later commits made of it.
 
     Attributes:

@@ -22,7 +22,7 @@ from tract.domain.exchange import Attempt
 from tract.domain.ids import BlobId, CommitId, GenerationId
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Asked:
     """A turn as it began.
 
@@ -45,7 +45,7 @@ class Asked:
         return self.base if self.question is None else self.question.commit.id
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Ending:
     """How a turn ended.
 
@@ -70,7 +70,7 @@ class Ending:
     payload_digest: BlobId | None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Gained:
     """A commit that the branch gained since a turn began.
 

@@ -18,7 +18,7 @@ PER_CONTEXT = 3
 """Tokens that a context costs beside its messages."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Report:
     """The newest usage that a provider reported in a commit's history.
 

@@ -27,7 +27,7 @@ OFF_LOOP = 64 * 1024
 interpreter to itself, 90 ms for 480 KB."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Words:
     """What was said about a commit, stored and as given.
 
@@ -46,7 +46,7 @@ class Words:
     blobs: tuple[BlobDraft, ...]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Draft:
     """A content ready to be committed.
 

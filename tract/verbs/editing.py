@@ -39,7 +39,7 @@ from tract.verbs.describing import commit_info, find_recorded, request_digest
 from tract.verbs.drafting import Words, as_details, as_priority, draft_content, draft_words
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Target:
     """A slot to change, as it was at a head."""
 
@@ -49,7 +49,7 @@ class _Target:
     stored: bytes
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Change:
     """A commit that changes slots, to be recorded at a head."""
 

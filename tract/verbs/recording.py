@@ -41,7 +41,7 @@ COMPILER = "tract/1"
 """Name and version of the compiler, as compile records hold it."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class TurnOptions:
     """What a turn was asked for.
 
@@ -61,7 +61,7 @@ class TurnOptions:
     timeout: float | None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Started:
     """A turn that was recorded as begun.
 
@@ -80,7 +80,7 @@ class Started:
     blobs: tuple[BlobDraft, ...]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Answer:
     """How a turn ended, before it is recorded.
 
@@ -99,7 +99,7 @@ class Answer:
     reply: ModelReply | None = None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Recorded:
     """How a turn ended, recorded.
 

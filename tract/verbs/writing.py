@@ -188,7 +188,7 @@ async def _append(t: TractCore, draft: Draft, operation_id: str | None) -> Commi
     return commit_info(event, draft.content, draft.words.details, draft.words.config)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Place:
     """Where and when an append is made.
 
