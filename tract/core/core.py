@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
+from msgspec.structs import replace
 
 from tract.core.edges import Clock, new_id
 from tract.core.graph import Head, Node, Place, find_head, resolve
@@ -290,7 +291,7 @@ class TractCore:
 
         def decide_with_request(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
             first, *rest = decide(rows)
-            return [evolve(first, request=proof.id), *rest]
+            return [replace(first, request=proof.id), *rest]
 
         return Request(self._identity.stream, operation, tuple(reads), decide_with_request, (*blobs, proof), digest)
 

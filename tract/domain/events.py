@@ -3,13 +3,16 @@
 `TYPES` names every shape with its tag and schema number; both are for ever.
 What a person or a model wrote is a blob, and an event holds its id. Names of
 branches, worktrees, tracts and actors stand in events in the clear and cannot
-be erased. Imports `commits` and `ids`; `log.codec` turns events into bytes.
+be erased. The two envelopes are Structs of msgspec: every append makes them, in
+a fifth of the time of an attrs class. Imports `commits` and `ids`; `log.codec`
+turns events into bytes.
 """
 
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
 from attrs import frozen
+from msgspec import Struct
 
 from tract.domain.commits import Commit
 from tract.domain.ids import BlobId, CommitId, GenerationId, OperationId, TractId
@@ -297,8 +300,7 @@ TYPES: MappingProxyType[str, type[Any]] = MappingProxyType(
 """Every event class by its tag."""
 
 
-@frozen
-class NewEvent:
+class NewEvent(Struct, frozen=True, gc=False):
     """An event that a decision wants to append.
 
     Attributes:
@@ -315,8 +317,7 @@ class NewEvent:
     request: BlobId | None = None
 
 
-@frozen
-class Event:
+class Event(Struct, frozen=True, gc=False):
     """An event of the log, with its place.
 
     Attributes:

@@ -33,7 +33,9 @@ def count_message(count: Callable[[str], int], message: Message) -> int:
         total += count(message.content)
     if message.name is not None:
         total += PER_NAME + count(message.name)
-    return total + sum(count(call.name) + count(call.arguments) for call in message.tool_calls)
+    for call in message.tool_calls:
+        total += count(call.name) + count(call.arguments)
+    return total
 
 
 @cache

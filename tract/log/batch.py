@@ -6,12 +6,12 @@ error. Imports `domain`, `protocol`, `codec` and `chain`.
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
 from tract.domain.events import Event, NewEvent
-from tract.domain.ids import TractId, uuid_bytes
+from tract.domain.ids import BlobId, TractId, uuid_bytes
 from tract.errors import OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
@@ -44,12 +44,14 @@ class BatchRunner:
         statements: SQL by name.
         projections: The inline ones.
         clock: Microseconds since 1970, UTC.
+        interested: Who folds an event, by its class, as far as it was asked.
     """
 
     where: str
     statements: Mapping[str, str]
     projections: Sequence[Projection]
     clock: Callable[[], int]
+    interested: dict[type[Any], tuple[Projection, ...]] = field(factory=dict)
 
     def run(self, connection: sqlite3.Connection, requests: Sequence[Request]) -> list[Outcome]:
         """Append the requests in one transaction and return their outcomes.
@@ -176,8 +178,22 @@ class BatchRunner:
 
     def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:
         blobs = {blob.id: blob.data for blob in request.blobs}
-        for projection in self.projections:
-            for statement in projection.apply(events, blobs):
+        for event in events:
+            self._fold(cursor, event, blobs)
+
+    def _fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
+        """Show one event to the projections that fold it.
+
+        Event by event, also in a replay: a later projection's statements read
+        what an earlier one's wrote for the same event.
+        """
+        kind = type(event.body)
+        interested = self.interested.get(kind)
+        if interested is None:
+            interested = tuple(projection for projection in self.projections if issubclass(kind, projection.folds))
+            self.interested[kind] = interested
+        for projection in interested:
+            for statement in projection.apply((event,), blobs):
                 cursor.execute(self.statements[statement.name], statement.parameters)
 
     def replay(self, connection: sqlite3.Connection) -> int:
@@ -201,16 +217,11 @@ class BatchRunner:
         return count
 
     def _replay_events(self, connection: sqlite3.Connection) -> int:
-        position = 0
+        position, cursor = 0, connection.cursor()
         while True:
             rows = connection.execute(self.statements["log.events_after"], (position, 500)).fetchall()
             if not rows:
                 return position
-            events = [decode_event(row, file=self.where) for row in rows]
-            # Event by event, as it was appended: a later projection's
-            # statements read what an earlier one's wrote for the same event.
-            for event in events:
-                for projection in self.projections:
-                    for statement in projection.apply((event,), {}):
-                        connection.execute(self.statements[statement.name], statement.parameters)
-            position = events[-1].position
+            for row in rows:
+                self._fold(cursor, decode_event(row, file=self.where), {})
+            position = rows[-1][0]

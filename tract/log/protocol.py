@@ -1,12 +1,14 @@
 """What a store and a projection promise each other.
 
+The values are Structs of msgspec, since every append makes a handful of them.
+
 Imports `domain`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from attrs import frozen
+from msgspec import Struct
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId
@@ -15,16 +17,14 @@ T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
 
 
-@frozen(eq=False, repr=False)
-class Statement:
+class Statement(Struct, frozen=True, gc=False):
     """A named SQL statement of the package, with its parameters."""
 
     name: str
     parameters: Row = ()
 
 
-@frozen(eq=False, repr=False)
-class BlobDraft:
+class BlobDraft(Struct, frozen=True, gc=False):
     """Bytes to be stored under an id that is already known.
 
     Attributes:
@@ -46,8 +46,7 @@ runs inside the write transaction, on the connection's thread, so it must be
 quick; an exception from it fails its own request and no other."""
 
 
-@frozen(eq=False, repr=False)
-class Request:
+class Request(Struct, frozen=True, eq=False):
     """One append, decided inside the transaction that writes it.
 
     Attributes:
@@ -88,6 +87,11 @@ class Projection(Protocol):
     @property
     def name(self) -> str:
         """Of the projection; also the prefix of its statements."""
+        ...
+
+    @property
+    def folds(self) -> tuple[type[Any], ...]:
+        """The event bodies that change it; it is not shown others."""
         ...
 
     @property

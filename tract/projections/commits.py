@@ -15,6 +15,7 @@ class Commits:
     """The table `commits`, a row a commit."""
 
     name = "commits"
+    folds = (CommitRecorded,)
     create = ("commits.create", "commits.create_by_run", "commits.create_by_merge")
     drop = ("commits.drop",)
 

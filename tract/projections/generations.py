@@ -21,6 +21,7 @@ class Generations:
     """The tables `generations` and `usage`."""
 
     name = "generations"
+    folds = (GenerationStarted, GenerationEnded, ContextCompiled, UsageRecorded)
     create = (
         "generations.create",
         "generations.create_by_tract",

@@ -14,6 +14,7 @@ class Movements:
     """The table `movements`, a row an event that moved a ref."""
 
     name = "movements"
+    folds = (CommitRecorded, BranchCreated, HeadMoved)
     create = ("movements.create",)
     drop = ("movements.drop",)
 

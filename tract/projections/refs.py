@@ -11,6 +11,7 @@ class Refs:
     """The table `refs`, a row a branch and a row a worktree's HEAD."""
 
     name = "refs"
+    folds = (CommitRecorded, BranchCreated, HeadMoved)
     create = ("refs.create",)
     drop = ("refs.drop",)
 

@@ -11,6 +11,7 @@ class Tracts:
     """The table `tracts`, a row a tract."""
 
     name = "tracts"
+    folds = (TractCreated,)
     create = ("tracts.create", "tracts.create_by_name", "tracts.create_roots")
     drop = ("tracts.drop",)
 

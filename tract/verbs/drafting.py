@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from anyio import to_thread
-from attrs import frozen
+from msgspec import Struct
 
 from tract.core import TractCore
 from tract.domain import canonical
@@ -27,8 +27,7 @@ OFF_LOOP = 64 * 1024
 interpreter to itself, 90 ms for 480 KB."""
 
 
-@frozen(eq=False, repr=False)
-class Words:
+class Words(Struct, frozen=True, eq=False):
     """What was said about a commit, stored and as given.
 
     Attributes:
@@ -46,8 +45,7 @@ class Words:
     blobs: tuple[BlobDraft, ...]
 
 
-@frozen(eq=False, repr=False)
-class Draft:
+class Draft(Struct, frozen=True, eq=False):
     """A content ready to be committed.
 
     Attributes:
@@ -177,6 +175,8 @@ async def count_tokens(t: TractCore, message: Message) -> int:
     """Return what a message costs, counted in a thread if it is long."""
     counter = t.collaborators.counter
     length = len(message.content) if isinstance(message.content, str) else 0
-    if length + sum(len(call.arguments) for call in message.tool_calls) > OFF_LOOP:
+    for call in message.tool_calls:
+        length += len(call.arguments)
+    if length > OFF_LOOP:
         return await to_thread.run_sync(counter.count_message, message)
     return counter.count_message(message)

@@ -8,7 +8,7 @@ the branch is by then, and never conflict. Read this first. Imports `core`,
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from attrs import frozen
+from msgspec import Struct
 
 from tract.core import TractCore
 from tract.domain.commits import Commit, CommitOperation, Priority
@@ -188,8 +188,7 @@ async def _append(t: TractCore, draft: Draft, operation_id: str | None) -> Commi
     return commit_info(event, draft.content, draft.words.details, draft.words.config)
 
 
-@frozen(eq=False, repr=False)
-class Place:
+class Place(Struct, frozen=True, gc=False):
     """Where and when an append is made.
 
     Attributes:

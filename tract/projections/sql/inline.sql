@@ -59,7 +59,7 @@ DROP TABLE IF EXISTS commits;
 
 -- name: commits.insert
 INSERT INTO commits
-SELECT ?1, ?2, p.number, m.number,
+SELECT ?1, ?2, p.number, (SELECT m.number FROM commits m WHERE m.id = ?4),
        coalesce(p.depth + 1, 0),
        CASE WHEN p.number = (SELECT max(t.number) FROM commits t WHERE t.run = p.run) THEN p.run ELSE ?1 END,
        (SELECT b.number FROM blobs b WHERE b.id = ?5),
@@ -67,7 +67,7 @@ SELECT ?1, ?2, p.number, m.number,
        (SELECT b.number FROM blobs b WHERE b.id = ?7),
        coalesce(p.slots, 0) + ?8,
        coalesce(p.tokens, 3) + ?9
-FROM (SELECT 1) LEFT JOIN commits p ON p.id = ?3 LEFT JOIN commits m ON m.id = ?4;
+FROM (SELECT 1) LEFT JOIN commits p ON p.id = ?3;
 
 -- name: commits.by_id
 SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits c WHERE c.id = ?;
