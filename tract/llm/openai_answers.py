@@ -39,7 +39,7 @@ def parameters(request: ModelRequest) -> dict[str, Any]:
     # Past the SDK's own parameter, whose transformation walks every message on
     # the event loop: 170 ms for 1,000 of them, 3 ms this way. What is sent is
     # the same.
-    beyond["messages"] = [dict(message) for message in request.messages]
+    beyond["messages"] = list(request.messages)
     return {
         **settings,
         "messages": [],
