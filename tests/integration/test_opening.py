@@ -208,7 +208,10 @@ async def main(path):
             await t.user("x")
     except StoreReadOnlyError as error:
         print("refused", error)
-import aiosqlite, openai, splintr, tract.llm.counting
+async def load():
+    async with AsyncTract.open() as t:
+        await t.user("x")
+asyncio.run(load())  # what is loaded late may be out of reach afterwards
 if os.getuid() == 0:
     os.setuid(65534)
 asyncio.run(main(sys.argv[1]))

@@ -136,13 +136,18 @@ async def _branch_info(t: TractCore, name: str) -> BranchInfo:
 
 def _infos(query: Query, place: Place, rows: Sequence[Row]) -> tuple[BranchInfo, ...]:
     here = find_head(query, place)
-    bounds = {} if here is None else ancestors(query, here)
+    # A switch asks for the branch that it is on, which needs no walk.
+    is_apart = here is not None and any(row[2] != here.number for row in rows)
+    bounds = ancestors(query, here) if here is not None and is_apart else {}
     return tuple(_info(query, place, (here, bounds), row) for row in rows)
 
 
 def _info(query: Query, place: Place, ours: tuple[Node | None, Mapping[int, int]], row: Row) -> BranchInfo:
     name, id, number, moved = row
-    ahead, behind = compare(query, None if number is None else node(query, number), *ours)
+    here, bounds = ours
+    ahead = behind = 0
+    if number != (None if here is None else here.number):
+        ahead, behind = compare(query, None if number is None else node(query, number), here, bounds)
     return BranchInfo(
         name=name,
         head=None if id is None else CommitId(id.hex()),

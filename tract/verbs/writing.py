@@ -22,6 +22,7 @@ from tract.errors import BranchNotFoundError, ContentValidationError
 from tract.formats.reading import content_from, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import Row, Statement
+from tract.operations.slots import SlotContent, Step
 from tract.verbs.describing import commit_info, find_recorded, request_digest
 from tract.verbs.drafting import Draft, as_details, draft_content, draft_words
 from tract.verbs.editing import edit
@@ -185,7 +186,19 @@ async def _append(t: TractCore, draft: Draft, operation_id: str | None) -> Commi
         blobs=draft.blobs,
         digest=digest,
     )
+    body = event.body
+    assert isinstance(body, CommitRecorded)
+    t.collaborators.shared.contexts.remember(event.position, _step(body.commit, draft))
     return commit_info(event, draft.content, draft.words.details, draft.words.config)
+
+
+def _step(commit: Commit, draft: Draft) -> Step:
+    # The commit's own reference: a call that came again was stored under the
+    # salt of the first.
+    ref = commit.content
+    assert ref is not None
+    content = SlotContent(commit.id, ref.type, ref.blob, RENDERING, draft.message, draft.tokens)
+    return Step(commit.id, commit.operation, (), commit.priority, content, draft.words.config)
 
 
 class Place(Struct, frozen=True, gc=False):
