@@ -435,11 +435,12 @@ async def test_an_operation_id_given_by_many_tasks_at_once_writes_once(t: AsyncT
     assert (len({info.id for info in infos}), len(await t.log())) == (1, 1)
 
 
-async def test_an_operation_id_of_another_tract_of_the_file_is_not_this_tracts(path: str) -> None:
+async def test_an_operation_id_of_another_tract_of_the_file_is_refused(path: str) -> None:
     async with AsyncTract.open(path, name="one") as one, AsyncTract.open(path, name="two") as two:
         await one.user("once", operation_id=OPERATION)
-        info = await two.user("once", operation_id=OPERATION)
-        assert (info.tract_id, await texts(two)) == (two.id, ["once"])
+        with pytest.raises(OperationMismatchError):
+            await two.user("once", operation_id=OPERATION)
+        assert await texts(two) == []
 
 
 async def test_an_operation_id_still_returns_the_first_commit_after_more_commits_and_reopening(path: str) -> None:

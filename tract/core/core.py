@@ -9,7 +9,7 @@ printed: `eq` and `repr` of attrs are two thirds of a class's time at import.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -83,8 +83,8 @@ class Models:
     def __init__(self, config: LLMConfig, connect: Callable[[], LLMClient]) -> None:
         self.config = config
         self._connect = connect
-        self._client: LLMClient | None = None
-        self._is_given = False
+        self._made: LLMClient | None = None
+        self._given: LLMClient | None = None
 
     def client(self) -> LLMClient:
         """Return the client.
@@ -92,25 +92,26 @@ class Models:
         Raises:
             ModelNotConfiguredError: None was given, and there is no key to make one.
         """
-        if self._client is None:
-            self._client = self._connect()
-        return self._client
+        if self._given is not None:
+            return self._given
+        if self._made is None:
+            self._made = self._connect()
+        return self._made
 
     def use(self, client: LLMClient) -> None:
         """Talk through *client* from now on; it stays the caller's to close."""
-        self._client, self._is_given = client, True
+        self._given = client
 
     def copy(self) -> "Models":
         """Return the same for another handle, which closes its own client."""
         models = Models(self.config, self._connect)
-        if self._client is not None and self._is_given:
-            models.use(self._client)
+        models._given = self._given
         return models
 
     async def aclose(self) -> None:
         """Close the client if it was made here."""
-        if self._client is not None and not self._is_given:
-            await self._client.aclose()
+        if self._made is not None:
+            await self._made.aclose()
 
 
 @frozen(eq=False, repr=False)
@@ -366,17 +367,18 @@ class TractCore:
         await asyncio.shield(self._closing)
 
     async def _close(self, caller: "asyncio.Task[Any] | None") -> None:
-        for turn in self._turns:
-            # One's own task is needed to go on after this call.
-            if turn.task is caller:
+        async with AsyncExitStack() as closing:
+            # Whatever fails before, the store's use is given up.
+            closing.push_async_callback(self._with.shared.store.aclose)
+            closing.push_async_callback(self._models.aclose)
+            others = [turn for turn in self._turns if turn.task is not caller]
+            for turn in others:
+                turn.task.cancel()
+            for turn in [turn for turn in self._turns if turn.task is caller]:
+                # One's own task goes on after this call.
                 await turn.end()
-        others = {turn.task for turn in self._turns}
-        for task in others:
-            task.cancel()
-        if self._turns:
-            await asyncio.wait([turn.ended for turn in self._turns], timeout=CLOSING_SECONDS)
-        await self._models.aclose()
-        await self._with.shared.store.aclose()
+            if others:
+                await asyncio.wait([turn.ended for turn in others], timeout=CLOSING_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self

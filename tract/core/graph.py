@@ -15,6 +15,8 @@ from tract.domain.ids import CommitId, TractId, uuid_bytes
 from tract.errors import AmbiguousRefError, BranchNotFoundError, DetachedHeadError, RefNotFoundError
 from tract.log.protocol import Query, Row
 
+LONGEST_REF = 300
+"""Characters; a name has 255 at most."""
 HEX = frozenset("0123456789abcdef")
 
 
@@ -149,6 +151,11 @@ def is_written(name: object) -> bool:
     return isinstance(name, str) and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
+def _kind_of(ref: object) -> str:
+    """Return what stands for a ref that can be none, and may be somebody's words."""
+    return f"<a text of {len(ref)} characters>" if isinstance(ref, str) else f"<{type(ref).__name__}>"
+
+
 def resolve(query: Query, place: Place, ref: str) -> Node:
     """Return the commit that a ref names.
 
@@ -159,8 +166,8 @@ def resolve(query: Query, place: Place, ref: str) -> Node:
         RefNotFoundError: Nothing answers to it.
         AmbiguousRefError: The prefix fits several commits.
     """
-    if not is_written(ref):
-        raise RefNotFoundError(ascii(ref))
+    if not is_written(ref) or len(ref) > LONGEST_REF or any(map(str.isspace, ref)):
+        raise RefNotFoundError(_kind_of(ref))
     name, tilde, steps = ref.partition("~")
     if tilde and steps and not (steps.isascii() and steps.isdigit() and len(steps) <= 18):
         raise RefNotFoundError(ref)

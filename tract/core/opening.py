@@ -4,7 +4,8 @@ Imports `core`, `log` and `projections`.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -65,6 +66,9 @@ class Opening(Generic[C]):
     def __await__(self) -> Generator[Any, None, C]:
         return self._start().__await__()
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError("the tract is not open yet: use 'async with AsyncTract.open(...) as t', or await it")
+
     async def __aenter__(self) -> C:
         self._opened = await self._start()
         return self._opened
@@ -117,6 +121,7 @@ def _check(options: OpenOptions) -> None:
         raise ConfigError("actor", "it must be a name")
     if options.metadata is not None and not isinstance(options.metadata, Mapping):
         raise ConfigError("metadata", "it must be a mapping")
+    _check_connection(options.api_key, options.base_url)
     if options.llm is not None:
         require_client("llm", options.llm)
     if options.llm_config is not None:
@@ -125,10 +130,19 @@ def _check(options: OpenOptions) -> None:
         require_shape("tokens", options.tokens, "TokenCounter", "name", "count", "count_message")
 
 
+def _check_connection(api_key: str | None, base_url: str | None) -> None:
+    for field, value in (("api_key", api_key), ("base_url", base_url)):
+        if value is not None and not (value and is_written(value)):
+            raise ConfigError(field, "it must be a string that is not empty")
+    if base_url is not None and not base_url.startswith(("http://", "https://")):
+        raise ConfigError("base_url", "it must begin with http:// or https://")
+
+
 def _path(where: str | PathLike[str]) -> str:
     if not isinstance(where, str | PathLike):
         raise ConfigError("where", "it must be a path, :memory: or sqlite:///path")
-    path = str(where)
+    path = fspath(where)
+    path = str(Path(path).expanduser()) if path.startswith("~") else path
     if path.startswith("sqlite:///"):
         return path.removeprefix("sqlite:///") or ":memory:"
     if "://" in path:

@@ -59,17 +59,16 @@ def encode_plain(value: JSON) -> bytes:
 
 def check(value: JSON) -> None:
     """Raise `NotCanonicalError` if *value* has no canonical form."""
-    level: list[JSON] = [value]
-    for depth in range(MAX_DEPTH + 2):
+    # Depth first, so that what contains itself is found by its depth, however
+    # often it does.
+    waiting: list[tuple[int, JSON]] = [(0, value)]
+    while waiting:
+        depth, item = waiting.pop()
         below: list[JSON] = []
-        if depth == MAX_DEPTH and any(isinstance(item, (dict, list, tuple)) for item in level):
-            break
-        for item in level:
-            _check_one(item, below)
-        if not below:
-            return
-        level = below
-    raise NotCanonicalError(f"it is nested more than {MAX_DEPTH} levels deep")
+        _check_one(item, below)
+        if depth == MAX_DEPTH and isinstance(item, (dict, list, tuple)):
+            raise NotCanonicalError(f"it is nested more than {MAX_DEPTH} levels deep")
+        waiting += [(depth + 1, each) for each in below]
 
 
 def _check_one(item: JSON, below: list[JSON]) -> None:

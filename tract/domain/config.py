@@ -11,16 +11,26 @@ from attrs import Attribute, asdict, evolve, field, fields_dict, frozen
 from tract.domain import canonical
 from tract.errors import ConfigError
 
-_secret = re.compile(
-    r"^(key|token)$|(api|access|secret|private|auth|bearer)[_-]?(key|token)$"
-    r"|(secret|password|passwd|authorization|bearer|credentials?)$",
-    re.IGNORECASE,
+_word = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_SECRETS = (
+    "apikey auth authorization bearer cookie credential credentials jwt key keys "
+    "passphrase passwd password pwd secret secrets signature token"
 )
+_secrets = frozenset(_SECRETS.split(" "))
+_harmless = frozenset({("prompt", "cache", "key"), ("cache", "key"), ("eos", "token"), ("bos", "token"), ("pad", "token")})
+
+
+def _is_secret(key: str) -> bool:
+    """Say whether a provider option looks like a credential, by the words of its name."""
+    words = tuple(word.lower() for word in _word.findall(key))
+    return bool(words) and words not in _harmless and (words[-1] in _secrets or ("key" in words[:-1] and words[-1] == "id"))
 
 
 def _real(value: object) -> object:
     # Written 1 or 1.0, a temperature is the same setting, so it is the same blob.
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    return float(value) if abs(value) < 1000 else value
 
 
 def _stops(value: object) -> object:
@@ -81,7 +91,7 @@ def _extra(_: object, attribute: "Attribute[Any]", value: Mapping[str, Any]) -> 
     except canonical.NotCanonicalError as exc:
         raise ConfigError(attribute.name, f"{exc}") from exc
     for key in _keys(value):
-        if _secret.search(key):
+        if _is_secret(key):
             raise ConfigError(f"extra.{key}", "it looks like a credential, and those are never stored; give it to the client")
     for key in value:
         if key in fields_dict(LLMConfig):

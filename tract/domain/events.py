@@ -234,8 +234,9 @@ class UsageRecorded:
 
     Attributes:
         generation: The call, or None for one made outside of Tract.
-        commit: The answer it paid for, whose context prompt and completion
-            measure; None for an attempt without an answer.
+        commit: The answer it paid for, up to which prompt and completion
+            measure the context; None for an attempt without an answer, and
+            where that was recorded behind other words than were sent.
         attempt: 1 for the first.
         figures: As reported, or None.
     """

@@ -11,6 +11,7 @@ MAIN = "main"
 """Name of the first branch, of the plain worktree, and of a tract without one."""
 
 _name = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
+_hex = frozenset("0123456789abcdef")
 
 
 def check_name(kind: str, name: str) -> None:
@@ -22,7 +23,7 @@ def check_name(kind: str, name: str) -> None:
         InvalidNameError: Saying why.
     """
     if type(name) is not str or not name:
-        raise InvalidNameError(kind, f"{name}", "it must be a string that is not empty")
+        raise InvalidNameError(kind, f"<{type(name).__name__}>", "it must be a string that is not empty")
     if len(name) > 255:
         raise InvalidNameError(kind, name[:32] + "...", "it is longer than 255 characters")
     if kind == "tract":
@@ -31,8 +32,12 @@ def check_name(kind: str, name: str) -> None:
         return
     if name in ("HEAD", "ORIG_HEAD"):
         raise InvalidNameError(kind, name, "it is a ref of its own")
+    if len(name) == 64 and _hex.issuperset(name):
+        raise InvalidNameError(kind, name, "it has the form of a commit id")
     if not _name.fullmatch(name) or name.startswith("-") or name.endswith("/"):
-        raise InvalidNameError(kind, name, "it may not hold spaces, control characters or any of ~ ^ : ? * [ \\")
+        raise InvalidNameError(
+            kind, name, "it may not begin with -, end with /, or hold spaces, control characters or any of ~ ^ : ? * [ \\"
+        )
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -96,6 +96,8 @@ class ModelResponseError(ModelError):
     def advice(self) -> str:
         if self.status is not None and self.status >= 500:
             return super().advice()
+        if self.status == 404:
+            return "Check base_url, which usually ends in /v1, and the model name."
         return "Check the model name and the request's settings."
 
 

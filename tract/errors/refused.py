@@ -18,6 +18,8 @@ class RefNotFoundError(RefusedError):
 
     def __str__(self) -> str:
         hint = f" Did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
+        if self.name.startswith("<"):
+            return f"A ref is a branch, a commit's id or HEAD, and not {self.name[1:-1]}; of a commit, pass its id."
         return f"No branch, tag or commit is called {self.name!r} here.{hint} See log() and branches()."
 
 
@@ -191,10 +193,11 @@ class ModelNotConfiguredError(RefusedError):
         self.missing = missing
 
     def __str__(self) -> str:
-        return (
-            f"No {self.missing} is configured, so nothing was recorded. Pass model=, api_key= and base_url= to "
-            "AsyncTract.open(), or call configure_llm(client, config=LLMConfig(model=...))."
-        )
+        if self.missing == "model":
+            advice = "Pass model= to AsyncTract.open(), or call configure_llm(client, config=LLMConfig(model=...))."
+        else:
+            advice = "Set OPENAI_API_KEY, pass api_key= to AsyncTract.open(), or base_url= for a server of your own."
+        return f"No {self.missing} is configured, so nothing was recorded. {advice}"
 
 
 class ConfigError(RefusedError):

@@ -61,8 +61,8 @@ def from_openai(messages: Iterable[Mapping[str, Any]]) -> tuple[Content, ...]:
 
     A system message becomes an `InstructionContent`, or a `DialogueContent`
     when it has a name; a tool message the result of a `ToolIOContent`; user
-    and assistant messages a `DialogueContent`. Keys that are null are dropped,
-    but a null content stays null. The role `developer` is refused, because it
+    and assistant messages a `DialogueContent`. Keys that are null, or an empty list,
+    are dropped, but a null content stays null. The role `developer` is refused, because it
     could not be given back; say `system`. Text must be one string: lists of
     parts are not read.
 
@@ -141,7 +141,7 @@ def _refuse_unknown(mapping: Mapping[str, Any], known: frozenset[str], where: st
     if mapping.keys() <= known:
         return
     for key, value in mapping.items():
-        if key not in known and value is not None:
+        if key not in known and value is not None and value != []:
             raise ContentValidationError(f"{where}.{key}" if where else f"{key}", "it is not a key that is known here")
 
 

@@ -82,6 +82,8 @@ def _from_mapping(value: Mapping[Any, Any]) -> Content:
     values = dict(value)
     tag = values.pop("content_type", None)
     kind = CONTENT_TYPES.get(tag) if isinstance(tag, str) else None
+    if tag is None and "role" in values:
+        raise ContentValidationError("content_type", "it is missing; a provider's messages are read by from_openai()")
     if kind is None:
         raise _unknown_type()
     for name in values:

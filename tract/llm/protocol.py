@@ -19,6 +19,8 @@ def require_shape(field: str, value: object, protocol: str, *members: str) -> No
     Raises:
         ConfigError: Naming *field* and the first member that is missing.
     """
+    if isinstance(value, type):
+        raise ConfigError(field, f"it is a class; pass an instance, {value.__name__}(...)")
     for member in members:
         if not hasattr(value, member):
             raise ConfigError(field, f"it has no {member}; see the {protocol} protocol")

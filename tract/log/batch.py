@@ -91,7 +91,9 @@ class BatchRunner:
             cursor = connection.cursor()
             outcomes = [self._append(cursor, request, tail) for request in requests]
         except BaseException:
-            connection.execute("ROLLBACK")
+            # A full disk has rolled it back already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
         try:
             connection.execute("COMMIT")
@@ -122,7 +124,7 @@ class BatchRunner:
     def _earlier(self, cursor: sqlite3.Cursor, request: Request) -> tuple[Event, ...]:
         """Return what the operation appended before, for a call that comes again."""
         sql = self.statements["log.operation_events"]
-        rows = cursor.execute(sql, (uuid_bytes(request.operation), uuid_bytes(request.stream))).fetchall()
+        rows = cursor.execute(sql, (uuid_bytes(request.operation),)).fetchall()
         events = tuple(decode_event(row, file=self.where) for row in rows)
         if events:
             blob = bytes.fromhex(events[0].request or "")
@@ -212,7 +214,8 @@ class BatchRunner:
             count = self._replay_events(connection)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
         return count
 

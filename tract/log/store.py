@@ -30,7 +30,16 @@ from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
 from tract.log.entropy import forks, random_bytes
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Row
 from tract.log.sqlite_errors import translate
-from tract.log.sqlite_files import MEMORY, connect, looks_foreign, on_thread, prepare_reader, prepare_writer, refuse_foreign
+from tract.log.sqlite_files import (
+    MEMORY,
+    connect,
+    looks_foreign,
+    make_durable,
+    on_thread,
+    prepare_reader,
+    prepare_writer,
+    refuse_foreign,
+)
 from tract.log.writer import PendingAppend, Writer
 
 if TYPE_CHECKING:
@@ -104,6 +113,7 @@ class SqliteStore:
         store._users += 1
         try:
             await store._started(create=create)
+            await store._strengthen(durability)
         except BaseException:
             await store.aclose()
             raise
@@ -229,6 +239,13 @@ class SqliteStore:
         if _open_stores.get(key) is self:
             del _open_stores[key]
 
+    async def _strengthen(self, durability: str) -> None:
+        """Give everybody the stronger durability that was asked for."""
+        if durability == "full" and self._durability != "full":
+            assert self._writing is not None
+            await on_thread(self._writing, make_durable)
+            self._durability = durability
+
     async def _started(self, *, create: bool) -> None:
         if self._ready is None:
             self._ready = asyncio.ensure_future(self._start(create=create))
@@ -294,6 +311,7 @@ class SqliteStore:
         except UnknownOutcomeError as exc:
             assert isinstance(exc.__cause__, sqlite3.Error)
             self._failure = translate(exc.__cause__, self._path)
+            self._forget()  # so that opening the path again does open it again
             warn("store.failed", store=self._path, error=type(self._failure).__name__)
             return [self._failure for _ in requests]
         except sqlite3.Error as exc:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
-from tract.domain.commits import ADDS_SLOTS, Commit, CommitOperation
+from tract.domain.commits import ADDS_SLOTS, CommitOperation
 from tract.domain.events import (
     CommitRecorded,
     ContextCompiled,
@@ -102,7 +102,7 @@ def end_turn(asked: Asked, ending: Ending, head: CommitId | None, gained: Sequen
     question, answer = asked.question, ending.answer
     events: list[EventBody] = []
     if answer is not None:
-        parent = asked.head
+        parent, index = asked.head, 0 if question is None else 1
         branch, before = None, None
         if ending.keeps and head == asked.base:
             branch = asked.branch
@@ -110,14 +110,17 @@ def end_turn(asked: Asked, ending: Ending, head: CommitId | None, gained: Sequen
         elif ending.keeps and head is not None and _stands_on_base(gained):
             branch = asked.branch
             if question is not None:
-                question = _again(question, head)
+                question, index = _again(question, head), 2
                 events.append(question)
                 before = head
             parent = head if question is None else question.commit.id
-        commit = evolve(answer.commit, parents=() if parent is None else (parent,))
+        commit = evolve(answer.commit, parents=() if parent is None else (parent,), index=index)
         answer = evolve(answer, commit=commit, branch=branch, before=before)
         events.append(answer)
-    events += _accounts(asked, ending, None if answer is None else answer.commit)
+    # Figures measure the context that was sent: with other words before it, the
+    # answer's commit is not where they hold.
+    is_measured = answer is not None and answer.commit.parents == (() if asked.head is None else (asked.head,))
+    events += _accounts(asked, ending, answer.commit.id if answer is not None and is_measured else None)
     events.append(
         ending.kind(
             generation=asked.generation,
@@ -137,11 +140,10 @@ def _stands_on_base(gained: Sequence[Gained]) -> bool:
 
 def _again(recorded: CommitRecorded, head: CommitId) -> CommitRecorded:
     commit = recorded.commit
-    return evolve(recorded, commit=evolve(commit, parents=(head,), index=commit.index + 2))
+    return evolve(recorded, commit=evolve(commit, parents=(head,), index=commit.index + 1))
 
 
-def _accounts(asked: Asked, ending: Ending, answer: Commit | None) -> list[EventBody]:
-    paid = None if answer is None else answer.id
+def _accounts(asked: Asked, ending: Ending, paid: CommitId | None) -> list[EventBody]:
     events: list[EventBody] = [
         UsageRecorded(asked.generation, paid if attempt.error is None else None, attempt.number, attempt.figures)
         for attempt in ending.attempts

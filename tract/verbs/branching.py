@@ -7,14 +7,26 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from tract.core import TractCore
-from tract.core.graph import Head, Node, Place, ancestors, compare, find_head, is_written, near_branches, node, resolve
+from tract.core.graph import (
+    LONGEST_REF,
+    Head,
+    Node,
+    Place,
+    ancestors,
+    compare,
+    find_head,
+    is_written,
+    near_branches,
+    node,
+    resolve,
+)
 from tract.domain.events import BranchCreated, EventBody, HeadMoved, NewEvent
 from tract.domain.ids import CommitId
-from tract.domain.names import check_name
+from tract.domain.names import MAIN, check_name
 from tract.domain.results import BranchInfo, moment
-from tract.errors import BranchExistsError, BranchNotFoundError
+from tract.errors import BranchExistsError, BranchNotFoundError, InvalidNameError
 from tract.log.protocol import Query, Row, Statement
-from tract.verbs.describing import request_digest
+from tract.verbs.describing import find_recorded, request_digest
 
 C = TypeVar("C", bound=TractCore)
 
@@ -39,7 +51,10 @@ async def branch(
         RefNotFoundError: Nothing answers to *at*.
     """
     check_name("branch", name)
-    place = t.place
+    place, operation = t.place, t.operation(operation_id)
+    digest = None if operation_id is None else request_digest(t, "branch", name=name, at=at, switch=switch)
+    if await find_recorded(t, operation, digest) is not None:
+        return await _branch_info(t, name)
     if at is None:
         start = await t.read(lambda query: find_head(query, place))
     else:
@@ -53,9 +68,8 @@ async def branch(
             raise BranchExistsError(name)
         return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
-    digest = None if operation_id is None else request_digest("branch", name=name, at=at, switch=switch)
     await t.record(
-        t.operation(operation_id),
+        operation,
         decide,
         reads=(Statement("refs.branch", (place.tract, name)),),
         digest=digest,
@@ -78,8 +92,8 @@ async def switch(t: TractCore, name: str, *, operation_id: str | None = None) ->
     Raises:
         BranchNotFoundError: There is no such branch.
     """
-    if not is_written(name):
-        raise BranchNotFoundError(ascii(name))
+    if not is_written(name) or len(name) > LONGEST_REF:
+        raise BranchNotFoundError(f"<{type(name).__name__}>")
     tract = t.place.tract
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
@@ -88,7 +102,9 @@ async def switch(t: TractCore, name: str, *, operation_id: str | None = None) ->
         return [NewEvent(t.id, HeadMoved(t.worktree_name, name), t.collaborators.actor)]
 
     operation = t.operation(operation_id)
-    digest = None if operation_id is None else request_digest("switch", name=name)
+    digest = None if operation_id is None else request_digest(t, "switch", worktree=t.worktree_name, name=name)
+    if await find_recorded(t, operation, digest) is not None:
+        return await _branch_info(t, name)
     try:
         await t.record(
             operation,
@@ -111,14 +127,17 @@ async def worktree(t: C, branch: str, *, name: str | None = None) -> C:
     Args:
         t: The tract.
         branch: Where it stands.
-        name: Of the worktree; the branch's by default.
+        name: Of the worktree; the branch's by default, and `main-worktree`
+            on the branch `main`, whose name is the plain handle's.
 
     Raises:
         BranchNotFoundError: There is no such branch.
-        InvalidNameError: *name* could not be told from a ref.
+        InvalidNameError: *name* could not be told from a ref, or is `main`.
     """
-    called = branch if name is None else name
+    called = (f"{MAIN}-worktree" if branch == MAIN else branch) if name is None else name
     check_name("worktree", called)
+    if called == MAIN:
+        raise InvalidNameError("worktree", called, "it is that of the handle that open() gives")
     other = t.sibling(called, Head(branch))
     try:
         await switch(other, branch)

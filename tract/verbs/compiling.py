@@ -63,13 +63,18 @@ async def compile(t: TractCore, at: str | None = None) -> CompiledContext:
 def token_figures(t: TractCore, context: Context, report: Report | None) -> tuple[int, str]:
     """Return what a context costs and who says so."""
     counter = t.collaborators.counter
-    counted = PER_CONTEXT + context.line_tokens
+    repaired = -context.omitted_tokens
     if context.closings:
-        counted += context.closings * counter.count_message(close(ToolCall("", "", ""), RENDERING))
+        repaired += context.closings * counter.count_message(close(ToolCall("", "", ""), RENDERING))
+    tokens, source = reported_tokens(t, PER_CONTEXT + context.slot_tokens, report)
+    return tokens + repaired, source
+
+
+def reported_tokens(t: TractCore, counted: int, report: Report | None) -> tuple[int, str]:
+    """Return a count by what was reported, with what was counted since on top."""
     if report is None:
-        return counted, f"counted:{counter.name}"
-    since = PER_CONTEXT + context.slot_tokens - report.counted
-    return report.tokens + since, f"reported:{report.model or 'provider'}"
+        return counted, f"counted:{t.collaborators.counter.name}"
+    return report.tokens + counted - report.counted, f"reported:{report.model or 'provider'}"
 
 
 def find_report(query: Query, head: Node | None) -> Report | None:

@@ -59,25 +59,36 @@ async def record_usage(
     Raises:
         ContentValidationError: An unknown figure, or an unknown generation.
     """
-    figures = usage_from(usage)
-    commit, place = None, t.place
-    if generation is None:
-        commit = await t.head()
-    elif not is_uuid(generation):
-        raise ContentValidationError("generation", "it must be the id of a generation")
-    reads = () if generation is None else (Statement("generations.by_id", (uuid_bytes(generation), place.tract)),)
-
-    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
-        paid = None if commit is None else CommitId(commit)
-        if generation is not None:
-            if not rows[0]:
-                raise ContentValidationError("generation", "there is no generation of that id in this tract")
-            answer = rows[0][0][2]
-            paid = None if answer is None else CommitId(answer.hex())
-        call = None if generation is None else GenerationId(generation)
-        return [NewEvent(t.id, UsageRecorded(call, paid, 1, figures), t.collaborators.actor)]
-
+    figures, place = usage_from(usage), t.place
     digest = None
     if operation_id is not None:
-        digest = request_digest("record_usage", usage=asdict(figures), generation=generation)
+        digest = request_digest(t, "record_usage", usage=asdict(figures), generation=generation)
+    if generation is None:
+        reads: tuple[Statement, ...] = (Statement("refs.branch", (place.tract, t.require_branch())),)
+    elif is_uuid(generation):
+        id = uuid_bytes(generation)
+        reads = (Statement("generations.by_id", (id, place.tract)), Statement("generations.attempts", (id,)))
+    else:
+        raise ContentValidationError("generation", "it must be the id of a generation")
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        body = _outside(rows, figures) if generation is None else _of_call(rows, GenerationId(generation), figures)
+        return [NewEvent(t.id, body, t.collaborators.actor)]
+
     await t.record(t.operation(operation_id), decide, reads=reads, digest=digest)
+
+
+def _outside(rows: Sequence[Sequence[Row]], figures: TokenUsage) -> UsageRecorded:
+    """Return the report of a call made elsewhere, whose answer is where the branch is."""
+    head = rows[0][0][0] if rows[0] else None
+    if head is None:
+        raise ContentValidationError("usage", "there is no commit yet that it could be of")
+    return UsageRecorded(None, CommitId(head.hex()), 1, figures)
+
+
+def _of_call(rows: Sequence[Sequence[Row]], generation: GenerationId, figures: TokenUsage) -> UsageRecorded:
+    """Return one more report on a call, behind those of its attempts."""
+    if not rows[0]:
+        raise ContentValidationError("generation", "there is no generation of that id in this tract")
+    answer, attempts = rows[0][0][2], rows[1][0][0]
+    return UsageRecorded(generation, None if answer is None else CommitId(answer.hex()), attempts + 1, figures)

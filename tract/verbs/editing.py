@@ -35,14 +35,24 @@ from tract.formats.reading import content_from, decode_content, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Query, Row, Statement
 from tract.operations.slots import Slot
-from tract.verbs.describing import commit_info, find_recorded, request_digest
+from tract.verbs.describing import commit_info, find_commit, request_digest
 from tract.verbs.drafting import Words, as_details, as_priority, draft_content, draft_words
 
 
 @frozen(eq=False, repr=False)
 class _Target:
-    """A slot to change, as it was at a head."""
+    """A slot to change, as it was at a head.
 
+    Attributes:
+        named: The commit that was meant: where the branch moves before the
+            change is recorded, a relative ref would mean another.
+        head: Where the branch was.
+        view: The context there.
+        slot: The slot.
+        stored: Its content.
+    """
+
+    named: CommitId
     head: Node
     view: View
     slot: Slot
@@ -90,10 +100,12 @@ async def edit(
     """
     words = draft_words(t, as_details(message, metadata), generation_config)
     written: Content | None = None
+    named = target
 
     async def plan(operation: OperationId) -> _Change:
-        nonlocal written
-        at = await _target(t, target)
+        nonlocal written, named
+        at = await _target(t, named)
+        named = at.named
         written = _with_text(_decode(at), content) if isinstance(content, str) else content_from(content)
         draft = await draft_content(t, written, words)
         shows = at.slot.compiles
@@ -114,8 +126,8 @@ async def edit(
     operation, digest = t.operation(operation_id), None
     if operation_id is not None:
         given = content if isinstance(content, str) else encode_content(content_from(content)).decode()
-        digest = _digest("edit", target, words, content=given)
-    earlier = await find_recorded(t, operation, digest)
+        digest = _digest(t, "edit", target, words, content=given)
+    earlier = await find_commit(t, operation, digest)
     if earlier is not None:
         return earlier
     event = await _record_change(t, operation, plan, digest)
@@ -153,8 +165,12 @@ async def annotate(
     wanted = as_priority(priority)
     words = draft_words(t, Details(reason=reason, retain=retain))
 
+    named = target
+
     async def plan(operation: OperationId) -> _Change:
-        at = await _target(t, target)
+        nonlocal named
+        at = await _target(t, named)
+        named = at.named
         unit = at.view.context.tool_unit(at.slot.id)
         slots = [slot for slot in map(at.view.context.find_slot, unit) if slot is not None]
         commit = _commit(t, operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
@@ -173,8 +189,8 @@ async def annotate(
         )
 
     operation = t.operation(operation_id)
-    digest = None if operation_id is None else _digest("annotate", target, words, priority=wanted.value)
-    earlier = await find_recorded(t, operation, digest)
+    digest = None if operation_id is None else _digest(t, "annotate", target, words, priority=wanted.value)
+    earlier = await find_commit(t, operation, digest)
     if earlier is not None:
         return earlier
     event = await _record_change(t, operation, plan, digest)
@@ -217,7 +233,7 @@ async def _target(t: TractCore, ref: str) -> _Target:
             raise EditTargetError(named.id, "it is not a slot of this branch; name the commit that brought the content")
         if not slot.live:
             raise EditTargetError(named.id, "it was compressed away; edit the summary that stands for it")
-        return _Target(head, view, slot, query("log.blob", bytes.fromhex(slot.content.blob))[0][0])
+        return _Target(named.id, head, view, slot, query("log.blob", bytes.fromhex(slot.content.blob))[0][0])
 
     return await t.read(load)
 
@@ -290,6 +306,7 @@ def _with_text(content: Content, text: str) -> Content:
             return evolve(content, text=text)
 
 
-def _digest(verb: str, target: str, words: Words, **arguments: Any) -> bytes:
+def _digest(t: TractCore, verb: str, target: str, words: Words, **arguments: Any) -> bytes:
     config = None if words.config is None else words.config.to_dict()
-    return request_digest(verb, target=target, details=words.details.to_json(), config=config, **arguments)
+    details, branch = words.details.to_json(), t.require_branch()
+    return request_digest(t, verb, branch=branch, target=target, details=details, config=config, **arguments)

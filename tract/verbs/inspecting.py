@@ -14,7 +14,7 @@ from tract.domain.results import CommitDetail, CommitInfo, TractStatus
 from tract.errors import ContentValidationError
 from tract.formats.rendering import render
 from tract.log.protocol import Query, Row
-from tract.verbs.compiling import PER_CONTEXT, Report, find_report
+from tract.verbs.compiling import PER_CONTEXT, Report, find_report, reported_tokens
 from tract.verbs.describing import commit_info, decode_commit
 
 MOST = 1_000_000
@@ -95,10 +95,7 @@ async def status(t: TractCore) -> TractStatus:
         return head, find_report(query, head)
 
     head, report = await t.read(load)
-    tokens = PER_CONTEXT if head is None else head.tokens
-    source = f"counted:{t.collaborators.counter.name}"
-    if report is not None:
-        tokens, source = report.tokens + tokens - report.counted, f"reported:{report.model or 'provider'}"
+    tokens, source = reported_tokens(t, PER_CONTEXT if head is None else head.tokens, report)
     return TractStatus(
         tract_id=t.id,
         name=t.name,

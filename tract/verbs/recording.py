@@ -4,7 +4,8 @@ Imports `core`, `drafting`, `writing` and `operations.turning`.
 """
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 from attrs import evolve, frozen
@@ -16,6 +17,7 @@ from tract.domain.config import LLMConfig
 from tract.domain.content import Content, DialogueContent
 from tract.domain.events import (
     CommitRecorded,
+    Event,
     EventBody,
     GenerationCancelled,
     GenerationCompleted,
@@ -34,8 +36,10 @@ from tract.log.protocol import BlobDraft, Row, Statement
 from tract.operations.compiling import CompiledContext
 from tract.operations.turning import Asked, Ending, Gained, end_turn
 from tract.verbs.describing import commit_info
-from tract.verbs.drafting import Draft, Words, draft_content, draft_now, draft_words
+from tract.verbs.drafting import Draft, draft_content, draft_now, draft_words
 from tract.verbs.writing import Place, appended
+
+_one_word = re.compile(r"[A-Za-z_]{1,40}")
 
 COMPILER = "tract/1"
 """Name and version of the compiler, as compile records hold it."""
@@ -189,16 +193,16 @@ def _cancel_start(t: TractCore, operation: OperationId, generation: GenerationId
     t.submit(operation, decide, reads=(Statement("generations.by_id", (uuid_bytes(generation), t.place.tract)),))
 
 
-async def record_end(
+def submit_end(
     t: TractCore, started: Started, answer: Answer, attempts: tuple[Attempt, ...], compiled: CompiledContext | None
-) -> Recorded:
-    """Record how a turn ended; the caller's cancellation cannot prevent it.
+) -> Callable[[], Awaitable[Recorded]]:
+    """Hand the end of a turn to the writer, and return how to wait for it.
 
-    Up to the hand-over to the writer there is no await, so that there is no
-    moment at which a paid answer could be lost.
+    There is no await up to the hand-over, so that there is no moment at which
+    a cancellation could lose a paid answer.
 
     Raises:
-        StoreError: It could not be written.
+        ContentValidationError: The answer cannot be recorded as it is.
     """
     asked, draft = started.asked, None
     blobs = list(started.blobs)
@@ -211,10 +215,10 @@ async def record_end(
         blobs.append(proof)
     ending = Ending(
         kind=answer.kind,
-        answer=None if draft is None else appended(t, draft, Place(started.operation, t.collaborators.clock(), index=1)),
+        answer=None if draft is None else appended(t, draft, Place(started.operation, t.collaborators.clock())),
         keeps=answer.keeps,
         partial=None if draft is None or answer.kind is GenerationCompleted else draft.ref.blob,
-        finish_reason=answer.finish_reason,
+        finish_reason=_word(answer.finish_reason),
         attempts=attempts,
         payload_digest=None if proof is None else proof.id,
     )
@@ -229,15 +233,30 @@ async def record_end(
     branch = (t.place.tract, asked.branch)
     reads = (Statement("refs.branch", branch), Statement("refs.gained", (*branch, started.base)))
     submission = t.submit(started.operation, decide, reads=reads, blobs=blobs)
-    with anyio.CancelScope(shield=True):
-        events = await submission.wait()
+
+    async def wait() -> Recorded:
+        with anyio.CancelScope(shield=True):
+            events = await submission.wait()
+        return _recorded(events, draft, heads[-1])
+
+    return wait
+
+
+def _recorded(events: tuple[Event, ...], draft: Draft | None, head: CommitId | None) -> Recorded:
     (end,) = (event.body for event in events if isinstance(event.body, GenerationEnded))
     for event in events:
         if isinstance(event.body, CommitRecorded) and event.body.commit.id == end.answer:
-            words = draft.words if draft is not None else Words(Details(), None, None, None, ())
-            info = commit_info(event, answer.content, words.details, words.config)
-            return Recorded(end.question, info, event.body.branch is not None, heads[-1])
-    return Recorded(end.question, None, is_on_branch=False, head=heads[-1])
+            assert draft is not None
+            info = commit_info(event, draft.content, draft.words.details, draft.words.config)
+            return Recorded(end.question, info, event.body.branch is not None, head)
+    return Recorded(end.question, None, is_on_branch=False, head=head)
+
+
+def _word(finish_reason: str | None) -> str | None:
+    """Return what an event may hold in the clear: one word, whatever a server sent."""
+    if finish_reason is None or _one_word.fullmatch(finish_reason):
+        return finish_reason
+    return "other"
 
 
 def _answered_with(started: Started, answer: Answer) -> LLMConfig:

@@ -10,6 +10,7 @@ from tract.core import TractCore
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content
 from tract.domain.results import ChatResponse
+from tract.errors import ContentValidationError
 from tract.formats.reading import content_from
 from tract.verbs.drafting import as_details
 from tract.verbs.recording import TurnOptions
@@ -50,6 +51,8 @@ async def chat(
         TurnInProgressError: Called from inside a turn on this branch.
         DetachedHeadError: There is no branch to answer on.
     """
+    if text is None:
+        raise ContentValidationError("text", "it must not be None; generate() asks without a question")
     turn = stream(
         t,
         text,
@@ -111,6 +114,8 @@ def stream(
         ContentValidationError: The question is malformed. What `chat` raises
             comes when the block is entered and read.
     """
+    if timeout is not None and not (type(timeout) in (int, float) and timeout > 0):
+        raise ContentValidationError("timeout", "it must be a number of seconds, more than 0")
     question = None if text is None else content_from(text)
     options = TurnOptions(question, llm_config, as_details(message, metadata), keep_partial, timeout)
     return Turn(t, options)

@@ -8,16 +8,19 @@ from top to bottom. Imports `core`, `compiling`, `drafting`, `recording`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from types import TracebackType
 from typing import Self
 
+from attrs import asdict, evolve
+
 from tract.core import TractCore
+from tract.core.graph import is_written
 from tract.domain.config import LLMConfig
 from tract.domain.content import DialogueContent
-from tract.domain.events import GenerationCancelled, GenerationCompleted, GenerationFailed
-from tract.domain.exchange import ModelReply, ModelRequest
+from tract.domain.events import GenerationCancelled, GenerationCompleted, GenerationFailed, UsageFigures
+from tract.domain.exchange import Attempt, ModelReply, ModelRequest, usage_from
 from tract.domain.ids import GenerationId
 from tract.domain.results import ChatResponse
 from tract.errors import (
@@ -31,7 +34,7 @@ from tract.errors import (
 from tract.llm.protocol import LLMClient, ModelStream, require_config
 from tract.operations.compiling import CompiledContext
 from tract.verbs.compiling import compile
-from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, record_end, record_start
+from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, record_start, submit_end
 
 
 class Turn:
@@ -123,6 +126,10 @@ class Turn:
         except ModelError as exc:
             await self._failed(exc)
             raise
+        except Exception as exc:
+            # Of a client of the caller's own: its call failed all the same.
+            await self._end(Answer(GenerationFailed, self._partial(), finish_reason=type(exc).__name__))
+            raise
         self._parts.append(delta)
         return delta
 
@@ -131,7 +138,7 @@ class Turn:
 
     async def _completed(self) -> None:
         assert self._answer is not None
-        reply = self._answer.reply
+        reply = _clean(self._answer.reply)
         try:
             if not reply.tool_calls and not (reply.text and reply.text.strip()):
                 raise ContentValidationError("text", "the model answered nothing")
@@ -172,12 +179,25 @@ class Turn:
     async def _end(self, answer: Answer) -> Recorded:
         """Record the end, which nothing can prevent any more, and let go."""
         assert self._started is not None
-        attempts = () if self._answer is None else self._answer.attempts
-        self._is_over, self._deltas = True, None
+        sent = () if self._answer is None else self._answer.attempts
+        attempts = tuple(evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent)
+        self._deltas = None
         try:
-            return await record_end(self._t, self._started, answer, attempts, self._compiled)
+            wait = self._submit(self._started, answer, attempts)
+            self._is_over = True
+            return await wait()
         finally:
             await self._release()
+
+    def _submit(self, started: Started, answer: Answer, attempts: tuple[Attempt, ...]) -> Callable[[], Awaitable[Recorded]]:
+        try:
+            return submit_end(self._t, started, answer, attempts, self._compiled)
+        except Exception as exc:
+            # A counter or a content that fails must not leave the call open.
+            failure = Answer(GenerationFailed, None, finish_reason=type(exc).__name__)
+            submit_end(self._t, started, failure, attempts, self._compiled)
+            self._is_over = True
+            raise
 
     async def _release(self) -> None:
         try:
@@ -204,6 +224,23 @@ class Turn:
             tool_calls=reply.tool_calls,
             finish_reason=reply.finish_reason,
         )
+
+
+def _clean(reply: ModelReply) -> ModelReply:
+    """Return a reply without figures and names that could not be stored.
+
+    Servers send blank model names, and numbers beyond 64 bits.
+    """
+    model = reply.model if reply.model and reply.model.strip() and is_written(reply.model) else None
+    finish_reason = reply.finish_reason if is_written(reply.finish_reason) else None
+    return evolve(reply, model=model, finish_reason=finish_reason, usage=_storable(reply.usage))
+
+
+def _storable(figures: UsageFigures | None) -> UsageFigures | None:
+    try:
+        return None if figures is None else usage_from(asdict(figures))
+    except ContentValidationError:
+        return None
 
 
 def _model(t: TractCore, over: LLMConfig | None) -> tuple[LLMClient, LLMConfig]:

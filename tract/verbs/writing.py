@@ -23,7 +23,7 @@ from tract.formats.reading import content_from, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import Row, Statement
 from tract.operations.slots import SlotContent, Step
-from tract.verbs.describing import commit_info, find_recorded, request_digest
+from tract.verbs.describing import commit_info, find_commit, request_digest
 from tract.verbs.drafting import Draft, as_details, draft_content, draft_words
 from tract.verbs.editing import edit
 
@@ -102,7 +102,11 @@ async def commit(
     value = content_from(content, role=role)
     words = draft_words(t, as_details(message, metadata), generation_config)
     draft = await draft_content(t, value, words, priority)
-    return await _append(t, draft, operation_id)
+    digest = None
+    if operation_id is not None:
+        wanted = None if priority is None else draft.priority.value
+        digest = _digest(t, draft, wanted)
+    return await _append(t, draft, t.operation(operation_id), digest)
 
 
 async def system(t: TractCore, text: str, **options: Unpack[CommitOptions]) -> CommitInfo:
@@ -111,7 +115,7 @@ async def system(t: TractCore, text: str, **options: Unpack[CommitOptions]) -> C
     Raises:
         ContentValidationError: The text is blank or not text.
     """
-    return await commit(t, InstructionContent(text), **options)
+    return await _short("system", t, InstructionContent(text), options)
 
 
 async def user(t: TractCore, text: str, *, name: str | None = None, **options: Unpack[CommitOptions]) -> CommitInfo:
@@ -120,7 +124,7 @@ async def user(t: TractCore, text: str, *, name: str | None = None, **options: U
     Raises:
         ContentValidationError: The text is blank or not text.
     """
-    return await commit(t, DialogueContent("user", text, name), **options)
+    return await _short("user", t, DialogueContent("user", text, name), options)
 
 
 async def assistant(t: TractCore, text: str, *, name: str | None = None, **options: Unpack[CommitOptions]) -> CommitInfo:
@@ -129,7 +133,7 @@ async def assistant(t: TractCore, text: str, *, name: str | None = None, **optio
     Raises:
         ContentValidationError: The text is blank or not text.
     """
-    return await commit(t, DialogueContent("assistant", text, name), **options)
+    return await _short("assistant", t, DialogueContent("assistant", text, name), options)
 
 
 async def tool_result(
@@ -159,14 +163,19 @@ async def tool_result(
     """
     text, payload = (content, ABSENT) if isinstance(content, str) else (ABSENT, content)
     result = ToolIOContent(tool_name, "result", text=text, payload=payload, call_id=call_id, status=status)
-    return await commit(t, result, **options)
+    return await _short("tool_result", t, result, options)
 
 
-async def _append(t: TractCore, draft: Draft, operation_id: str | None) -> CommitInfo:
+async def _short(verb: str, t: TractCore, content: Content, options: CommitOptions) -> CommitInfo:
+    for option in options:
+        if option not in CommitOptions.__annotations__:
+            raise TypeError(f"{verb}() got an unexpected keyword argument {option!r}")
+    return await commit(t, content, **options)
+
+
+async def _append(t: TractCore, draft: Draft, operation: OperationId, digest: bytes | None) -> CommitInfo:
     branch, tract = t.require_branch(), t.place.tract
-    operation = t.operation(operation_id)
-    digest = None if operation_id is None else _digest(draft)
-    earlier = await find_recorded(t, operation, digest)
+    earlier = await find_commit(t, operation, digest)
     if earlier is not None:
         return earlier
     await t.collaborators.shared.gates.pass_through(tract, branch)
@@ -245,11 +254,13 @@ def appended(t: TractCore, draft: Draft, at: Place) -> CommitRecorded:
     )
 
 
-def _digest(draft: Draft) -> bytes:
+def _digest(t: TractCore, draft: Draft, priority: str | None) -> bytes:
     return request_digest(
+        t,
         "commit",
+        branch=t.require_branch(),
         content=encode_content(draft.content).decode(),
-        priority=draft.priority.value,
+        priority=priority,
         details=draft.words.details.to_json(),
         config=None if draft.words.config is None else draft.words.config.to_dict(),
     )

@@ -42,6 +42,8 @@ BEGIN
     SELECT RAISE(ABORT, 'tract: an event must follow the last one, without gap or fork');
 END;
 
+-- A row is never deleted: what is collected or erased loses salt, fingerprint and
+-- data, so that its number is never used again.
 -- name: log.create_blobs
 CREATE TABLE blobs (
     number      INTEGER PRIMARY KEY,
@@ -68,10 +70,12 @@ INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?;
 
 -- name: log.operation_events
-SELECT * FROM events WHERE operation_id = ? AND +stream_id = ? ORDER BY position;
+SELECT * FROM events WHERE operation_id = ? ORDER BY position;
 
 -- name: log.insert_blob
-INSERT INTO blobs (id, salt, fingerprint, data) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING;
+INSERT INTO blobs (id, salt, fingerprint, data) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET salt = excluded.salt, fingerprint = excluded.fingerprint, data = excluded.data
+WHERE data IS NULL;
 
 -- name: log.blob
 SELECT data FROM blobs WHERE id = ?;

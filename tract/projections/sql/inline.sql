@@ -320,6 +320,9 @@ FROM tracts t LEFT JOIN commits c ON c.id = ?5 WHERE t.id = ?2;
 -- name: generations.by_id
 SELECT number, question, answer, status FROM generations WHERE id = ? AND tract = ?;
 
+-- name: generations.attempts
+SELECT count(*) FROM usage u JOIN generations g ON g.number = u.generation WHERE g.id = ?;
+
 -- The newest report in a stretch of history, with the totals of its commit.
 -- name: generations.last_report
 SELECT max(u.number) FROM usage u WHERE u.prompt IS NOT NULL;
