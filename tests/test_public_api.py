@@ -24,7 +24,7 @@ VERBS = {
 }  # fmt: skip
 HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config"}
 SHELL = {"place", "collaborators", "models", "worktree_name"} | {
-    "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read", "view",
+    "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
     "in_flight",
 }  # fmt: skip
 """What verbs need of a handle; not for users."""

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 
 import pytest
 
-from tract.core.gates import Gates, Turn
+from tract.core.gates import Gates, Hold
 from tract.errors import TurnInProgressError
 
 MAIN = (1, "main")
@@ -18,7 +18,7 @@ class Line:
         self.gates = Gates()
         self.done: list[str] = []
 
-    async def enter(self) -> Turn:
+    async def enter(self) -> Hold:
         return await self.gates.enter(*MAIN)
 
     async def appending(self, name: str) -> asyncio.Task[None]:

@@ -17,16 +17,16 @@ from attrs import frozen
 from msgspec.structs import replace
 
 from tract.core.edges import Clock, new_id
-from tract.core.graph import Head, Node, Place, find_head, resolve
+from tract.core.graph import Head, Place, find_head
+from tract.core.models import Models
 from tract.core.sharing import Shared
 from tract.domain import canonical
 from tract.domain.config import LLMConfig
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import OperationId, TractId, is_uuid
 from tract.errors import ClosedError, ContentValidationError, DetachedHeadError
-from tract.llm.protocol import LLMClient, TokenCounter
+from tract.llm.protocol import TokenCounter
 from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
-from tract.operations.context import Context
 
 T = TypeVar("T")
 CLOSING_SECONDS = 1.0
@@ -71,49 +71,6 @@ class Collaborators:
     actor: str | None
 
 
-class Models:
-    """The client that a handle talks through, and how it asks by default.
-
-    Args:
-        config: The default config.
-        connect: Makes a client when one is first needed, so that opening a
-            tract loads no SDK and touches no network.
-    """
-
-    def __init__(self, config: LLMConfig, connect: Callable[[], LLMClient]) -> None:
-        self.config = config
-        self._connect = connect
-        self._made: LLMClient | None = None
-        self._given: LLMClient | None = None
-
-    def client(self) -> LLMClient:
-        """Return the client.
-
-        Raises:
-            ModelNotConfiguredError: None was given, and there is no key to make one.
-        """
-        if self._given is not None:
-            return self._given
-        if self._made is None:
-            self._made = self._connect()
-        return self._made
-
-    def use(self, client: LLMClient) -> None:
-        """Talk through *client* from now on; it stays the caller's to close."""
-        self._given = client
-
-    def copy(self) -> "Models":
-        """Return the same for another handle, which closes its own client."""
-        models = Models(self.config, self._connect)
-        models._given = self._given
-        return models
-
-    async def aclose(self) -> None:
-        """Close the client if it was made here."""
-        if self._made is not None:
-            await self._made.aclose()
-
-
 @frozen(eq=False, repr=False)
 class InFlight:
     """A turn that is running: its task, how to end it, and when it has ended."""
@@ -121,14 +78,6 @@ class InFlight:
     task: "asyncio.Task[Any]"
     end: Callable[[], Awaitable[None]]
     ended: "asyncio.Future[None]"
-
-
-@frozen(eq=False, repr=False)
-class View:
-    """A commit and its context, from one snapshot."""
-
-    node: Node | None
-    context: Context
 
 
 class TractCore:
@@ -305,21 +254,6 @@ class TractCore:
         """
         self._check_open()
         return await self._with.shared.store.read(query)
-
-    async def view(self, ref: str | None = None) -> View:
-        """Return a commit, HEAD's if none is named, with its context.
-
-        Raises:
-            RefNotFoundError: Nothing answers to *ref*.
-            AmbiguousRefError: A prefix fits several commits.
-        """
-        contexts = self._with.shared.contexts
-
-        def load(query: Query) -> View:
-            node = find_head(query, self.place) if ref is None else resolve(query, self.place, ref)
-            return View(node, contexts.context(query, node))
-
-        return await self.read(load)
 
     @contextmanager
     def in_flight(self, end: Callable[[], Awaitable[None]]) -> Iterator[None]:

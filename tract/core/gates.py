@@ -21,8 +21,8 @@ Key: TypeAlias = tuple[int, str]
 
 
 @define(eq=False, repr=False)
-class Turn:
-    """A turn that holds a branch."""
+class Hold:
+    """A turn's hold on a branch."""
 
     key: Key
 
@@ -30,7 +30,7 @@ class Turn:
 @define(eq=False, repr=False)
 class _Waiter:
     is_turn: bool
-    admitted: "asyncio.Future[Turn | None]"
+    admitted: "asyncio.Future[Hold | None]"
 
 
 @define(eq=False, repr=False)
@@ -44,12 +44,12 @@ class _Gate:
         waiting: Who comes next.
     """
 
-    turn: Turn | None = None
+    turn: Hold | None = None
     passing: int = 0
     waiting: deque[_Waiter] = field(factory=deque)
 
 
-_inside: ContextVar[tuple[Turn, ...]] = ContextVar("tract_turns", default=())
+_inside: ContextVar[tuple[Hold, ...]] = ContextVar("tract_turns", default=())
 
 
 class Gates:
@@ -69,7 +69,7 @@ class Gates:
         if (tract, branch) in self._gates:
             await self._wait((tract, branch), is_turn=False)
 
-    async def enter(self, tract: int, branch: str) -> Turn:
+    async def enter(self, tract: int, branch: str) -> Hold:
         """Wait for the branch and hold it; `leave` gives it up.
 
         Raises:
@@ -80,11 +80,11 @@ class Gates:
             turn = await self._wait(key, is_turn=True)
             assert turn is not None
         else:
-            turn = Turn(key)
+            turn = Hold(key)
             self._gates[key] = _Gate(turn)
         return turn
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, turn: Hold) -> None:
         """Let the next ones pass; twice is nothing."""
         gate = self._gates.get(turn.key)
         if gate is not None and gate.turn is turn:
@@ -92,7 +92,7 @@ class Gates:
             self._admit(turn.key, gate)
 
     @contextmanager
-    def inside(self, turn: Turn) -> Iterator[None]:
+    def inside(self, turn: Hold) -> Iterator[None]:
         """Mark what the block starts as part of the turn."""
         _inside.set((*_inside.get(), turn))
         try:
@@ -100,7 +100,7 @@ class Gates:
         finally:
             _inside.set(tuple(each for each in _inside.get() if each is not turn))
 
-    async def _wait(self, key: Key, *, is_turn: bool) -> Turn | None:
+    async def _wait(self, key: Key, *, is_turn: bool) -> Hold | None:
         gate, loop = self._gates[key], asyncio.get_running_loop()
         if gate.turn is not None and gate.turn in _inside.get():
             raise TurnInProgressError(key[1])
@@ -133,7 +133,7 @@ class Gates:
             if waiter.admitted.done():
                 continue
             if waiter.is_turn:
-                gate.turn = Turn(key)
+                gate.turn = Hold(key)
             else:
                 gate.passing += 1
             waiter.admitted.set_result(gate.turn)

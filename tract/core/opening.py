@@ -11,9 +11,10 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from tract.core.core import Collaborators, Identity, Models, TractCore
+from tract.core.core import Collaborators, Identity, TractCore
 from tract.core.edges import Clock, new_id
 from tract.core.graph import Head, is_written
+from tract.core.models import Models
 from tract.core.sharing import shared
 from tract.domain import canonical
 from tract.domain.config import LLMConfig

@@ -19,7 +19,7 @@ from tract.log.protocol import Projection, Request
 from tract.log.sqlite_errors import translate
 
 Outcome: TypeAlias = "tuple[Event, ...] | Exception"
-Head: TypeAlias = tuple[int, bytes, int]
+StreamHead: TypeAlias = tuple[int, bytes, int]
 """version, digest and recorded_at of a stream's last event."""
 
 
@@ -32,7 +32,7 @@ class _Tail:
     """Where the log ends, within one transaction."""
 
     position: int
-    heads: dict[TractId, Head] = field(factory=dict)
+    heads: dict[TractId, StreamHead] = field(factory=dict)
 
 
 @frozen(eq=False, repr=False)
@@ -174,8 +174,8 @@ class BatchRunner:
             request=draft.request,
         )
 
-    def _stream_head(self, cursor: sqlite3.Cursor, stream: TractId) -> Head:
-        row: Head | None = cursor.execute(self.statements["log.stream_head"], (uuid_bytes(stream),)).fetchone()
+    def _stream_head(self, cursor: sqlite3.Cursor, stream: TractId) -> StreamHead:
+        row: StreamHead | None = cursor.execute(self.statements["log.stream_head"], (uuid_bytes(stream),)).fetchone()
         return row or (0, chain.START, 0)
 
     def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:

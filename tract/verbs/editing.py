@@ -11,7 +11,6 @@ from typing import Any
 from attrs import evolve, frozen
 
 from tract.core import TractCore
-from tract.core.core import View
 from tract.core.graph import Node, find_head, resolve
 from tract.domain.commits import Commit, CommitOperation, Details, Priority
 from tract.domain.config import LLMConfig
@@ -34,6 +33,7 @@ from tract.errors import BranchNotFoundError, EditTargetError, HeadMovedError
 from tract.formats.reading import content_from, decode_content, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Query, Row, Statement
+from tract.operations.context import Context
 from tract.operations.slots import Slot
 from tract.verbs.describing import commit_info, find_commit, request_digest
 from tract.verbs.drafting import Words, as_details, as_priority, draft_content, draft_words
@@ -47,14 +47,14 @@ class _Target:
         named: The commit that was meant: where the branch moves before the
             change is recorded, a relative ref would mean another.
         head: Where the branch was.
-        view: The context there.
+        context: The context there.
         slot: The slot.
         stored: Its content.
     """
 
     named: CommitId
     head: Node
-    view: View
+    context: Context
     slot: Slot
     stored: bytes
 
@@ -171,8 +171,8 @@ async def annotate(
         nonlocal named
         at = await _target(t, named)
         named = at.named
-        unit = at.view.context.tool_unit(at.slot.id)
-        slots = [slot for slot in map(at.view.context.find_slot, unit) if slot is not None]
+        unit = at.context.tool_unit(at.slot.id)
+        slots = [slot for slot in map(at.context.find_slot, unit) if slot is not None]
         commit = _commit(t, operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
         showing = wanted is not Priority.SKIP
         turned = [slot for slot in slots if slot.live and slot.compiles is not showing]
@@ -227,13 +227,13 @@ async def _target(t: TractCore, ref: str) -> _Target:
         head = find_head(query, place)
         if head is None:
             raise EditTargetError(named.id, "this branch has no commit yet")
-        view = View(head, contexts.context(query, head))
-        slot = view.context.find_slot(named.id)
+        context = contexts.context(query, head)
+        slot = context.find_slot(named.id)
         if slot is None:
             raise EditTargetError(named.id, "it is not a slot of this branch; name the commit that brought the content")
         if not slot.live:
             raise EditTargetError(named.id, "it was compressed away; edit the summary that stands for it")
-        return _Target(named.id, head, view, slot, query("log.blob", bytes.fromhex(slot.content.blob))[0][0])
+        return _Target(named.id, head, context, slot, query("log.blob", bytes.fromhex(slot.content.blob))[0][0])
 
     return await t.read(load)
 

@@ -37,7 +37,7 @@ from tract.operations.compiling import CompiledContext
 from tract.operations.turning import Asked, Ending, Gained, end_turn
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, draft_content, draft_now, draft_words
-from tract.verbs.writing import Place, appended
+from tract.verbs.writing import AppendPlace, appended
 
 _one_word = re.compile(r"[A-Za-z_]{1,40}")
 
@@ -144,7 +144,7 @@ async def record_start(t: TractCore, branch: str, config: LLMConfig, options: Tu
         bodies: list[EventBody] = []
         if draft is not None:
             parents = () if asked.base is None else (asked.base,)
-            question = appended(t, draft, Place(operation, time, parents))
+            question = appended(t, draft, AppendPlace(operation, time, parents))
             asked = evolve(asked, question=question)
             bodies.append(question)
         elif asked.base is None:
@@ -215,7 +215,7 @@ def submit_end(
         blobs.append(proof)
     ending = Ending(
         kind=answer.kind,
-        answer=None if draft is None else appended(t, draft, Place(started.operation, t.collaborators.clock())),
+        answer=None if draft is None else appended(t, draft, AppendPlace(started.operation, t.collaborators.clock())),
         keeps=answer.keeps,
         partial=None if draft is None or answer.kind is GenerationCompleted else draft.ref.blob,
         finish_reason=_word(answer.finish_reason),

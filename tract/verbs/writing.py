@@ -186,7 +186,7 @@ async def _append(t: TractCore, draft: Draft, operation: OperationId, digest: by
             raise BranchNotFoundError(branch)
         head = rows[0][0][0]
         parents = () if head is None else (CommitId(head.hex()),)
-        return [NewEvent(t.id, appended(t, draft, Place(operation, time, parents, branch)), t.collaborators.actor)]
+        return [NewEvent(t.id, appended(t, draft, AppendPlace(operation, time, parents, branch)), t.collaborators.actor)]
 
     (event, *_) = await t.record(
         operation,
@@ -210,7 +210,7 @@ def _step(commit: Commit, draft: Draft) -> Step:
     return Step(commit.id, commit.operation, (), commit.priority, content, draft.words.config)
 
 
-class Place(Struct, frozen=True, gc=False):
+class AppendPlace(Struct, frozen=True, gc=False):
     """Where and when an append is made.
 
     Attributes:
@@ -228,7 +228,7 @@ class Place(Struct, frozen=True, gc=False):
     index: int = 0
 
 
-def appended(t: TractCore, draft: Draft, at: Place) -> CommitRecorded:
+def appended(t: TractCore, draft: Draft, at: AppendPlace) -> CommitRecorded:
     """Return the event of an append."""
     compiles = draft.priority is not Priority.SKIP
     commit = Commit(
