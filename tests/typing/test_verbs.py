@@ -134,6 +134,7 @@ async def test_talking() -> None:
 async def test_configuring() -> None:
     async with AsyncTract.open() as t:
         assert_type(await t.configure_llm(ScriptedLLM(["a"]), config=LLMConfig(model="tiny")), None)
+        await t.user("Hi")
         assert_type(await t.record_usage(TokenUsage(prompt=1)), None)
         assert_type(await t.record_usage({"prompt_tokens": 1}), None)
 
