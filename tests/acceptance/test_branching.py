@@ -1,12 +1,14 @@
 """Story: work goes on in several directions, and each handle stands where it was put."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.acceptance.reading import from_elsewhere, previews, state, texts
+from tests.builders import uuid
 from tract import AsyncTract, BranchInfo
 from tract.errors import (
     BranchExistsError,
@@ -372,3 +374,104 @@ async def test_an_operation_id_of_another_branch_is_refused(t: AsyncTract) -> No
     with pytest.raises(OperationMismatchError):
         await t.branch("two", operation_id=operation)
     assert sorted(await places(t)) == ["main", "one"]
+
+
+@pytest.mark.parametrize("digits", ["0" * 64, "deadbeef" * 8])
+async def test_a_branch_may_not_be_named_like_a_full_commit_id(t: AsyncTract, digits: str) -> None:
+    before = await state(t)
+    with pytest.raises(InvalidNameError, match="commit id"):
+        await t.branch(digits)
+    assert await state(t) == before
+
+
+async def test_a_branch_may_not_be_named_like_the_commit_at_head(t: AsyncTract) -> None:
+    said = await t.user("one")
+    with pytest.raises(InvalidNameError):
+        await t.branch(said.id)
+
+
+Repeated = Callable[[AsyncTract], Awaitable[BranchInfo]]
+AGAIN: list[Repeated] = [
+    lambda t: t.branch("x", operation_id=uuid(1)),
+    lambda t: t.switch("there", operation_id=uuid(1)),
+]
+
+
+@pytest.mark.parametrize("call", AGAIN, ids=["branch", "switch"])
+async def test_a_repeated_move_returns_its_branch_and_moves_nothing(path: str, call: Repeated) -> None:
+    async with AsyncTract.open(path) as t:
+        await t.user("one")
+        await t.branch("there", switch=False)
+        first = await call(t)
+        await t.switch("main")
+        again = await call(t)
+        assert ((again.name, again.head), t.current_branch) == ((first.name, first.head), "main")
+    async with AsyncTract.open(path) as t:
+        assert t.current_branch == "main"
+
+
+async def test_a_repeated_branch_at_a_relative_ref_is_the_first_one(t: AsyncTract) -> None:
+    for text in ("one", "two", "three"):
+        await t.user(text)
+    first = await t.branch("y", at="HEAD~1", operation_id=uuid(1))
+    assert await t.branch("y", at="HEAD~1", operation_id=uuid(1)) == first
+
+
+Writing = Callable[[AsyncTract], Awaitable[object]]
+ONCE: dict[str, Writing] = {
+    "user": lambda t: t.user("x", operation_id=uuid(1)),
+    "tool_result": lambda t: t.tool_result("c", "x", operation_id=uuid(1)),
+    "edit": lambda t: t.edit("HEAD", "x", operation_id=uuid(1)),
+    "skip": lambda t: t.skip("HEAD", operation_id=uuid(1)),
+    "pin": lambda t: t.pin("HEAD", operation_id=uuid(1)),
+    "record_usage": lambda t: t.record_usage({"prompt": 9, "completion": 1}, operation_id=uuid(1)),
+}
+ELSEWHERE: dict[str, Writing] = {
+    **ONCE,
+    "branch": lambda t: t.branch("x", operation_id=uuid(1)),
+    "switch": lambda t: t.switch("main", operation_id=uuid(1)),
+}
+
+
+async def events(t: AsyncTract) -> int:
+    return await t.read(lambda query: int(query("log.last_position")[0][0]))
+
+
+@pytest.mark.parametrize("call", ONCE.values(), ids=ONCE)
+async def test_the_same_call_on_another_branch_is_another_call(t: AsyncTract, call: Writing) -> None:
+    await t.user("one")
+    await t.branch("other", switch=False)
+    await call(t)
+    await t.switch("other")
+    before = await state(t), await events(t)
+    with pytest.raises(OperationMismatchError):
+        await call(t)
+    assert (await state(t), await events(t)) == before
+
+
+@pytest.mark.parametrize("call", ELSEWHERE.values(), ids=ELSEWHERE)
+async def test_the_same_call_on_another_tract_is_another_call(path: str, call: Writing) -> None:
+    async with AsyncTract.open(path, name="one") as one, AsyncTract.open(path, name="two") as two:
+        await one.user("one")
+        await two.user("one")
+        await call(one)
+        before = await state(two), await events(two)
+        with pytest.raises(OperationMismatchError):
+            await call(two)
+        assert (await state(two), await events(two)) == before
+
+
+async def test_a_worktree_of_main_does_not_move_where_the_plain_open_stands(path: str) -> None:
+    async with AsyncTract.open(path) as t:
+        await t.user("one")
+        await t.branch("other", switch=False)
+        async with await t.worktree("main") as second:
+            await second.switch("other")
+    async with AsyncTract.open(path) as t:
+        assert t.current_branch == "main"
+
+
+async def test_a_worktree_may_not_have_the_name_of_the_plain_handle(t: AsyncTract) -> None:
+    await t.branch("other", switch=False)
+    with pytest.raises(InvalidNameError, match="open"):
+        await t.worktree("other", name="main")

@@ -1,11 +1,14 @@
 """Story: what stands in the context is corrected, hidden and pinned, on this branch and from now on."""
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from tests.acceptance.reading import state, texts
+from tests.builders import uuid
 from tract import (
     ArtifactContent,
     AsyncTract,
@@ -14,6 +17,7 @@ from tract import (
     FreeformContent,
     InstructionContent,
     LLMConfig,
+    Message,
     OutputContent,
     Priority,
     ReasoningContent,
@@ -22,6 +26,8 @@ from tract import (
     ToolIOContent,
 )
 from tract.errors import ContentValidationError, EditTargetError, RefNotFoundError
+from tract.llm.counting import ApproximateCounter
+from tract.testing import FixedClock
 
 FIRST, SECOND = ToolCall("a", "look", "{}"), ToolCall("b", "look", "{}")
 
@@ -398,3 +404,71 @@ async def test_setting_the_priority_it_has_changes_no_total(t: AsyncTract) -> No
     await t.annotate(slot.id, "normal")
     await t.pin(slot.id)
     assert (hidden, await told(t)) == ((0, 3), await totals(t))
+
+
+class Intruding:
+    """A clock at whose next reading somebody else appends, between plan and record."""
+
+    def __init__(self, path: str) -> None:
+        self._time = FixedClock()
+        self._path = path
+        self.is_armed = False
+
+    def __call__(self) -> int:
+        if self.is_armed:
+            self.is_armed = False
+            thread = threading.Thread(target=asyncio.run, args=(self._append(),))
+            thread.start()
+            thread.join()
+        return self._time()
+
+    async def _append(self) -> None:
+        async with AsyncTract.open(self._path) as other:
+            await other.user("new")
+
+
+INTRUDED: list[tuple[Any, list[str | None]]] = [
+    (lambda t, ref: t.edit(ref, "EDITED", operation_id=uuid(1)), ["one", "EDITED", "new"]),
+    (lambda t, ref: t.skip(ref, operation_id=uuid(1)), ["one", "new"]),
+]
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "main", "HEAD~0"])
+@pytest.mark.parametrize(("change", "after"), INTRUDED, ids=["edit", "skip"])
+async def test_a_change_hits_the_slot_that_was_meant_although_the_branch_moved(
+    path: str, ref: str, change: Any, after: list[str | None]
+) -> None:
+    clock = Intruding(path)
+    async with AsyncTract.open(path, clock=clock) as t:
+        await t.user("one")
+        meant = await t.user("two")
+        # With an id of the caller's, the clock is read first when the change is planned.
+        clock.is_armed = True
+        info = await change(t, ref)
+        assert (clock.is_armed, info.targets, await texts(t)) == (False, (meant.id,), after)
+
+
+class IntrudingCounter:
+    """A counter that appends from elsewhere when it first counts an edit."""
+
+    name = "intruding"
+
+    def __init__(self, path: str) -> None:
+        self._clock = Intruding(path)
+        self._clock.is_armed = True
+
+    def count(self, text: str) -> int:
+        return ApproximateCounter().count(text)
+
+    def count_message(self, message: Message) -> int:
+        if message.content == "EDITED":
+            self._clock()
+        return ApproximateCounter().count_message(message)
+
+
+async def test_an_edit_of_head_hits_what_was_head_when_it_was_asked_for(path: str) -> None:
+    async with AsyncTract.open(path, tokens=IntrudingCounter(path)) as t:
+        await t.user("one")
+        meant = await t.user("two")
+        info = await t.edit("HEAD", "EDITED")
+        assert (info.targets, await texts(t)) == ((meant.id,), ["one", "EDITED", "new"])

@@ -286,3 +286,18 @@ async def test_looking_changes_nothing(t: AsyncTract) -> None:
     await t.compile()
     assert await t.log(100) == before
     assert len(await texts(t)) > 0
+
+
+@pytest.mark.parametrize("ref", ["what I wrote", " secret", "secret\n", "main~ secret"])
+async def test_a_ref_with_spaces_is_not_found_and_not_repeated(t: AsyncTract, ref: str) -> None:
+    await t.user("one")
+    with pytest.raises(RefNotFoundError) as caught:
+        await t.show(ref)
+    assert ref.strip() not in f"{caught.value}{caught.value!r}"
+
+
+async def test_a_commit_in_the_place_of_its_id_is_not_found_and_not_repeated(t: AsyncTract) -> None:
+    info: Any = await t.user("a secret plan")
+    with pytest.raises(RefNotFoundError) as caught:
+        await t.show(info)
+    assert "secret" not in f"{caught.value}{caught.value!r}"

@@ -486,3 +486,37 @@ async def test_a_long_text_comes_back_as_it_was(path: str) -> None:
         await t.user(text)
     async with AsyncTract.open(path) as t:
         assert await texts(t) == [text, text]
+
+
+async def test_a_payload_that_holds_itself_twice_is_refused(t: AsyncTract) -> None:
+    payload: list[Any] = []
+    payload += [payload, payload]
+    before = await state(t)
+    with pytest.raises(ContentValidationError):
+        await t.commit(FreeformContent(payload))
+    assert await state(t) == before
+
+
+SHORT_WITH_ROLE: list[Callable[[AsyncTract], Awaitable[object]]] = [
+    lambda t: t.user("x", role="assistant"),  # type: ignore[call-arg]
+    lambda t: t.assistant("x", role="user"),  # type: ignore[call-arg]
+    lambda t: t.system("x", role="user"),  # type: ignore[call-arg]
+    lambda t: t.tool_result("c", "x", role="user"),  # type: ignore[call-arg]
+]
+
+
+@pytest.mark.parametrize("call", SHORT_WITH_ROLE, ids=["user", "assistant", "system", "tool_result"])
+async def test_a_short_form_has_its_role_and_takes_no_other(
+    t: AsyncTract, call: Callable[[AsyncTract], Awaitable[object]]
+) -> None:
+    before = await state(t)
+    with pytest.raises(TypeError, match="role"):
+        await call(t)
+    assert await state(t) == before
+
+
+async def test_a_message_of_openai_s_is_refused_with_the_name_of_its_reader(t: AsyncTract) -> None:
+    before = await state(t)
+    with pytest.raises(ContentValidationError, match="from_openai"):
+        await t.commit({"role": "user", "content": "x"})
+    assert await state(t) == before

@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
+import openai
 import pytest
 
 from tract import AsyncTract, LLMConfig
 from tract.errors import ClosedError, TurnInProgressError
 from tract.testing import ScriptedLLM
+from tract.testing.server import serve
 
 ROOT = Path(__file__).parents[2]
 CONFIG = LLMConfig(model="scripted")
@@ -26,13 +28,13 @@ class Pause:
     def __init__(self) -> None:
         self.told = asyncio.Event()
 
-    async def _deltas(self) -> AsyncIterator[str]:
+    async def deltas(self) -> AsyncIterator[str]:
         yield "Half "
         self.told.set()
         await asyncio.Event().wait()
 
     def client(self) -> ScriptedLLM:
-        return ScriptedLLM(lambda _: self._deltas())
+        return ScriptedLLM(lambda _: self.deltas())
 
 
 def statuses(path: Path) -> list[tuple[str, str | None]]:
@@ -216,3 +218,43 @@ async def test_closing_leaves_nothing_for_the_garbage_collector_to_complain_abou
             await t.user("said")
         del t
         gc.collect()
+
+
+async def test_closing_inside_two_stream_blocks_records_both_and_the_task_goes_on(tmp_path: Path) -> None:
+    path, pauses = tmp_path / "log.db", iter([Pause(), Pause()])
+    t = await AsyncTract.open(str(path), llm=ScriptedLLM(lambda _: next(pauses).deltas()), llm_config=CONFIG)
+    await t.branch("other", switch=False)
+    async with t.stream("one", keep_partial=False) as outer:
+        await anext(outer)
+        await t.switch("other")
+        async with t.stream("two", keep_partial=False) as inner:
+            await anext(inner)
+            await t.aclose()
+            await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert (task.cancelling(), statuses(path)) == (0, [("cancelled", "cancelled")] * 2)
+
+
+async def test_a_client_that_cannot_be_closed_does_not_keep_the_store_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = openai.AsyncOpenAI.close
+
+    async def fail(self: openai.AsyncOpenAI) -> None:
+        await close(self)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(openai.AsyncOpenAI, "close", fail)
+    path = str(tmp_path / "log.db")
+    async with serve() as server:
+        t = await AsyncTract.open(path, base_url=server.base_url, model="tiny")
+        await t.chat("Hi")
+        with pytest.raises(ZeroDivisionError):
+            await t.aclose()
+    assert [file.name for file in tmp_path.iterdir()] == ["log.db"]
+    monkeypatch.undo()
+    async with AsyncTract.open(path) as again:
+        assert again.collaborators.shared.store is not t.collaborators.shared.store
+        await again.user("still here")
+    gc.collect()

@@ -33,7 +33,7 @@ from tract.errors import (
     WrongLoopError,
 )
 from tract.log.store import SqliteStore
-from tract.testing import FixedClock
+from tract.testing import FixedClock, ScriptedLLM
 
 ROOT = Path(__file__).parents[2]
 
@@ -293,6 +293,47 @@ async def test_durability_is_what_sqlite_is_told(tmp_path: Path, durability: str
         assert writing is not None
         found = [row[0] for row in await writing.execute_fetchall("PRAGMA synchronous")]
     assert found == [synchronous]
+
+
+async def test_the_strongest_durability_that_was_asked_for_holds_for_all(tmp_path: Path) -> None:
+    path = str(tmp_path / "log.db")
+    async with AsyncTract.open(path, durability="normal") as one, AsyncTract.open(path, durability="full"):
+        store = one.collaborators.shared.store
+        assert isinstance(store, SqliteStore)
+        writing = store._writing  # noqa: SLF001 - a pragma of a connection is seen by that connection only
+        assert writing is not None
+        found = [row[0] for row in await writing.execute_fetchall("PRAGMA synchronous")]
+    assert found == [2]
+
+
+async def test_a_weaker_durability_weakens_nobody(tmp_path: Path) -> None:
+    path = str(tmp_path / "log.db")
+    async with AsyncTract.open(path, durability="full") as one, AsyncTract.open(path, durability="normal"):
+        store = one.collaborators.shared.store
+        assert isinstance(store, SqliteStore)
+        writing = store._writing  # noqa: SLF001 - a pragma of a connection is seen by that connection only
+        assert writing is not None
+        found = [row[0] for row in await writing.execute_fetchall("PRAGMA synchronous")]
+    assert found == [2]
+
+
+@pytest.mark.parametrize("base_url", ["localhost:8000/v1", "example.com", "ftp://example.com"])
+async def test_a_base_url_without_its_scheme_is_refused(base_url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await AsyncTract.open(base_url=base_url)
+    assert caught.value.field == "base_url"
+
+
+async def test_the_class_of_a_client_is_no_client() -> None:
+    with pytest.raises(ConfigError, match="ScriptedLLM") as caught:
+        await AsyncTract.open(llm=ScriptedLLM)  # type: ignore[arg-type]
+    assert caught.value.field == "llm"
+
+
+@pytest.mark.parametrize("name", ["user", "chat", "compile", "aclose"])
+def test_a_tract_that_was_not_awaited_says_how_to_open_it(name: str) -> None:
+    with pytest.raises(AttributeError, match="async with"):
+        getattr(AsyncTract.open(), name)
 
 
 async def test_without_a_name_a_new_store_gets_a_tract_called_main(tmp_path: Path) -> None:

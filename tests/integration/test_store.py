@@ -13,9 +13,10 @@ import pytest
 from tests.builders import broken_links, uuid
 from tract import AsyncTract, LLMConfig
 from tract.domain.ids import uuid_bytes
-from tract.errors import ClosedError, CorruptLogError, ModelConnectionError
+from tract.errors import ClosedError, CorruptLogError, ModelConnectionError, StoreFullError
 from tract.llm.counting import ApproximateCounter
 from tract.log.protocol import Row
+from tract.log.store import SqliteStore
 from tract.testing import Cut, FixedClock, ScriptedLLM
 
 
@@ -268,3 +269,64 @@ async def test_a_handle_that_is_closed_refuses_every_verb(path: Path) -> None:
     for verb in (t.user("x"), t.log(), t.status(), t.compile(), t.branches(), t.show("HEAD"), t.head(), t.switch("try")):
         with pytest.raises(ClosedError):
             await verb
+
+
+class Room:
+    """The pages that a store may still take, set on the only connection that writes."""
+
+    def __init__(self, t: AsyncTract) -> None:
+        store = t.collaborators.shared.store
+        assert isinstance(store, SqliteStore)
+        writing = store._writing  # noqa: SLF001 - the limit is that of a connection
+        assert writing is not None
+        self._writing = writing
+
+    async def leave(self, pages: int) -> None:
+        ((count,),) = await self._writing.execute_fetchall("PRAGMA page_count")
+        await self._writing.execute_fetchall(f"PRAGMA max_page_count = {count + pages}")
+
+
+LONG = [f"{number} is a long text. " * 2000 for number in range(3)]
+
+
+async def positions(t: AsyncTract) -> list[object]:
+    rows = await t.read(lambda query: query("log.events_after", 0, 1000))
+    return [row[0] for row in rows]
+
+
+async def test_a_full_store_is_refused_by_name_and_nothing_is_half_done(tmp_path: Path) -> None:
+    async with AsyncTract.open(str(tmp_path / "log.db")) as t:
+        await t.user("before")
+        before = await t.log(), await t.status(), await positions(t)
+        await Room(t).leave(1)
+        for text in LONG:
+            with pytest.raises(StoreFullError):
+                await t.user(text)
+        assert (await t.log(), await t.status(), await positions(t)) == before
+
+
+async def test_a_store_that_has_room_again_goes_on(tmp_path: Path) -> None:
+    async with AsyncTract.open(str(tmp_path / "log.db")) as t:
+        room = Room(t)
+        first = await t.user("before")
+        await room.leave(1)
+        with pytest.raises(StoreFullError):
+            await t.user(LONG[0])
+        await room.leave(1000)
+        said = await t.user(LONG[0])
+        assert [info.id for info in await t.log()] == [said.id, first.id]
+        assert broken_links(await t.read(lambda query: query("log.events_after", 0, 1000))) == []
+
+
+async def test_what_is_refused_beside_others_in_a_full_store_is_refused_alone_or_with_all(tmp_path: Path) -> None:
+    async with AsyncTract.open(str(tmp_path / "log.db")) as t:
+        room = Room(t)
+        await t.user("before")
+        await room.leave(1)
+        outcomes = await asyncio.gather(*(t.user(text) for text in LONG), return_exceptions=True)
+        landed = {outcome.id for outcome in outcomes if not isinstance(outcome, BaseException)}
+        failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert all(isinstance(each, StoreFullError) for each in failed)
+        assert {info.id for info in (await t.log())[:-1]} == landed
+        await room.leave(1000)
+        await t.user("after")

@@ -106,3 +106,17 @@ def test_a_refusal_does_not_repeat_the_text() -> None:
 
 def test_hashing_parts_is_hashing_them_joined() -> None:
     assert sha256(b"a", b"bc") == sha256(b"abc")
+
+
+def test_a_list_that_holds_itself_twice_is_refused_at_once() -> None:
+    value: list[Any] = []
+    value += [value, value]
+    with pytest.raises(NotCanonicalError, match="nested"):
+        encode(value)
+
+
+def test_a_mapping_that_holds_itself_twice_is_refused_at_once() -> None:
+    value: dict[str, Any] = {}
+    value |= {"a": value, "b": [value]}
+    with pytest.raises(NotCanonicalError, match="nested"):
+        encode(value)

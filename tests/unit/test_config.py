@@ -118,3 +118,23 @@ def test_an_unknown_key_is_refused_by_name() -> None:
     with pytest.raises(ConfigError) as refusal:
         LLMConfig.from_dict({"stop": "END"})
     assert refusal.value.field == "stop"
+
+
+CREDENTIALS = (
+    "session_token aws_session_token hf_token openai_key api_keys jwt cookie pwd passphrase x-auth signature "
+    "aws_access_key_id secretKey X-API-Key"
+)
+
+
+@pytest.mark.parametrize("key", CREDENTIALS.split(" "))
+def test_a_credential_of_any_provider_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match="credential"):
+        LLMConfig(extra={key: "x"})
+
+
+HARMLESS = "prompt_cache_key max_reasoning_tokens max_completion_tokens maxOutputTokens reasoning_effort logit_bias eos_token"
+
+
+@pytest.mark.parametrize("key", HARMLESS.split(" "))
+def test_an_option_that_only_sounds_like_a_credential_is_kept(key: str) -> None:
+    assert LLMConfig(extra={key: 1}).extra == {key: 1}

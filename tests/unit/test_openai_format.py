@@ -158,3 +158,8 @@ def test_a_malformed_message_is_refused_with_its_place(message: Any, field: str)
     with pytest.raises(ContentValidationError) as refusal:
         from_openai([{"role": "user", "content": "hi"}, message])
     assert refusal.value.field == f"messages[1]{field}"
+
+
+def test_a_key_with_an_empty_list_is_dropped() -> None:
+    message: dict[str, Any] = {"role": "assistant", "content": "Hello.", "refusal": None, "annotations": []}
+    assert there_and_back([message]) == [{"role": "assistant", "content": "Hello."}]

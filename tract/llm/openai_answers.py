@@ -90,13 +90,13 @@ class Answer:
         if not isinstance(chunk, Mapping) or chunk.get("error"):
             raise ModelResponseError("the provider's answer is not a completion")
         self._has_chunk = True
-        self.model = self.model or _string(chunk, "model")
+        self.model = self.model or _label(chunk, "model")
         self.usage = figures(chunk.get("usage")) or self.usage
         choice = _first_choice(chunk)
         if choice is None:
             return ""
         self._has_choice = True
-        self.finish_reason = _string(choice, "finish_reason") or self.finish_reason
+        self.finish_reason = _label(choice, "finish_reason") or self.finish_reason
         self.is_whole = self.is_whole or self.finish_reason is not None or "message" in choice
         part = choice.get("delta") or choice.get("message") or {}
         return self._add_part(_mapping(part))
@@ -188,6 +188,12 @@ def _string(values: Mapping[str, Any], key: str) -> str | None:
     if value is not None:
         _require_text(value)
     return value
+
+
+def _label(values: Mapping[str, Any], key: str) -> str | None:
+    """Return a name beside the answer; a torn one is no reason to lose the answer."""
+    value = values.get(key)
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else _string(values, key)
 
 
 def _require_text(value: object) -> None:

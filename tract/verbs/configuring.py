@@ -62,7 +62,8 @@ async def record_usage(
     figures, place = usage_from(usage), t.place
     digest = None
     if operation_id is not None:
-        digest = request_digest(t, "record_usage", usage=asdict(figures), generation=generation)
+        branch = t.require_branch() if generation is None else None
+        digest = request_digest(t, "record_usage", branch=branch, usage=asdict(figures), generation=generation)
     if generation is None:
         reads: tuple[Statement, ...] = (Statement("refs.branch", (place.tract, t.require_branch())),)
     elif is_uuid(generation):

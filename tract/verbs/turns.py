@@ -8,7 +8,7 @@ from top to bottom. Imports `core`, `compiling`, `drafting`, `recording`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack
 from types import TracebackType
 from typing import Self
@@ -109,6 +109,9 @@ class Turn:
         except ModelError as exc:
             await self._failed(exc)
             raise
+        except Exception as exc:
+            await self._crashed(exc)
+            raise
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
@@ -127,8 +130,7 @@ class Turn:
             await self._failed(exc)
             raise
         except Exception as exc:
-            # Of a client of the caller's own: its call failed all the same.
-            await self._end(Answer(GenerationFailed, self._partial(), finish_reason=type(exc).__name__))
+            await self._crashed(exc)
             raise
         self._parts.append(delta)
         return delta
@@ -156,6 +158,10 @@ class Turn:
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
 
+    async def _crashed(self, error: Exception) -> None:
+        """Record that a client of the caller's own raised what is no `ModelError`."""
+        await self._end(Answer(GenerationFailed, self._partial(), finish_reason=type(error).__name__))
+
     async def _leave(self, error: BaseException | None) -> None:
         """End a turn that is not over: the caller left it, or was cancelled."""
         if self._started is None or self._is_over:
@@ -164,9 +170,15 @@ class Turn:
         keeps = error is None if self._options.keep_partial is None else self._options.keep_partial
         reason = type(error).__name__ if isinstance(error, Exception) else "cancelled"
         answer = Answer(GenerationCancelled, self._partial(), keeps=keeps, finish_reason=reason)
-        ended = await self._end(answer)
-        # Never in the place of what made the caller leave: a cancellation that
-        # turned into a HeadMovedError would be lost.
+        # Nothing may be raised in the place of what made the caller leave: a
+        # cancellation that turned into another error would be lost.
+        try:
+            ended = await self._end(answer)
+        except Exception as exc:
+            if error is None:
+                raise
+            error.add_note(f"Besides, the end of the turn could not be recorded: {type(exc).__name__}.")
+            return
         if keeps and ended.answer is not None and (error is None or ended.is_on_branch):
             self._respond(ended, ModelReply(self.text, finish_reason="cancelled"))
 
@@ -183,21 +195,22 @@ class Turn:
         attempts = tuple(evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent)
         self._deltas = None
         try:
-            wait = self._submit(self._started, answer, attempts)
-            self._is_over = True
-            return await wait()
+            return await self._recorded(self._started, answer, attempts)
         finally:
             await self._release()
 
-    def _submit(self, started: Started, answer: Answer, attempts: tuple[Attempt, ...]) -> Callable[[], Awaitable[Recorded]]:
+    async def _recorded(self, started: Started, answer: Answer, attempts: tuple[Attempt, ...]) -> Recorded:
         try:
-            return submit_end(self._t, started, answer, attempts, self._compiled)
+            wait = submit_end(self._t, started, answer, attempts, self._compiled)
         except Exception as exc:
-            # A counter or a content that fails must not leave the call open.
+            # A counter that fails on the answer must not leave the call open.
             failure = Answer(GenerationFailed, None, finish_reason=type(exc).__name__)
-            submit_end(self._t, started, failure, attempts, self._compiled)
+            wait = submit_end(self._t, started, failure, attempts, self._compiled)
             self._is_over = True
+            await wait()
             raise
+        self._is_over = True
+        return await wait()
 
     async def _release(self) -> None:
         try:
@@ -232,7 +245,8 @@ def _clean(reply: ModelReply) -> ModelReply:
     Servers send blank model names, and numbers beyond 64 bits.
     """
     model = reply.model if reply.model and reply.model.strip() and is_written(reply.model) else None
-    finish_reason = reply.finish_reason if is_written(reply.finish_reason) else None
+    is_word = reply.finish_reason is None or is_written(reply.finish_reason)
+    finish_reason = reply.finish_reason if is_word else "other"
     return evolve(reply, model=model, finish_reason=finish_reason, usage=_storable(reply.usage))
 
 
