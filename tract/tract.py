@@ -67,7 +67,7 @@ class AsyncTract(TractCore):
 
         Raises:
             ConfigError: Settings are unknown or contradict one another.
-            InvalidNameError: *name* could not be told from a ref.
+            InvalidNameError: *name* is blank, too long or not printable.
             StoreNotFoundError: There is no file and *create* is false.
             TractNotFoundError: There is no such tract and *create* is false.
             AmbiguousTractError: There are several tracts and none was named.

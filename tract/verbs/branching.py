@@ -1,6 +1,6 @@
 """Branches and where handles stand: branch, branches, switch, worktree.
 
-Imports `core`.
+Imports `core` and `repeating`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from tract.domain.names import MAIN, check_name
 from tract.domain.results import BranchInfo, moment
 from tract.errors import BranchExistsError, BranchNotFoundError, InvalidNameError
 from tract.log.protocol import Query, Row, Statement
-from tract.verbs.describing import find_recorded, request_digest
+from tract.verbs.repeating import find_recorded, request_digest
 
 C = TypeVar("C", bound=TractCore)
 

@@ -1,6 +1,6 @@
 """Whom a handle talks to, and what calls made elsewhere cost.
 
-Imports `core`.
+Imports `core` and `repeating`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from tract.domain.ids import CommitId, GenerationId, is_uuid, uuid_bytes
 from tract.errors import ContentValidationError
 from tract.llm.protocol import LLMClient, require_client, require_config
 from tract.log.protocol import Row, Statement
-from tract.verbs.describing import request_digest
+from tract.verbs.repeating import request_digest
 
 
 async def configure_llm(t: TractCore, client: LLMClient, *, config: LLMConfig | None = None) -> None:

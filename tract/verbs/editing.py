@@ -35,8 +35,9 @@ from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Query, Row, Statement
 from tract.operations.context import Context
 from tract.operations.slots import Slot
-from tract.verbs.describing import commit_info, find_commit, request_digest
+from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Words, as_details, as_priority, draft_content, draft_words
+from tract.verbs.repeating import find_commit, request_digest
 
 
 @frozen(eq=False, repr=False)

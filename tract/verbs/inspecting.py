@@ -1,6 +1,6 @@
 """Looking without changing anything: log, show, status.
 
-Imports `core`, `compiling` and `drafting`.
+Imports `core`, `compiling` and `describing`.
 """
 
 from collections.abc import Iterator

@@ -23,9 +23,10 @@ from tract.formats.reading import content_from, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import Row, Statement
 from tract.operations.slots import SlotContent, Step
-from tract.verbs.describing import commit_info, find_commit, request_digest
+from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, as_details, draft_content, draft_words
 from tract.verbs.editing import edit
+from tract.verbs.repeating import find_commit, request_digest
 
 
 class CommitOptions(TypedDict, total=False):
@@ -218,14 +219,12 @@ class AppendPlace(Struct, frozen=True, gc=False):
         time: Of the call.
         parents: None for a first commit, else one.
         branch: The branch that moves, or None.
-        index: Among the commits of the call.
     """
 
     operation: OperationId
     time: int
     parents: tuple[CommitId, ...] = ()
     branch: str | None = None
-    index: int = 0
 
 
 def appended(t: TractCore, draft: Draft, at: AppendPlace) -> CommitRecorded:
@@ -242,7 +241,6 @@ def appended(t: TractCore, draft: Draft, at: AppendPlace) -> CommitRecorded:
         config=draft.words.config_blob,
         actor=t.collaborators.actor,
         rendering=RENDERING,
-        index=at.index,
     )
     return CommitRecorded(
         commit,

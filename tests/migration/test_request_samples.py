@@ -1,0 +1,74 @@
+"""The `request` of an operation whose id the caller gave: stored, so its form is for ever."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from tract import AsyncTract, LLMConfig
+from tract.log.codec import decode_event
+
+OPERATION = "00000000-0000-7000-8000-000000000001"
+
+
+def digest(verb: str, tract: str, **arguments: Any) -> bytes:
+    """Return what design and code agree on, without a line of the code."""
+    call = {"verb": verb, "tract": tract, "arguments": arguments}
+    return hashlib.sha256(json.dumps(call, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+async def stored(t: AsyncTract) -> bytes:
+    """Return the blob that the operation's first event names."""
+    rows = await t.read(lambda query: query("log.operation_events", bytes.fromhex(OPERATION.replace("-", ""))))
+    request = decode_event(rows[0]).request
+    assert request is not None
+    found: bytes = (await t.read(lambda query: query("log.blob", bytes.fromhex(request))))[0][0]
+    return found
+
+
+CONTENT = '{"content_type":"dialogue","name":null,"role":"user","text":"Grüß dich","tool_calls":[]}'
+CASES: dict[str, dict[str, Any]] = {
+    "commit": {
+        "branch": "main",
+        "content": CONTENT,
+        "priority": None,
+        "details": {"message": "why"},
+        "config": {"model": "m", "temperature": 1.0},
+    },
+    "edit": {"branch": "main", "target": "HEAD", "content": "other", "details": {}, "config": None},
+    "annotate": {"branch": "main", "target": "HEAD", "priority": "pinned", "details": {"reason": "so"}, "config": None},
+    "branch": {"name": "side", "at": None, "switch": False},
+    "switch": {"worktree": "main", "name": "main"},
+    "record_usage": {
+        "branch": "main",
+        "usage": {"prompt": 7, "completion": None, "cached": None, "reasoning": None},
+        "generation": None,
+    },
+}
+
+
+async def call(t: AsyncTract, verb: str) -> None:
+    """Make the call that the case of *verb* describes."""
+    match verb:
+        case "commit":
+            config = LLMConfig(model="m", temperature=1)
+            await t.user("Grüß dich", message="why", generation_config=config, operation_id=OPERATION)
+        case "edit":
+            await t.edit("HEAD", "other", operation_id=OPERATION)
+        case "annotate":
+            await t.pin("HEAD", reason="so", operation_id=OPERATION)
+        case "branch":
+            await t.branch("side", switch=False, operation_id=OPERATION)
+        case "switch":
+            await t.switch("main", operation_id=OPERATION)
+        case _:
+            await t.record_usage({"prompt": 7}, operation_id=OPERATION)
+
+
+@pytest.mark.parametrize("verb", CASES)
+async def test_a_request_is_the_digest_of_its_verb_and_arguments(verb: str) -> None:
+    async with AsyncTract.open() as t:
+        await t.user("first")
+        await call(t, verb)
+        assert await stored(t) == digest(verb, t.id, **CASES[verb])
