@@ -58,6 +58,8 @@ class Request(Struct, frozen=True, eq=False):
         digest: SHA-256 of verb and arguments where the caller gave the
             operation's id: the operation's earlier events are returned
             instead of deciding again. None otherwise.
+        scratch: Statements on scratch tables, run in the same transaction
+            if the decision did not raise.
     """
 
     stream: TractId
@@ -66,6 +68,21 @@ class Request(Struct, frozen=True, eq=False):
     decide: Decide
     blobs: tuple[BlobDraft, ...] = ()
     digest: bytes | None = None
+    scratch: tuple[Statement, ...] = ()
+
+
+class Scratch(Struct, frozen=True, eq=False):
+    """Statements on scratch tables alone, which no event depends on.
+
+    They survive the death of the process. When the machine loses power, the
+    last moments of them may be gone, so that nobody waits for the disk.
+    """
+
+    statements: tuple[Statement, ...]
+
+
+Work: TypeAlias = Request | Scratch
+"""What the writer is handed."""
 
 
 class Query(Protocol):
@@ -144,6 +161,15 @@ class EventStore(Protocol):
         """Hand a request over without waiting, even where the queue is full.
 
         For ends that must be recorded although their caller is leaving.
+        """
+        ...
+
+    async def scratch(self, statements: Sequence[Statement]) -> None:
+        """Run statements on scratch tables, where the next batch of appends is written.
+
+        Raises:
+            ClosedError: The store is closed.
+            StoreError: They were not run.
         """
         ...
 

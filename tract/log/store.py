@@ -29,7 +29,8 @@ from tract.errors import (
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
 from tract.log.changes import Changes
 from tract.log.entropy import forks, random_bytes
-from tract.log.protocol import BlobDraft, Projection, Query, Request
+from tract.log.migrating import migrate
+from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
 from tract.log.sqlite_errors import translate
 from tract.log.sqlite_files import (
@@ -132,6 +133,11 @@ class SqliteStore:
         """Hand a request over without waiting."""
         self._check()
         return self._writer.submit(request)
+
+    async def scratch(self, statements: Sequence[Statement]) -> None:
+        """Run statements on scratch tables, where the next batch of appends is written."""
+        self._check()
+        await self._writer.scratch(statements)
 
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on a reader's thread."""
@@ -278,6 +284,7 @@ class SqliteStore:
         self._writing = await connect(self._path, mode="rwc")
         runner = self._runner
         await on_thread(self._writing, prepare_writer, self._path, self._durability, runner.statements, runner.projections)
+        await on_thread(self._writing, migrate, runner)
         if in_memory:
             self._readers.share(self._writing)
         else:
@@ -294,7 +301,7 @@ class SqliteStore:
             await self._close_connections()
             raise
 
-    async def _run(self, requests: Sequence[Request]) -> list[Outcome]:
+    async def _run(self, requests: Sequence[Work]) -> list[Outcome]:
         assert self._writing is not None
         if self._failure is not None:
             return [self._failure for _ in requests]
@@ -335,12 +342,13 @@ class SqliteStore:
         return f"<SqliteStore {self._path}>"
 
 
-def _pages(requests: Sequence[Request]) -> int:
+def _pages(requests: Sequence[Work]) -> int:
     """Estimate what a batch adds to the write-ahead log.
 
     A dozen pages for the tips of tables and indexes, and the data.
     """
-    return 12 + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in requests)
+    appends = [request for request in requests if not isinstance(request, Scratch)]
+    return (12 if appends else 3) + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in appends)
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
