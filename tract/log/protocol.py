@@ -181,6 +181,25 @@ class EventStore(Protocol):
         """
         ...
 
+    def mark(self) -> int:
+        """Return how many changes were noticed so far; one may count twice.
+
+        Take it, read, then wait with `changed`: nothing is missed between.
+        """
+        ...
+
+    async def changed(self, mark: int) -> None:
+        """Wait until something was written after *mark*, in this process or another.
+
+        It may return early, so read again and look. What this process writes
+        wakes at once, what another one writes within some 20 ms.
+
+        Raises:
+            ClosedError: The store is closed, or was meanwhile.
+            StoreError: The file could not be read.
+        """
+        ...
+
     def draft(self, data: bytes) -> BlobDraft:
         """Return a blob to go with a request, sharing the salt of equal data that is remembered."""
         ...
