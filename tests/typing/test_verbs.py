@@ -1,6 +1,7 @@
 """What type checkers see of every public verb; mypy reads this, pytest runs it too."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, assert_type
 
 from tract import (
@@ -76,6 +77,7 @@ async def test_reading() -> None:
         await t.user("a")
         context = await t.compile(at="HEAD")
         assert_type(context, CompiledContext)
+        assert_type(await t.compile(at_time=datetime.now(UTC)), CompiledContext)
         assert_type(context.messages, Sequence[Message])
         assert_type(context.messages[0], Message)
         assert_type(context.commit_ids, Sequence[CommitId])

@@ -5,7 +5,7 @@ The second level says what the caller can do about it::
     TractError
       RefusedError              the call makes no sense as it stands: change it
         RefNotFoundError  AmbiguousRefError  InvalidNameError
-        BranchExistsError  BranchNotFoundError  DetachedHeadError
+        BranchExistsError  BranchNotFoundError  BranchTooYoungError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
         TurnInProgressError  TurnStateError  EditTargetError  RevertError
         ContentValidationError  ClosedError  WrongLoopError
@@ -44,6 +44,7 @@ from tract.errors.refused import (
     AmbiguousTractError,
     BranchExistsError,
     BranchNotFoundError,
+    BranchTooYoungError,
     ClosedError,
     ConfigError,
     ContentValidationError,
@@ -81,6 +82,7 @@ __all__ = [
     "AmbiguousTractError",
     "BranchExistsError",
     "BranchNotFoundError",
+    "BranchTooYoungError",
     "ClosedError",
     "ConfigError",
     "ConflictError",

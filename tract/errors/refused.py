@@ -1,5 +1,7 @@
 """Refusals: the call makes no sense as it stands. Imports `roots`."""
 
+from datetime import datetime
+
 from tract.errors.roots import RefusedError
 
 
@@ -71,6 +73,23 @@ class BranchNotFoundError(RefusedError):
     def __str__(self) -> str:
         hint = f" Did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
         return f"There is no branch {self.branch!r}.{hint} Create it with branch({self.branch!r}), or list them with branches()."
+
+
+class BranchTooYoungError(RefusedError):
+    """The branch did not exist yet at the time that was asked for.
+
+    Attributes:
+        branch: The branch.
+        began: When it was created, aware, UTC.
+    """
+
+    def __init__(self, branch: str, began: datetime) -> None:
+        super().__init__(branch, began)
+        self.branch = branch
+        self.began = began
+
+    def __str__(self) -> str:
+        return f"Branch {self.branch!r} began only at {self.began.isoformat()}. Give a later time, or a commit with at=."
 
 
 class DetachedHeadError(RefusedError):

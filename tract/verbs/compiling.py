@@ -3,12 +3,15 @@
 Imports `core` and `operations`.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from attrs import frozen
 
 from tract.core import TractCore
 from tract.core.contexts import decode_config
-from tract.core.graph import Node, find_head, resolve, stretches
+from tract.core.graph import Node, find_head, head_at, resolve, stretches
 from tract.domain.messages import ToolCall
+from tract.errors import ContentValidationError
 from tract.formats.rendering import RENDERING, close
 from tract.log.protocol import Query
 from tract.operations.compiling import CompiledContext
@@ -16,6 +19,7 @@ from tract.operations.context import Context
 
 PER_CONTEXT = 3
 """Tokens that a context costs beside its messages."""
+_epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @frozen(eq=False, repr=False)
@@ -34,7 +38,12 @@ class Report:
     model: str | None
 
 
-async def compile(t: TractCore, at: str | None = None) -> CompiledContext:
+async def compile(
+    t: TractCore,
+    at: str | None = None,
+    *,
+    at_time: datetime | None = None,
+) -> CompiledContext:
     """Return the context at a commit, HEAD's by default, as a model gets it.
 
     A pure function of the commit: the same commit gives the same messages and
@@ -44,20 +53,42 @@ async def compile(t: TractCore, at: str | None = None) -> CompiledContext:
     Args:
         t: The tract.
         at: Any ref.
+        at_time: An aware time instead: where the current branch was then, by
+            when its commits were recorded, which is a moment after the `time`
+            they bear. A time to come gives the branch as it is.
 
     Raises:
         RefNotFoundError: Nothing answers to *at*; never the full context.
         AmbiguousRefError: A prefix fits several commits.
+        ContentValidationError: *at_time* is naive or given beside *at*.
+        BranchTooYoungError: The branch began after *at_time*.
+        DetachedHeadError: *at_time* was given and HEAD is on no branch.
     """
+    if at is not None and at_time is not None:
+        raise ContentValidationError("at_time", "give either at or at_time")
+    time = None if at_time is None else _micros(at_time)
+    branch = None if at_time is None else t.require_branch()
     place, contexts = t.place, t.collaborators.shared.contexts
 
     def load(query: Query) -> tuple[Node | None, Context, Report | None]:
-        head = find_head(query, place) if at is None else resolve(query, place, at)
+        if time is not None and branch is not None:
+            head = head_at(query, place, branch, time)
+        else:
+            head = find_head(query, place) if at is None else resolve(query, place, at)
         return head, contexts.context(query, head), find_report(query, head)
 
     head, context, report = await t.read(load)
     tokens, source = token_figures(t, context, report)
     return CompiledContext(context=context, head=None if head is None else head.id, token_count=tokens, token_source=source)
+
+
+def _micros(time: datetime) -> int:
+    """Return an aware time as microseconds since 1970, UTC."""
+    if not isinstance(time, datetime):
+        raise ContentValidationError("at_time", f"it must be a datetime, not {type(time).__name__}")
+    if time.utcoffset() is None:
+        raise ContentValidationError("at_time", "it must say its time zone; give datetime(..., tzinfo=UTC)")
+    return (time - _epoch) // timedelta(microseconds=1)
 
 
 def token_figures(t: TractCore, context: Context, report: Report | None) -> tuple[int, str]:
