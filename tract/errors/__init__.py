@@ -9,7 +9,7 @@ The second level says what the caller can do about it::
         TractNotFoundError  AmbiguousTractError
         TurnInProgressError  TurnStateError  EditTargetError  RevertError
         ContentValidationError  ClosedError  WrongLoopError
-        ModelNotConfiguredError  ConfigError
+        ModelNotConfiguredError  CompilerError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError
       ModelError                the provider failed: retry, wait or give up
@@ -46,6 +46,7 @@ from tract.errors.refused import (
     BranchNotFoundError,
     BranchTooYoungError,
     ClosedError,
+    CompilerError,
     ConfigError,
     ContentValidationError,
     DetachedHeadError,
@@ -84,6 +85,7 @@ __all__ = [
     "BranchNotFoundError",
     "BranchTooYoungError",
     "ClosedError",
+    "CompilerError",
     "ConfigError",
     "ConflictError",
     "ContentValidationError",

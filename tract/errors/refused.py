@@ -231,6 +231,23 @@ class ModelNotConfiguredError(RefusedError):
         return f"No {self.missing} is configured, so nothing was recorded. {advice}"
 
 
+class CompilerError(RefusedError):
+    """The compiler that was given to `open()` did not do what it must.
+
+    Attributes:
+        compiler: Its name and version.
+        reason: What went wrong, without repeating any text.
+    """
+
+    def __init__(self, compiler: str, reason: str) -> None:
+        super().__init__(compiler, reason)
+        self.compiler = compiler
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The compiler {self.compiler!r} failed: {self.reason}. Mend it, or open the tract with another compiler=."
+
+
 class ConfigError(RefusedError):
     """A setting is out of range, unknown or in contradiction with another."""
 
