@@ -63,6 +63,8 @@ NONSENSE: dict[str, tuple[Any, str]] = {
     "too few": ([HI], "it made 1 messages of 3 slots"),
     "no messages": ([{}, {}, {}], "message 0 is of type dict"),
     "a role": ([Message("robot", "Hi"), CALLING, FOUND], "message 0 has a role"),
+    "an odd role": ([Message(["user"], "Hi"), CALLING, FOUND], "message 0 has a role"),  # type: ignore[arg-type]
+    "null calls": ([Message("user", "Hi", tool_calls=None), CALLING, FOUND], "message 0 has a tool_calls"),  # type: ignore[arg-type]
     "blank": ([Message("user", " "), CALLING, FOUND], "message 0 has a content that cannot be sent"),
     "empty": ([Message("user", ""), CALLING, FOUND], "message 0 has a content that cannot be sent"),
     "null": ([Message("user", None), CALLING, FOUND], "message 0 has a content"),

@@ -139,8 +139,6 @@ def _problem(message: object, given: Message, owed: list[str]) -> str | None:
     """
     if not isinstance(message, Message):
         return f"is of type {type(message).__name__}"
-    if message.role not in _ROLES:
-        return "has a role that is none of system, user, assistant and tool"
     try:
         if message is not given:
             _require_texts(message)
@@ -160,23 +158,33 @@ def _problem(message: object, given: Message, owed: list[str]) -> str | None:
 
 
 def _require_texts(message: Message) -> None:
-    """Refuse texts that are none, and blank ones where no provider takes them.
+    """Refuse what is no text, and what is blank where no provider takes that.
 
     Raises:
         ContentValidationError: Naming the field.
     """
-    content = message.content
-    if message.role == "tool" or not (message.tool_calls and (content is None or content is ABSENT)):
+    require_text("role", message.role)
+    if message.role not in _ROLES:
+        raise ContentValidationError("role", "it must be one of system, user, assistant and tool")
+    _require_calls(message.tool_calls)
+    content, is_result = message.content, message.role == "tool"
+    if is_result or not (message.tool_calls and (content is None or content is ABSENT)):
         require_text("content", content)
-    if message.role != "tool" and not message.tool_calls and (not content or str(content).isspace()):
+    if not is_result and not message.tool_calls and (not content or str(content).isspace()):
         raise ContentValidationError("content", f"a {message.role} message must not be blank")
     if message.name is not None:
         require_text("name", message.name)
-    for place, call in enumerate(message.tool_calls):
+
+
+def _require_calls(calls: object) -> None:
+    if not isinstance(calls, tuple):
+        raise ContentValidationError("tool_calls", "it must be a tuple of ToolCall")
+    for place, call in enumerate(calls):
         if not isinstance(call, ToolCall):
             raise ContentValidationError(f"tool_calls[{place}]", "it must be a ToolCall")
-        for name in ("id", "name", "arguments"):
-            require_text(f"tool_calls[{place}].{name}", getattr(call, name))
+        require_text(f"tool_calls[{place}].id", call.id)
+        require_text(f"tool_calls[{place}].name", call.name)
+        require_text(f"tool_calls[{place}].arguments", call.arguments)
 
 
 def _tagged(slot: CompiledSlot) -> Message:

@@ -48,7 +48,7 @@ def overlay(lines: Vector[Line], compiler: Compiler, *, edit_marks: bool) -> Ove
     said = [_marked(line) if edit_marks else line.message for line in lines]
     if compiler is DEFAULT:
         return Overlay(lines, tuple(said), label(compiler))
-    slots = [_given(line, message) for line, message in zip(lines, said, strict=True)]
+    slots = tuple(_given(line, message) for line, message in zip(lines, said, strict=True))
     return Overlay(lines, run(compiler, slots), label(compiler))
 
 
