@@ -27,6 +27,7 @@ from tract.domain.ids import OperationId, TractId, is_uuid
 from tract.errors import ClosedError, ContentValidationError, DetachedHeadError
 from tract.llm.protocol import TokenCounter
 from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
+from tract.operations.compilers import Compiler
 
 T = TypeVar("T")
 CLOSING_SECONDS = 1.0
@@ -63,12 +64,14 @@ class Collaborators:
         counter: Counts tokens.
         clock: Tells the time of a verb call.
         actor: Recorded with everything done through this handle, in the clear.
+        compiler: Makes messages of contexts.
     """
 
     shared: Shared
     counter: TokenCounter
     clock: Clock
     actor: str | None
+    compiler: Compiler
 
 
 @frozen(eq=False, repr=False)
