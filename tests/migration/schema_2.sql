@@ -18,6 +18,7 @@ CREATE INDEX commits_by_merge ON commits (run, number, merged) WHERE merged IS N
 CREATE INDEX commits_by_run ON commits (run, number);
 CREATE INDEX events_by_operation ON events (operation_id);
 CREATE INDEX generations_by_tract ON generations (tract, number);
+CREATE INDEX generations_running ON generations (tract, branch) WHERE status = 'running';
 CREATE INDEX tracts_by_name ON tracts (name) WHERE parent IS NULL;
 CREATE INDEX tracts_roots ON tracts (number) WHERE parent IS NULL;
 CREATE INDEX usage_by_run ON usage (run, commit_number) WHERE prompt IS NOT NULL;

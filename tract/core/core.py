@@ -94,6 +94,7 @@ class TractCore:
         self._head = head
         self._models = models
         self._turns: list[InFlight] = []
+        self._watching: set[asyncio.Future[None]] = set()
         self._closing: asyncio.Future[None] | None = None
 
     @property
@@ -223,9 +224,19 @@ class TractCore:
         *,
         reads: Sequence[Statement] = (),
         blobs: Iterable[BlobDraft] = (),
+        scratch: tuple[Statement, ...] = (),
     ) -> Submission:
-        """Append as `record` does, for an end that must be written although its caller is leaving."""
-        return self._with.shared.store.submit(self._request(operation, decide, reads, blobs, None))
+        """Append as `record` does, for an end that must be written although its caller is leaving.
+
+        Args:
+            operation: The verb call.
+            decide: As for `record`.
+            reads: As for `record`.
+            blobs: As for `record`.
+            scratch: Statements on scratch tables, in the same transaction.
+        """
+        request = self._request(operation, decide, reads, blobs, None)
+        return self._with.shared.store.submit(replace(request, scratch=scratch))
 
     def _request(
         self,
@@ -254,6 +265,33 @@ class TractCore:
         """
         self._check_open()
         return await self._with.shared.store.read(query)
+
+    def mark(self) -> int:
+        """Return a number for what was written so far, to wait for more with `changed`.
+
+        Raises:
+            ClosedError: The tract is closed.
+        """
+        self._check_open()
+        return self._with.shared.store.mark()
+
+    async def changed(self, mark: int) -> None:
+        """Return once anybody wrote something after *mark*.
+
+        Raises:
+            ClosedError: The tract is closed, or was meanwhile.
+        """
+        self._check_open()
+        waiting = asyncio.ensure_future(self._with.shared.store.changed(mark))
+        self._watching.add(waiting)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            self._check_open()
+            raise
+        finally:
+            waiting.cancel()
+            self._watching.discard(waiting)
 
     @contextmanager
     def in_flight(self, end: Callable[[], Awaitable[None]]) -> Iterator[None]:
@@ -301,6 +339,8 @@ class TractCore:
         await asyncio.shield(self._closing)
 
     async def _close(self, caller: "asyncio.Task[Any] | None") -> None:
+        for waiting in self._watching:
+            waiting.cancel()
         async with AsyncExitStack() as closing:
             # Whatever fails before, the store's use is given up.
             closing.push_async_callback(self._with.shared.store.aclose)

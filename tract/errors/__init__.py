@@ -10,7 +10,7 @@ The second level says what the caller can do about it::
         TurnInProgressError  TurnStateError  EditTargetError  ContentValidationError
         ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
       ConflictError             somebody else was faster: look, then decide
-        HeadMovedError  OperationMismatchError
+        HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
         ModelAuthError  ModelRateLimitError  ModelContextError
         ModelResponseError  ModelTimeoutError  ModelConnectionError
@@ -27,6 +27,7 @@ time of `import tract`. Imports nothing of ours.
 """
 
 from tract.errors.conflicts import (
+    GenerationLostError,
     HeadMovedError,
     OperationMismatchError,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "DetachedHeadError",
     "EditTargetError",
     "FolderNotFoundError",
+    "GenerationLostError",
     "HeadMovedError",
     "InvalidNameError",
     "ModelAuthError",

@@ -164,12 +164,11 @@ class EventStore(Protocol):
         """
         ...
 
-    async def scratch(self, statements: Sequence[Statement]) -> None:
-        """Run statements on scratch tables, where the next batch of appends is written.
+    def scratch(self, statements: Sequence[Statement]) -> "Submission":
+        """Hand statements on scratch tables to the writer, behind what waits there.
 
         Raises:
             ClosedError: The store is closed.
-            StoreError: They were not run.
         """
         ...
 

@@ -137,10 +137,10 @@ class SqliteStore:
         self._check()
         return self._writer.submit(request)
 
-    async def scratch(self, statements: Sequence[Statement]) -> None:
-        """Run statements on scratch tables, where the next batch of appends is written."""
+    def scratch(self, statements: Sequence[Statement]) -> PendingAppend:
+        """Hand statements on scratch tables to the writer."""
         self._check()
-        await self._writer.scratch(statements)
+        return self._writer.submit(Scratch(tuple(statements)))
 
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on a reader's thread."""

@@ -14,7 +14,7 @@ from attrs import define
 from tract.domain.events import Event
 from tract.errors import ClosedError
 from tract.log.batch import Outcome
-from tract.log.protocol import Request, Scratch, Statement, Work
+from tract.log.protocol import Request, Work
 
 Result: TypeAlias = "asyncio.Future[tuple[Event, ...]]"
 
@@ -73,13 +73,9 @@ class Writer:
         pending.result.add_done_callback(lambda done: None if done.cancelled() or done.exception() else then())
         return await _followed(pending)
 
-    def submit(self, request: Request) -> PendingAppend:
+    def submit(self, request: Work) -> PendingAppend:
         """Hand *request* over for good."""
         return PendingAppend(self._enqueue(request, is_owned=True).result)
-
-    async def scratch(self, statements: Sequence[Statement]) -> None:
-        """Write to scratch tables, whoever still waits for it."""
-        await asyncio.shield(self._enqueue(Scratch(tuple(statements)), is_owned=True).result)
 
     def _enqueue(self, request: Work, *, is_owned: bool) -> _Pending:
         if self._closing:

@@ -17,13 +17,12 @@ CREATE TABLE IF NOT EXISTS leases (
     until      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- name: scratch.begin
-INSERT INTO leases VALUES (?, ?) ON CONFLICT (generation) DO UPDATE SET until = excluded.until;
-
--- name: scratch.renew
-UPDATE leases SET until = ?2 WHERE generation = ?1;
-
 -- Nothing is written behind the back of whoever ended the call meanwhile.
+-- name: scratch.renew
+INSERT INTO leases
+SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM generations g WHERE g.id = ?1 AND g.status = 'running')
+ON CONFLICT (generation) DO UPDATE SET until = excluded.until;
+
 -- name: scratch.add
 INSERT INTO partials SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM leases WHERE generation = ?1);
 
