@@ -18,6 +18,7 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreFailedError
+        NetworkFileSystemError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -70,6 +71,7 @@ from tract.errors.roots import (
 from tract.errors.stores import (
     CorruptLogError,
     FolderNotFoundError,
+    NetworkFileSystemError,
     NewerSchemaError,
     NotAStoreError,
     StoreFailedError,
@@ -105,6 +107,7 @@ __all__ = [
     "ModelRateLimitError",
     "ModelResponseError",
     "ModelTimeoutError",
+    "NetworkFileSystemError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
