@@ -10,6 +10,7 @@ from typing import Any, Self
 from tract.core import Opening, TractCore
 from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
+from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
 from tract.verbs import branching, compiling, configuring, editing, following, inspecting, talking, writing
@@ -36,6 +37,7 @@ class AsyncTract(TractCore):
         base_url: str | None = None,
         llm: LLMClient | None = None,
         llm_config: LLMConfig | None = None,
+        budget: TokenBudget | None = None,
         tokens: TokenCounter | None = None,
         durability: str = "full",
         actor: str | None = None,
@@ -58,7 +60,10 @@ class AsyncTract(TractCore):
                 environment's `OPENAI_API_KEY`.
             base_url: Of any server that speaks OpenAI's Chat Completions.
             llm: A client of your own instead.
-            llm_config: How to ask where a call does not say otherwise.
+            llm_config: How to ask where a call does not say otherwise; for
+                this handle, field by field over what `configure` stored.
+            budget: The most tokens a context may have; for this handle, in
+                the place of what `configure` stored.
             tokens: Counts tokens; by default exactly, with `o200k_base`.
             durability: full survives power loss; normal survives the death
                 of the process, and may lose the last moments at power loss.
@@ -84,6 +89,7 @@ class AsyncTract(TractCore):
             base_url=base_url,
             llm=llm,
             llm_config=llm_config,
+            budget=budget,
             tokens=tokens,
             durability=durability,
             actor=actor,
@@ -120,5 +126,6 @@ class AsyncTract(TractCore):
     generate = talking.generate
     stream = talking.stream
 
+    configure = configuring.configure
     configure_llm = configuring.configure_llm
     record_usage = configuring.record_usage

@@ -8,6 +8,7 @@ from attrs import frozen
 from tract.core import TractCore
 from tract.core.contexts import decode_config
 from tract.core.graph import Node, find_head, resolve, stretches
+from tract.domain.budgets import TokenBudget
 from tract.domain.messages import ToolCall
 from tract.formats.rendering import RENDERING, close
 from tract.log.protocol import Query
@@ -51,13 +52,26 @@ async def compile(t: TractCore, at: str | None = None) -> CompiledContext:
     """
     place, contexts = t.place, t.collaborators.shared.contexts
 
-    def load(query: Query) -> tuple[Node | None, Context, Report | None]:
+    def load(query: Query) -> tuple[Node | None, Context, Report | None, TokenBudget | None]:
         head = find_head(query, place) if at is None else resolve(query, place, at)
-        return head, contexts.context(query, head), find_report(query, head)
+        budget = t.settings.budget_by(query("settings.budget", place.tract))
+        return head, contexts.context(query, head), find_report(query, head), budget
 
-    head, context, report = await t.read(load)
+    head, context, report, budget = await t.read(load)
     tokens, source = token_figures(t, context, report)
-    return CompiledContext(context=context, head=None if head is None else head.id, token_count=tokens, token_source=source)
+    return CompiledContext(
+        context=context,
+        head=None if head is None else head.id,
+        token_count=tokens,
+        token_source=source,
+        warnings=_warnings(tokens, budget),
+    )
+
+
+def _warnings(tokens: int, budget: TokenBudget | None) -> tuple[str, ...]:
+    if budget is None or not budget.is_over(tokens):
+        return ()
+    return (f"The context has {tokens:,} tokens and its budget is {budget.max_tokens:,}.",)
 
 
 def token_figures(t: TractCore, context: Context, report: Report | None) -> tuple[int, str]:
