@@ -8,7 +8,8 @@ The second level says what the caller can do about it::
         BranchExistsError  BranchNotFoundError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
         TurnInProgressError  TurnStateError  EditTargetError  ContentValidationError
-        ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
+        BudgetExceededError  ClosedError  WrongLoopError  ModelNotConfiguredError
+        ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
@@ -44,6 +45,7 @@ from tract.errors.refused import (
     AmbiguousTractError,
     BranchExistsError,
     BranchNotFoundError,
+    BudgetExceededError,
     ClosedError,
     ConfigError,
     ContentValidationError,
@@ -80,6 +82,7 @@ __all__ = [
     "AmbiguousTractError",
     "BranchExistsError",
     "BranchNotFoundError",
+    "BudgetExceededError",
     "ClosedError",
     "ConfigError",
     "ConflictError",

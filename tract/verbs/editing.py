@@ -2,7 +2,7 @@
 
 These must see the history: they read it, note the head, and record on
 condition that the branch is still there; if it moved, they look again. Imports
-`core` and `drafting`.
+`core`, `budgeting` and `drafting`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -33,8 +33,10 @@ from tract.errors import BranchNotFoundError, EditTargetError, HeadMovedError
 from tract.formats.reading import content_from, decode_content, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Query, Row, Statement
+from tract.operations.budgeting import Source
 from tract.operations.context import Context
 from tract.operations.slots import Slot
+from tract.verbs.budgeting import Spending
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Words, as_details, as_priority, draft_content, draft_words
 from tract.verbs.repeating import find_commit, request_digest
@@ -97,6 +99,7 @@ async def edit(
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: The content is malformed; names the field.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
         RefNotFoundError: Nothing answers to *target*.
     """
     words = draft_words(t, as_details(message, metadata), generation_config)
@@ -161,6 +164,8 @@ async def annotate(
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: There is no such priority.
+        BudgetExceededError: What is shown again would take the context beyond a
+            budget that rejects.
         RefNotFoundError: Nothing answers to *target*.
     """
     wanted = as_priority(priority)
@@ -244,6 +249,7 @@ async def _record_change(
 ) -> Event:
     """Plan and record, again for as long as the branch moves in between."""
     branch, tract = t.require_branch(), t.place.tract
+    spending = Spending(t, branch)
     while True:
         change = await plan(operation)
 
@@ -253,18 +259,20 @@ async def _record_change(
             head = rows[0][0][1]
             if head != change.head.number:
                 raise HeadMovedError(branch, change.head.id, rows[0][0][0].hex())
+            spending.check(rows, Source.CALLER, change.recorded)
             return [NewEvent(t.id, change.recorded, t.collaborators.actor)]
 
         try:
             (event, *_) = await t.record(
                 operation,
                 decide,
-                reads=(Statement("refs.branch", (tract, branch)),),
+                reads=(Statement("refs.branch", (tract, branch)), spending.read),
                 blobs=change.blobs,
                 digest=digest,
             )
         except HeadMovedError:
             continue
+        await spending.tell()
         return event
 
 
