@@ -5,10 +5,10 @@ error. Imports `domain`, `protocol`, `codec` and `chain`.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
@@ -181,9 +181,9 @@ class BatchRunner:
     def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:
         blobs = {blob.id: blob.data for blob in request.blobs}
         for event in events:
-            self._fold(cursor, event, blobs)
+            self.fold(cursor, event, blobs)
 
-    def _fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
+    def fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         """Show one event to the projections that fold it.
 
         Event by event, also in a replay: a later projection's statements read
@@ -197,6 +197,11 @@ class BatchRunner:
         for projection in interested:
             for statement in projection.apply((event,), blobs):
                 cursor.execute(self.statements[statement.name], statement.parameters)
+
+    def only(self, names: Collection[str]) -> "BatchRunner":
+        """Return a runner that keeps no projections but those, for their replay."""
+        kept = tuple(projection for projection in self.projections if projection.name in names)
+        return evolve(self, projections=kept, interested={})
 
     def replay(self, connection: sqlite3.Connection) -> int:
         """Fold the whole log into new projection tables; return how many events that were.
@@ -226,5 +231,5 @@ class BatchRunner:
             if not rows:
                 return position
             for row in rows:
-                self._fold(cursor, decode_event(row, file=self.where), {})
+                self.fold(cursor, decode_event(row, file=self.where), {})
             position = rows[-1][0]

@@ -27,7 +27,7 @@ WAL_ATTEMPTS = 1_000
 _MODES = {"rwc": "mode=rwc", "ro": "mode=ro", "look": "mode=ro&immutable=1"}
 _FOREIGN = "a SQLite database of another program"
 
-_LOG_TABLES = (
+LOG_TABLES = (
     "log.create_events",
     "log.create_events_by_operation",
     "log.create_events_refuse_update",
@@ -215,7 +215,7 @@ def _create(connection: sqlite3.Connection, path: str, statements: Mapping[str, 
     try:
         # Another process may have been faster since the look without a lock.
         if _is_empty(connection, path):
-            for name in _LOG_TABLES:
+            for name in LOG_TABLES:
                 connection.execute(statements[name])
             for projection in projections:
                 for name in projection.create:

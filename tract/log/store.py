@@ -10,7 +10,7 @@ import os
 import sqlite3
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -173,17 +173,24 @@ class SqliteStore:
         self._check()
         self._users += 1
 
-    async def replay(self) -> int:
-        """Rebuild every inline projection from the log; return the number of events.
+    async def replay(self, projections: Collection[str] | None = None) -> int:
+        """Rebuild every inline projection from the log, or some; return the number of events.
 
         Holds the write lock throughout.
+
+        Args:
+            projections: Names of those to rebuild, together with all that
+                they read; by default every one.
         """
         self._check()
         assert self._writing is not None
+        runner = self._runner if projections is None else self._runner.only(projections)
         try:
-            count: int = await on_thread(self._writing, self._runner.replay)
+            count: int = await on_thread(self._writing, runner.replay)
         except sqlite3.Error as exc:
             raise translate(exc, self._path) from exc
+        # What was remembered may come from rows that were damaged.
+        self._facts.clear()
         return count
 
     async def aclose(self) -> None:
