@@ -98,7 +98,13 @@ class BatchRunner:
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as exc:
-            raise UnknownOutcomeError from exc
+            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise UnknownOutcomeError from exc
+            # A transaction counts once its last frame is in the write-ahead
+            # log, so one that found no room for it was never there.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
         return outcomes
 
     def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> Outcome:
