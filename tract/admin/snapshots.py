@@ -8,7 +8,6 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from errno import errorcode
 from pathlib import Path
 from threading import Event
 from types import MappingProxyType
@@ -17,10 +16,11 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from tract.errors import NotAStoreError, StoreFailedError, StoreNotFoundError, TractError
+from tract.errors import NotAStoreError, TractError
 from tract.log import statements
+from tract.log.places import needs_look, refusal
 from tract.log.sqlite_errors import translate
-from tract.log.sqlite_files import APPLICATION_ID, looks_foreign, prepare_reader, refuse_foreign
+from tract.log.sqlite_files import APPLICATION_ID, prepare_reader, refuse_foreign
 from tract.projections import SQL
 
 T = TypeVar("T")
@@ -67,8 +67,8 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
         StoreError: It cannot be read.
     """
     file, wal = Path(path), Path(f"{path}-wal")
+    needs_look(path, create=False)
     try:
-        _require_store(file)
         if not wal.exists():
             before = _state(file)
             try:
@@ -83,7 +83,7 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
     except sqlite3.Error as exc:
         raise translate(exc, path) from exc
     except OSError as exc:
-        raise StoreFailedError(path, errorcode.get(exc.errno or 0, type(exc).__name__)) from exc
+        raise refusal(path, exc) from exc
 
 
 def require_store(path: str, stop: Event) -> None:
@@ -94,16 +94,6 @@ def require_store(path: str, stop: Event) -> None:
 def text_as_stored(data: bytes) -> str:
     """Return text whatever its bytes are, so that damaged ones can be named."""
     return data.decode("utf-8", "surrogateescape")
-
-
-def _require_store(file: Path) -> None:
-    if file.is_dir():
-        raise NotAStoreError(str(file), "a folder")
-    if not file.exists():
-        raise StoreNotFoundError(str(file))
-    if not file.is_file():
-        raise NotAStoreError(str(file), "no regular file")
-    looks_foreign(file)
 
 
 def _state(file: Path) -> tuple[int, int, int]:

@@ -16,7 +16,8 @@ The second level says what the caller can do about it::
         ModelResponseError  ModelTimeoutError  ModelConnectionError
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
-        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreFailedError
+        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
+        StoreFailedError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -72,6 +73,7 @@ from tract.errors.stores import (
     StoreLockedError,
     StoreNotFoundError,
     StoreReadOnlyError,
+    StoreVanishedError,
 )
 
 __all__ = [
@@ -108,6 +110,7 @@ __all__ = [
     "StoreLockedError",
     "StoreNotFoundError",
     "StoreReadOnlyError",
+    "StoreVanishedError",
     "TractError",
     "TractNotFoundError",
     "TurnInProgressError",

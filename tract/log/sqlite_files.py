@@ -4,6 +4,7 @@ Everything here runs on the thread of a connection. Imports `errors` and the
 log's SQL.
 """
 
+import os
 import random
 import sqlite3
 import threading
@@ -77,7 +78,7 @@ async def connect(path: str, *, mode: Literal["rwc", "ro", "look"]) -> "aiosqlit
     """
     import aiosqlite
 
-    target = path if path == MEMORY else f"file:{quote(path)}?{_MODES[mode]}"
+    target = path if path == MEMORY else f"file:{quote(os.fsencode(path))}?{_MODES[mode]}"
     made: list[aiosqlite.Connection] = []
 
     def make() -> None:

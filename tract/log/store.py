@@ -20,20 +20,18 @@ from tract.domain.events import Event
 from tract.domain.ids import BlobId
 from tract.errors import (
     ClosedError,
-    FolderNotFoundError,
     StoreFailedError,
-    StoreNotFoundError,
-    StoreReadOnlyError,
+    StoreVanishedError,
     WrongLoopError,
 )
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
 from tract.log.entropy import forks, random_bytes
+from tract.log.places import Presence, needs_look
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Row
 from tract.log.sqlite_errors import translate
 from tract.log.sqlite_files import (
     MEMORY,
     connect,
-    looks_foreign,
     make_durable,
     on_thread,
     prepare_reader,
@@ -81,6 +79,7 @@ class SqliteStore:
         self._failure: Exception | None = None
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
         self._facts: dict[Any, Any] = {}
+        self._presence: Presence | None = None
         self._wal_pages = 0
 
     @classmethod
@@ -106,7 +105,7 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         key = (path, forks(), id(loop))
         store = None if path == MEMORY else _open_stores.get(key)
-        if store is None:
+        if store is None or store.is_lost():
             store = cls(path, BatchRunner(path, statements, projections, clock), durability)
             if path != MEMORY:
                 _open_stores[key] = store
@@ -191,6 +190,8 @@ class SqliteStore:
             raise translate(exc, self._path) from exc
         # What was remembered may come from rows that were damaged.
         self._facts.clear()
+        if self.is_lost():
+            raise self._fail(StoreVanishedError(self._path))
         return count
 
     async def aclose(self) -> None:
@@ -267,15 +268,7 @@ class SqliteStore:
 
     async def _connect(self, *, create: bool) -> None:
         in_memory = self._path == MEMORY
-        file = Path(self._path)
-        if not in_memory and not file.exists():
-            if not create:
-                raise StoreNotFoundError(self._path)
-            if not file.parent.is_dir():
-                raise FolderNotFoundError(str(file.parent))
-        if not in_memory and file.is_dir():
-            raise StoreReadOnlyError(self._path)
-        if not in_memory and file.exists() and looks_foreign(file):
+        if not in_memory and needs_look(self._path, create=create):
             has_log = Path(self._path + "-wal").exists()
             looking = await connect(self._path, mode="ro" if has_log else "look")
             try:
@@ -291,6 +284,7 @@ class SqliteStore:
             opened = await asyncio.gather(*(self._open_reader() for _ in range(READERS)), return_exceptions=True)
             for failure in filter(None, opened):
                 raise failure
+            self._presence = Presence(self._path)
         self._busy = [0] * len(self._readers)
 
     async def _open_reader(self) -> None:
@@ -317,17 +311,30 @@ class SqliteStore:
             outcomes: list[Outcome] = await on_thread(self._writing, self._runner.run, requests)
         except UnknownOutcomeError as exc:
             assert isinstance(exc.__cause__, sqlite3.Error)
-            self._failure = translate(exc.__cause__, self._path)
-            self._forget()  # so that opening the path again does open it again
-            warn("store.failed", store=self._path, error=type(self._failure).__name__)
-            return [self._failure for _ in requests]
+            failure = self._fail(translate(exc.__cause__, self._path))
+            return [failure for _ in requests]
         except sqlite3.Error as exc:
             self._failure = StoreFailedError(self._path, type(exc).__name__)
             return [self._failure for _ in requests]
+        # After the COMMIT, so that what is acknowledged is where the path leads.
+        if self.is_lost():
+            return [self._fail(StoreVanishedError(self._path)) for _ in requests]
         self._wal_pages += _pages(requests)
         if self._wal_pages > WAL_LIMIT_PAGES:
             await self._checkpoint()
         return outcomes
+
+    def is_lost(self) -> bool:
+        """Say whether the path leads to another file than was opened, or to none."""
+        return self._presence is not None and self._presence.is_lost()
+
+    def _fail(self, failure: Exception) -> Exception:
+        """Refuse everything from now on, and return why."""
+        if self._failure is None:
+            self._failure = failure
+            self._forget()  # so that opening the path again does open it again
+            warn("store.failed", store=self._path, error=type(failure).__name__)
+        return self._failure
 
     async def _rest(self) -> None:
         if self._wal_pages > CHECKPOINT_PAGES:
