@@ -14,7 +14,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from importlib import import_module
-from types import TracebackType
+from types import AsyncGeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -241,10 +241,11 @@ class OpenAIStream:
         response, chunks = self._response, self._chunks
         self._response, self._chunks = None, None
         with anyio.CancelScope(shield=True):
-            if chunks is not None:
-                await chunks.aclose()
             if response is not None:
                 await response.close()
+            # Another task that is still reading ends it by the error it gets.
+            if isinstance(chunks, AsyncGeneratorType) and not chunks.ag_running:
+                await chunks.aclose()
 
 
 @frozen
