@@ -148,6 +148,16 @@ DAMAGES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "event",
         "version 5: its type is unknown",
     ),
+    "an id that is none": (
+        ("UPDATE events SET data = replace(data, '\"head\":\"', '\"head\":\"zz') WHERE type = 'branch.created'",),
+        "event",
+        "a value in it is out of its range",
+    ),
+    "a number that is too large": (
+        ("UPDATE events SET data = json_replace(data, '$.token_delta', 9223372036854775808) WHERE position = 5",),
+        "event",
+        "version 5: ",
+    ),
     "an event without a key": (
         ("UPDATE events SET data = json_remove(data, '$.tokens') WHERE type = 'commit.recorded'",),
         "event",
@@ -425,6 +435,23 @@ async def test_a_rebuild_of_a_damaged_log_changes_nothing(path: Path) -> None:
     with pytest.raises(CorruptLogError):
         await admin.rebuild(path)
     assert dump(path) == before
+
+
+async def test_a_rebuild_names_the_event_that_cannot_be_replayed(path: Path) -> None:
+    damage(path, "UPDATE events SET data = replace(data, '\"head\":\"', '\"head\":\"zz') WHERE type = 'branch.created'")
+    before = dump(path)
+    with pytest.raises(CorruptLogError, match=r"branch\.created cannot follow"):
+        await admin.rebuild(path)
+    assert dump(path) == before
+
+
+async def test_a_log_that_is_wholly_another_is_read_in_one_pass(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path, durability="normal") as t:
+        await asyncio.gather(*(t.user(f"{number}") for number in range(2000)))
+    damage(path, "UPDATE events SET digest = zeroblob(32)")
+    found = await admin.verify(path)
+    assert (len(found.findings) + found.more, kinds(found)) == (found.events, {"chain"})
 
 
 async def test_a_rebuild_beside_an_open_tract_disturbs_it_not(path: Path) -> None:

@@ -86,8 +86,13 @@ class LogCheck:
             event = self._decode(row)
             if event is None:
                 self.is_replayed = False
-            else:
+                continue
+            try:
                 self._check_event(event)
+            except (ValueError, OverflowError):
+                # Its types are right, and an id in it is none, or a number is too large.
+                self.findings.add("event", _where(row), "a value in it is out of its range")
+                self.is_replayed = False
         if self.is_replayed:
             for commit, where in self._unrecorded.items():
                 if not self.replay.has_commit(commit):
@@ -117,8 +122,10 @@ class LogCheck:
             links = []
         if digest not in links:
             self.findings.add("chain", where, "its digest is not that of its content and the digest before it")
-        # Whichever of the two was damaged, what follows it is right.
-        self._ends[stream] = _End(version, recorded_at, tuple({digest, *links}))
+        # Of a digest that does not fit, either it was damaged or what it is
+        # of; what follows may go on from the one or the other.
+        follows = (digest,) if digest in links else (digest, *links[:1])
+        self._ends[stream] = _End(version, recorded_at, follows)
 
     def _decode(self, row: Row) -> Event | None:
         try:
@@ -141,9 +148,10 @@ class LogCheck:
         try:
             self.replay.fold(event)
         except sqlite3.Error as exc:
-            if exc.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            name = getattr(exc, "sqlite_errorname", type(exc).__name__)
+            if name == "SQLITE_INTERRUPT":
                 raise
-            self.findings.add("replay", where, f"it cannot follow those before it ({exc.sqlite_errorname})")
+            self.findings.add("replay", where, f"it cannot follow those before it ({name})")
             self.is_replayed = False
             return
         for commit in commits_of(event):

@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
-from tract.errors import OperationMismatchError
+from tract.errors import CorruptLogError, OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
 from tract.log.protocol import Projection, Request
@@ -237,5 +237,10 @@ class BatchRunner:
             if not rows:
                 return position
             for row in rows:
-                self.fold(cursor, decode_event(row, file=self.where), {})
+                event = decode_event(row, file=self.where)
+                try:
+                    self.fold(cursor, event, {})
+                except (sqlite3.IntegrityError, ValueError, OverflowError) as exc:
+                    finding = f"{event.body.tag} cannot follow what is before it"
+                    raise CorruptLogError(self.where, event.stream, event.version, finding) from exc
             position = rows[-1][0]
