@@ -1,11 +1,13 @@
 """Looking after a store: damaged files are named, sound ones are not, and tables are made anew."""
 
 import asyncio
+import gc
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +19,7 @@ from tests.builders import operation_id, tract_id, uuid
 from tract import AsyncTract, LLMConfig, TractError, admin
 from tract.admin.__main__ import main
 from tract.admin.references import blobs_of, commits_of
+from tract.admin.threads import on_thread
 from tract.domain.commits import Commit, CommitOperation, ContentRef
 from tract.domain.events import BranchCreated, CommitRecorded, ContextCompiled, Event, EventBody, OperationRecorded
 from tract.domain.ids import BlobId, CommitId, GenerationId
@@ -353,6 +356,27 @@ async def test_a_verification_that_is_cancelled_ends_and_leaves_nothing(path: Pa
     with pytest.raises(asyncio.CancelledError):
         await verifying
     assert [file.name for file in path.parent.iterdir()] == ["log.db"]
+
+
+async def test_work_that_was_stopped_ends_before_its_caller_and_complains_to_nobody(path: Path) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    begun, ended = threading.Event(), threading.Event()
+
+    def work(_: str, stop: threading.Event) -> None:
+        begun.set()
+        stop.wait(30)
+        ended.set()
+        raise CorruptLogError("", None, None, "interrupted")
+
+    working = asyncio.create_task(on_thread(work, path))
+    await asyncio.to_thread(begun.wait, 30)
+    working.cancel()
+    await asyncio.wait((working,))
+    assert (working.cancelled(), ended.is_set()) == (True, True)
+    del working
+    gc.collect()
+    assert complaints == []
 
 
 async def test_status_tells_what_there_is(path: Path) -> None:

@@ -31,6 +31,8 @@ async def on_thread(work: Callable[[str, Event], T], path: str | os.PathLike[str
     """
     place, stop = place_of(path), Event()
     working = asyncio.ensure_future(asyncio.to_thread(work, place, stop))
+    # What it raises after its caller left is nobody's; asyncio would complain.
+    working.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
