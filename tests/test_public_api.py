@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import tract
+import tract.admin
 import tract.errors
 import tract.testing
 from tract import AsyncTract
@@ -61,7 +62,7 @@ def is_whole_sentence(line: str) -> bool:
     return bool(re.fullmatch(r"[A-Z`].*[.:]", line))
 
 
-@pytest.mark.parametrize("module", [tract, tract.errors, tract.testing], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [tract, tract.admin, tract.errors, tract.testing], ids=lambda module: module.__name__)
 def test_the_public_names_are_those_that_are_there(module: types.ModuleType) -> None:
     shown = [name for name in dir(module) if not name.startswith("_") and not inspect.ismodule(getattr(module, name))]
     assert sorted(module.__all__) == sorted(shown)

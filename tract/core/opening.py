@@ -6,7 +6,7 @@ Imports `core`, `log` and `projections`.
 import re
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from inspect import iscoroutinefunction
-from os import PathLike, fspath
+from os import PathLike, fsdecode, fsencode
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -181,7 +181,11 @@ def _check_connection(api_key: str | None, base_url: str | None) -> None:
 def _path(where: str | PathLike[str]) -> str:
     if not isinstance(where, str | PathLike):
         raise ConfigError("where", "it must be a path, :memory: or sqlite:///path")
-    path = fspath(where)
+    try:
+        path = fsdecode(where)
+        fsencode(path)
+    except UnicodeError as exc:
+        raise ConfigError("where", "it holds what no path of this system can") from exc
     path = str(Path(path).expanduser()) if path.startswith("~") else path
     if path.startswith("sqlite:///"):
         return path.removeprefix("sqlite:///") or ":memory:"

@@ -17,8 +17,8 @@ The second level says what the caller can do about it::
         ModelResponseError  ModelTimeoutError  ModelConnectionError
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
-        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreFailedError
-        NetworkFileSystemError
+        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
+        StoreFailedError  NetworkFileSystemError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -80,6 +80,7 @@ from tract.errors.stores import (
     StoreLockedError,
     StoreNotFoundError,
     StoreReadOnlyError,
+    StoreVanishedError,
 )
 
 __all__ = [
@@ -122,6 +123,7 @@ __all__ = [
     "StoreLockedError",
     "StoreNotFoundError",
     "StoreReadOnlyError",
+    "StoreVanishedError",
     "TractError",
     "TractNotFoundError",
     "TurnInProgressError",

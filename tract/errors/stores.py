@@ -103,6 +103,20 @@ class NetworkFileSystemError(StoreError):
         )
 
 
+class StoreVanishedError(StoreError):
+    """The file of an open store was removed, renamed or replaced."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} or its write-ahead log was removed, renamed or replaced while it was open, so nothing is "
+            "acknowledged any more. Close it, put the files back if they were moved, and open it again."
+        )
+
+
 class StoreFailedError(StoreError):
     """The database reported an error that has no class of its own.
 

@@ -5,14 +5,14 @@ error. Imports `domain`, `protocol`, `codec` and `chain`.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
-from tract.errors import OperationMismatchError
+from tract.errors import CorruptLogError, OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
 from tract.log.protocol import Projection, Request, Scratch, Statement, Work
@@ -109,7 +109,13 @@ class BatchRunner:
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as exc:
-            raise UnknownOutcomeError from exc
+            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise UnknownOutcomeError from exc
+            # A transaction counts once its last frame is in the write-ahead
+            # log, so one that found no room for it was never there.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
         return outcomes
 
     def _write(self, cursor: sqlite3.Cursor, request: Work, tail: _Tail) -> Outcome:
@@ -205,9 +211,9 @@ class BatchRunner:
     def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:
         blobs = {blob.id: blob.data for blob in request.blobs}
         for event in events:
-            self._fold(cursor, event, blobs)
+            self.fold(cursor, event, blobs)
 
-    def _fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
+    def fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         """Show one event to the projections that fold it.
 
         Event by event, also in a replay: a later projection's statements read
@@ -220,6 +226,11 @@ class BatchRunner:
             self.interested[kind] = interested
         for projection in interested:
             self._execute(cursor, tuple(projection.apply((event,), blobs)))
+
+    def only(self, names: Collection[str]) -> "BatchRunner":
+        """Return a runner that keeps no projections but those, for their replay."""
+        kept = tuple(projection for projection in self.projections if projection.name in names)
+        return evolve(self, projections=kept, interested={})
 
     def replay(self, connection: sqlite3.Connection) -> int:
         """Fold the whole log into new projection tables; return how many events that were.
@@ -253,5 +264,10 @@ class BatchRunner:
             if not rows:
                 return position
             for row in rows:
-                self._fold(cursor, decode_event(row, file=self.where), {})
+                event = decode_event(row, file=self.where)
+                try:
+                    self.fold(cursor, event, {})
+                except (sqlite3.IntegrityError, ValueError, OverflowError) as exc:
+                    finding = f"{event.body.tag} cannot follow what is before it"
+                    raise CorruptLogError(self.where, event.stream, event.version, finding) from exc
             position = rows[-1][0]

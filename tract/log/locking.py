@@ -17,7 +17,14 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakSet
 
-from tract.errors import StoreFailedError, StoreFullError, StoreLockedError, StoreReadOnlyError, TractError
+from tract.errors import (
+    StoreFailedError,
+    StoreFullError,
+    StoreLockedError,
+    StoreReadOnlyError,
+    StoreVanishedError,
+    TractError,
+)
 
 if sys.platform == "win32":
     import msvcrt
@@ -74,6 +81,7 @@ class WriteLock:
             StoreLockedError: Somebody did for too long.
             StoreReadOnlyError: The files beside the database cannot be made.
             StoreFullError: There is no room for them.
+            StoreVanishedError: The folder is gone.
             StoreFailedError: They cannot be locked.
         """
         try:
@@ -162,6 +170,8 @@ else:
 
 
 def _translate(error: OSError, path: str) -> TractError:
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return StoreVanishedError(path)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return StoreReadOnlyError(path)
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -121,6 +121,16 @@ class Projection(Protocol):
         """Names of the statements that remove them."""
         ...
 
+    @property
+    def tables(self) -> tuple[tuple[str, str], ...]:
+        """Its tables, each with the statement that returns all its rows, in the order of their key."""
+        ...
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the projections whose tables its own statements read, all of them earlier ones."""
+        ...
+
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Return what the events change; pure, and the same however they are chunked.
 

@@ -67,6 +67,10 @@ class Readers:
             self._busy[reader] -= 1
         return result
 
+    def forget(self) -> None:
+        """Drop what was remembered of the log, after what it was read from was made anew."""
+        self._facts.clear()
+
     async def data_version(self) -> int:
         """Return a number that is another one after any other connection wrote.
 

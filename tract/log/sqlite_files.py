@@ -4,6 +4,7 @@ Everything here runs on the thread of a connection. Imports `errors` and the
 log's SQL.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ MEMORY = ":memory:"
 _MODES = {"rwc": "mode=rwc", "ro": "mode=ro", "look": "mode=ro&immutable=1"}
 _FOREIGN = "a SQLite database of another program"
 
-_LOG_TABLES = (
+LOG_TABLES = (
     "log.create_events",
     "log.create_events_by_operation",
     "log.create_events_refuse_update",
@@ -76,7 +77,7 @@ async def connect(path: str, *, mode: Literal["rwc", "ro", "look"]) -> "aiosqlit
     """
     import aiosqlite
 
-    target = path if path == MEMORY else f"file:{quote(path)}?{_MODES[mode]}"
+    target = path if path == MEMORY else f"file:{quote(os.fsencode(path))}?{_MODES[mode]}"
     made: list[aiosqlite.Connection] = []
 
     def make() -> None:
@@ -204,7 +205,7 @@ def _create(connection: sqlite3.Connection, path: str, statements: Mapping[str, 
     try:
         # Another process may have been faster since the look without a lock.
         if _is_empty(connection, path):
-            for name in _LOG_TABLES:
+            for name in LOG_TABLES:
                 connection.execute(statements[name])
             for projection in projections:
                 for name in projection.create:

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -21,12 +21,10 @@ from tract.domain.events import Event
 from tract.domain.ids import BlobId
 from tract.errors import (
     ClosedError,
-    FolderNotFoundError,
     NetworkFileSystemError,
     StoreError,
     StoreFailedError,
-    StoreNotFoundError,
-    StoreReadOnlyError,
+    StoreVanishedError,
     WrongLoopError,
 )
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
@@ -35,13 +33,13 @@ from tract.log.entropy import forks, random_bytes
 from tract.log.filesystems import network_file_system
 from tract.log.locking import PATIENCE
 from tract.log.migrating import migrate
+from tract.log.places import Presence, needs_look
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
 from tract.log.sqlite_errors import translate
 from tract.log.sqlite_files import (
     MEMORY,
     connect,
-    looks_foreign,
     make_durable,
     on_thread,
     prepare_writer,
@@ -85,6 +83,7 @@ class SqliteStore:
         self._ending: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
+        self._presence: Presence | None = None
 
     @classmethod
     async def open(
@@ -109,7 +108,7 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         key = (path, forks(), id(loop))
         store = None if path == MEMORY else _open_stores.get(key)
-        if store is None:
+        if store is None or store.is_lost():
             store = cls(path, BatchRunner(path, statements, projections, clock), durability)
             if path != MEMORY:
                 _open_stores[key] = store
@@ -182,17 +181,26 @@ class SqliteStore:
         self._check()
         self._users += 1
 
-    async def replay(self) -> int:
-        """Rebuild every inline projection from the log; return the number of events.
+    async def replay(self, projections: Collection[str] | None = None) -> int:
+        """Rebuild every inline projection from the log, or some; return the number of events.
 
         Holds the write lock throughout.
+
+        Args:
+            projections: Names of those to rebuild, together with all that
+                they read; by default every one.
         """
         self._check()
+        runner = self._runner if projections is None else self._runner.only(projections)
         try:
-            count: int = await self._writing.run(self._runner.replay)
+            count: int = await self._writing.run(runner.replay)
         except sqlite3.Error as exc:
             raise translate(exc, self._path) from exc
+        # What was remembered may come from rows that were damaged.
+        self._readers.forget()
         self._changes.note()
+        if self.is_lost():
+            raise self._fail(StoreVanishedError(self._path))
         return count
 
     async def aclose(self) -> None:
@@ -265,7 +273,7 @@ class SqliteStore:
 
     async def _connect(self, *, create: bool) -> None:
         if self._path != MEMORY:
-            await self._look(Path(self._path), create=create)
+            await self._look(create=create)
         await self._writing.open()
         runner = self._runner
         await self._writing.run(prepare_writer, self._path, self._durability, runner.statements, runner.projections)
@@ -274,22 +282,17 @@ class SqliteStore:
             self._readers.share(self._writing.connection)
         else:
             await self._readers.open()
+            self._presence = Presence(self._path)
 
-    async def _look(self, file: Path, *, create: bool) -> None:
+    async def _look(self, *, create: bool) -> None:
         """Refuse what cannot be a store, before anything is written."""
-        if not file.exists():
-            if not create:
-                raise StoreNotFoundError(self._path)
-            if not file.parent.is_dir():
-                raise FolderNotFoundError(str(file.parent))
-        if file.is_dir():
-            raise StoreReadOnlyError(self._path)
-        network = network_file_system(str(file.parent))
+        # Not at its bytes where another event loop has it open: whoever closes a
+        # file gives up every lock that the process has on it, SQLite's too.
+        must_look = needs_look(self._path, create=create, is_open=self._is_open_elsewhere())
+        network = network_file_system(str(Path(self._path).parent))
         if network is not None:
             raise NetworkFileSystemError(self._path, network)
-        # Not its bytes where another event loop has it open: whoever closes a
-        # file gives up every lock that the process has on it, SQLite's too.
-        if file.exists() and (self._is_open_elsewhere() or looks_foreign(file)):
+        if must_look:
             has_log = Path(self._path + "-wal").exists()
             looking = await connect(self._path, mode="ro" if has_log else "look")
             try:
@@ -315,20 +318,34 @@ class SqliteStore:
             outcomes: list[Outcome] = await self._writing.run(self._runner.run, requests)
         except StoreError as exc:
             # The lock was not to be had, so nothing was written.
-            return [exc for _ in requests]
+            refusal = self._fail(exc) if isinstance(exc, StoreVanishedError) else exc
+            return [refusal for _ in requests]
         except UnknownOutcomeError as exc:
             assert isinstance(exc.__cause__, sqlite3.Error)
-            self._failure = translate(exc.__cause__, self._path)
-            self._forget()  # so that opening the path again does open it again
-            warn("store.failed", store=self._path, error=type(self._failure).__name__)
-            return [self._failure for _ in requests]
+            failure = self._fail(translate(exc.__cause__, self._path))
+            return [failure for _ in requests]
         except sqlite3.Error as exc:
             self._failure = StoreFailedError(self._path, type(exc).__name__)
             return [self._failure for _ in requests]
         finally:
             self._changes.note()
+        # After the COMMIT, so that what is acknowledged is where the path leads.
+        if self.is_lost():
+            return [self._fail(StoreVanishedError(self._path)) for _ in requests]
         await self._writing.wrote(_pages(requests))
         return outcomes
+
+    def is_lost(self) -> bool:
+        """Say whether the path leads to another file than was opened, or to none."""
+        return self._presence is not None and self._presence.is_lost()
+
+    def _fail(self, failure: Exception) -> Exception:
+        """Refuse everything from now on, and return why."""
+        if self._failure is None:
+            self._failure = failure
+            self._forget()  # so that opening the path again does open it again
+            warn("store.failed", store=self._path, error=type(failure).__name__)
+        return self._failure
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"

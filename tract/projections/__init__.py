@@ -22,4 +22,23 @@ INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Rece
 SQL = (statements.SQL, Path(__file__).with_name("sql"))
 """The folders whose statements a store needs."""
 
-__all__ = ["INLINE", "SQL"]
+
+def with_what_it_reads(name: str) -> tuple[str, ...]:
+    """Return the projections to replay so that one comes out right, whatever became of the others.
+
+    Its statements may read the tables of others as they were at that event,
+    so those are replayed with it.
+
+    Args:
+        name: Of an inline projection.
+    """
+    by_name = {projection.name: projection for projection in INLINE}
+    wanted, waiting = set(), [name]
+    while waiting:
+        one = waiting.pop()
+        wanted.add(one)
+        waiting += by_name[one].reads
+    return tuple(projection.name for projection in INLINE if projection.name in wanted)
+
+
+__all__ = ["INLINE", "SQL", "with_what_it_reads"]

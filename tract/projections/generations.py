@@ -31,6 +31,8 @@ class Generations:
         "generations.create_usage_reported",
     )
     drop = ("generations.drop", "generations.drop_usage")
+    tables = (("generations", "generations.rows"), ("usage", "generations.usage_rows"))
+    reads = ("tracts", "commits")
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Start and end calls, and add what they cost."""

@@ -14,6 +14,8 @@ class Settings:
     folds = (TractConfigured,)
     create = ("settings.create",)
     drop = ("settings.drop",)
+    tables = (("settings", "settings.rows"),)
+    reads = ("tracts",)
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Put the newest settings in the place of earlier ones."""

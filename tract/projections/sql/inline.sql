@@ -20,6 +20,9 @@ CREATE INDEX tracts_roots ON tracts (number) WHERE parent IS NULL;
 -- name: tracts.drop
 DROP TABLE IF EXISTS tracts;
 
+-- name: tracts.rows
+SELECT * FROM tracts ORDER BY number;
+
 -- name: tracts.insert
 INSERT INTO tracts VALUES (?, ?, ?, ?, ?, ?);
 
@@ -56,6 +59,9 @@ CREATE INDEX commits_by_merge ON commits (run, number, merged) WHERE merged IS N
 
 -- name: commits.drop
 DROP TABLE IF EXISTS commits;
+
+-- name: commits.rows
+SELECT * FROM commits ORDER BY number;
 
 -- name: commits.insert
 INSERT INTO commits
@@ -132,6 +138,9 @@ CREATE TABLE refs (
 -- name: refs.drop
 DROP TABLE IF EXISTS refs;
 
+-- name: refs.rows
+SELECT * FROM refs ORDER BY number;
+
 -- name: refs.insert_branch
 INSERT INTO refs
 SELECT ?1, t.number, 'branch', ?3, (SELECT c.number FROM commits c WHERE c.id = ?4), NULL FROM tracts t WHERE t.id = ?2;
@@ -204,6 +213,9 @@ CREATE TABLE movements (
 -- name: movements.drop
 DROP TABLE IF EXISTS movements;
 
+-- name: movements.rows
+SELECT * FROM movements ORDER BY ref, position;
+
 -- name: movements.branch_created
 INSERT INTO movements
 SELECT ?1, ?1, NULL, (SELECT c.number FROM commits c WHERE c.id = ?2), NULL, NULL;
@@ -255,8 +267,14 @@ CREATE TABLE operation_commits (
 -- name: receipts.drop_events
 DROP TABLE IF EXISTS operation_events;
 
+-- name: receipts.event_rows
+SELECT * FROM operation_events ORDER BY number;
+
 -- name: receipts.drop_commits
 DROP TABLE IF EXISTS operation_commits;
+
+-- name: receipts.commit_rows
+SELECT * FROM operation_commits ORDER BY number, role, place;
 
 -- name: receipts.insert_event
 INSERT INTO operation_events VALUES (?, ?, ?, ?, ?, ?, ?, ?);
@@ -310,8 +328,14 @@ CREATE INDEX usage_reported ON usage (number) WHERE prompt IS NOT NULL;
 -- name: generations.drop
 DROP TABLE IF EXISTS generations;
 
+-- name: generations.rows
+SELECT * FROM generations ORDER BY number;
+
 -- name: generations.drop_usage
 DROP TABLE IF EXISTS usage;
+
+-- name: generations.usage_rows
+SELECT * FROM usage ORDER BY number;
 
 -- name: generations.start
 INSERT INTO generations
@@ -387,6 +411,9 @@ CREATE TABLE settings (
 
 -- name: settings.drop
 DROP TABLE IF EXISTS settings;
+
+-- name: settings.rows
+SELECT * FROM settings ORDER BY tract;
 
 -- name: settings.replace
 INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6 FROM tracts t WHERE t.id = ?2;
