@@ -10,6 +10,7 @@ from typing import Any, Self
 from tract.core import Opening, TractCore
 from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
+from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
 from tract.operations.compilers import Compiler
@@ -37,6 +38,7 @@ class AsyncTract(TractCore):
         base_url: str | None = None,
         llm: LLMClient | None = None,
         llm_config: LLMConfig | None = None,
+        budget: TokenBudget | None = None,
         tokens: TokenCounter | None = None,
         compiler: Compiler | None = None,
         durability: str = "full",
@@ -60,7 +62,10 @@ class AsyncTract(TractCore):
                 environment's `OPENAI_API_KEY`.
             base_url: Of any server that speaks OpenAI's Chat Completions.
             llm: A client of your own instead.
-            llm_config: How to ask where a call does not say otherwise.
+            llm_config: How to ask where a call does not say otherwise; for
+                this handle, field by field over what `configure` stored.
+            budget: The most tokens a context may have; for this handle, in
+                the place of what `configure` stored.
             tokens: Counts tokens; by default exactly, with `o200k_base`.
             compiler: Makes the messages of a context; by default they are
                 what the history says. Its name and version are recorded with
@@ -89,6 +94,7 @@ class AsyncTract(TractCore):
             base_url=base_url,
             llm=llm,
             llm_config=llm_config,
+            budget=budget,
             tokens=tokens,
             compiler=compiler,
             durability=durability,
@@ -127,5 +133,6 @@ class AsyncTract(TractCore):
     generate = talking.generate
     stream = talking.stream
 
+    configure = configuring.configure
     configure_llm = configuring.configure_llm
     record_usage = configuring.record_usage

@@ -18,6 +18,7 @@ from tract import (
     Message,
     OutputContent,
     Priority,
+    TokenBudget,
     TokenUsage,
     ToolCall,
     TractStatus,
@@ -37,6 +38,7 @@ async def test_opening_and_attributes() -> None:
         assert_type(t.current_branch, str | None)
         assert_type(t.is_detached, bool)
         assert_type(t.config, LLMConfig)
+        assert_type(t.budget, TokenBudget | None)
         assert_type(await t.head(), str | None)
     awaited = await AsyncTract.open(":memory:", model="tiny")
     assert_type(awaited, AsyncTract)
@@ -141,7 +143,10 @@ async def test_talking() -> None:
 
 
 async def test_configuring() -> None:
-    async with AsyncTract.open() as t:
+    async with AsyncTract.open(budget=TokenBudget(9)) as t:
+        assert_type(await t.configure(budget=TokenBudget(9, "reject", compress_at=8), llm_config=None), None)
+        assert_type((await t.status()).budget, TokenBudget | None)
+        await t.configure(budget=None)
         assert_type(await t.configure_llm(ScriptedLLM(["a"]), config=LLMConfig(model="tiny")), None)
         await t.user("Hi")
         assert_type(await t.record_usage(TokenUsage(prompt=1)), None)

@@ -166,6 +166,14 @@ class LLMConfig:
                 raise ConfigError(str(name), "LLMConfig has no such field; provider options go into extra")
         return cls(**values)
 
+    def without(self, other: "LLMConfig") -> "LLMConfig":
+        """Return this config without what *other* sets, options of `extra` one by one."""
+        set_there = other.to_dict()
+        kept = {name: value for name, value in self.to_dict().items() if name == "extra" or name not in set_there}
+        if "extra" in kept:
+            kept["extra"] = {name: value for name, value in kept["extra"].items() if name not in other.extra}
+        return LLMConfig.from_dict(kept)
+
     def override(self, over: "LLMConfig | None") -> "LLMConfig":
         """Return this config with the fields that *over* sets in their place."""
         if over is None:

@@ -14,6 +14,7 @@ from tract.core import TractCore
 from tract.core.contexts import decode_config
 from tract.core.core import Collaborators
 from tract.core.graph import Node, Place, find_head, head_at, is_written, resolve, stretches
+from tract.domain.budgets import TokenBudget
 from tract.domain.ids import CommitId
 from tract.domain.messages import ToolCall
 from tract.errors import ContentValidationError
@@ -90,7 +91,7 @@ async def compile(
         raise ContentValidationError("order", "it must be a list of refs")
     place, contexts = t.place, t.collaborators.shared.contexts
 
-    def load(query: Query) -> tuple[CompiledContext, Vector[Line]]:
+    def load(query: Query) -> tuple[CompiledContext, Vector[Line], TokenBudget | None]:
         if time is not None and branch is not None:
             head = head_at(query, place, branch, time)
         else:
@@ -99,13 +100,23 @@ async def compile(
         tokens, source = token_figures(t, context, find_report(query, head))
         lines = context.lines if order is None else order_lines(context, [_slot(query, place, context, ref) for ref in order])
         id = None if head is None else head.id
-        return CompiledContext(context=context, head=id, token_count=tokens, token_source=source), lines
+        compiled = CompiledContext(context=context, head=id, token_count=tokens, token_source=source)
+        return compiled, lines, t.settings.budget_by(query("settings.budget", place.tract))
 
-    compiled, lines = await t.read(load)
-    if t.collaborators.compiler is DEFAULT and order is None and not include_edit_marks:
+    compiled, lines, budget = await t.read(load)
+    if t.collaborators.compiler is not DEFAULT or order is not None or include_edit_marks:
+        # In a thread: a compiler may be slow, and counting what it made is.
+        shown = partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks)
+        compiled = await to_thread.run_sync(shown)
+    return _warned(compiled, budget)
+
+
+def _warned(compiled: CompiledContext, budget: TokenBudget | None) -> CompiledContext:
+    """Return a context that says where it is beyond its budget."""
+    if budget is None or not budget.is_over(compiled.token_count):
         return compiled
-    # In a thread: a compiler may be slow, and counting what it made is.
-    return await to_thread.run_sync(partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks))
+    warning = f"The context has {compiled.token_count:,} tokens and its budget is {budget.max_tokens:,}."
+    return evolve(compiled, warnings=(*compiled.warnings, warning))
 
 
 def _micros(time: datetime) -> int:
