@@ -7,6 +7,7 @@ from typing import Any, assert_type
 from tract import (
     AsyncTract,
     BranchInfo,
+    BudgetReport,
     ChatResponse,
     CommitDetail,
     CommitInfo,
@@ -143,7 +144,10 @@ async def test_talking() -> None:
 
 
 async def test_configuring() -> None:
-    async with AsyncTract.open(budget=TokenBudget(9)) as t:
+    async def on_budget(report: BudgetReport) -> None:
+        assert_type(report.budget, TokenBudget)
+
+    async with AsyncTract.open(budget=TokenBudget(9), on_budget=on_budget) as t:
         assert_type(await t.configure(budget=TokenBudget(9, "reject", compress_at=8), llm_config=None), None)
         assert_type((await t.status()).budget, TokenBudget | None)
         await t.configure(budget=None)

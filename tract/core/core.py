@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from tract.core.edges import Clock, new_id
 from tract.core.graph import Head, Place, find_head
 from tract.core.models import Models
-from tract.core.settings import Settings
+from tract.core.settings import OnBudget, Settings
 from tract.core.sharing import Shared
 from tract.domain import canonical
 from tract.domain.budgets import TokenBudget
@@ -67,6 +67,7 @@ class Collaborators:
         clock: Tells the time of a verb call.
         actor: Recorded with everything done through this handle, in the clear.
         compiler: Makes messages of contexts.
+        on_budget: Is told when a context grew to its budget's mark or beyond.
     """
 
     shared: Shared
@@ -74,6 +75,7 @@ class Collaborators:
     clock: Clock
     actor: str | None
     compiler: Compiler
+    on_budget: OnBudget
 
 
 @frozen(eq=False, repr=False)
@@ -139,7 +141,8 @@ class TractCore:
         """The most tokens a context may have here, and what happens beyond; None for no budget.
 
         What `open` gave this handle, else what the tract was configured with,
-        as this process knows it.
+        as this process knows it. What is written or asked goes by what is
+        stored in that moment, whichever process configured it.
         """
         return self._settings.budget
 

@@ -18,7 +18,7 @@ from tract.core.edges import Clock, new_id
 from tract.core.graph import Head, is_written
 from tract.core.interrupting import interrupt_abandoned
 from tract.core.models import Models
-from tract.core.settings import Settings, configured, require_budget
+from tract.core.settings import OnBudget, Settings, configured, require_budget, tell_nobody
 from tract.core.sharing import shared
 from tract.domain import canonical
 from tract.domain.budgets import TokenBudget
@@ -59,6 +59,7 @@ class OpenOptions:
     llm: LLMClient | None
     llm_config: LLMConfig | None
     budget: TokenBudget | None
+    on_budget: OnBudget | None
     tokens: TokenCounter | None
     compiler: Compiler | None
     durability: str
@@ -123,8 +124,8 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         )
         settings = Settings(number, together.configured, options.llm_config or LLMConfig(model=options.model), options.budget)
         settings.learn(found)
-        compiler = DEFAULT if options.compiler is None else options.compiler
-        given = Collaborators(together, counter, options.clock, options.actor, compiler)
+        compiler, on_budget = DEFAULT if options.compiler is None else options.compiler, options.on_budget or tell_nobody
+        given = Collaborators(together, counter, options.clock, options.actor, compiler, on_budget)
         return cls(identity, given, models, settings, MAIN, head)
     except BaseException:
         await store.aclose()
@@ -146,6 +147,8 @@ def _check(options: OpenOptions) -> None:
         require_config("llm_config", options.llm_config)
     if options.budget is not None:
         require_budget(options.budget)
+    if options.on_budget is not None and not callable(options.on_budget):
+        raise ConfigError("on_budget", "it must be an async function that takes a BudgetReport")
     if options.tokens is not None:
         require_shape("tokens", options.tokens, "TokenCounter", "name", "count", "count_message")
     if options.compiler is not None:

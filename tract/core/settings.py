@@ -5,16 +5,23 @@ handles of the tract in this process know in common. Imports `domain` and
 `errors` to `log`.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
 from tract.core.contexts import decode_config
-from tract.domain.budgets import TokenBudget
+from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.config import LLMConfig
 from tract.errors import ConfigError
 from tract.log.protocol import Row
+
+OnBudget: TypeAlias = Callable[[BudgetReport], Awaitable[None]]
+"""Is told when a context grew to its budget's mark or beyond."""
+
+
+async def tell_nobody(report: BudgetReport) -> None:
+    """Stand in for an `on_budget` that was not given."""
 
 
 def require_budget(value: object) -> None:

@@ -1,10 +1,11 @@
-"""What a context may cost. Imports `canonical` and `errors`."""
+"""What a context may cost. Imports `canonical`, `ids` and `errors`."""
 
 from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 
 from tract.domain.canonical import INT64_MAX
+from tract.domain.ids import CommitId, TractId
 from tract.errors import ConfigError
 
 
@@ -56,3 +57,31 @@ class TokenBudget:
     def is_near(self, tokens: int) -> bool:
         """Say whether a context of so many tokens has come to where compressing is due."""
         return self.compress_at is not None and tokens >= self.compress_at
+
+
+@frozen
+class BudgetReport:
+    """What `on_budget` is told: a context grew to its budget's mark or beyond.
+
+    Attributes:
+        tract_id: Whose context.
+        branch: On which branch, or for which branch a question is asked.
+        commit: With which commit: one that was recorded, or the one that is
+            about to be sent to a model.
+        tokens: What the context costs there, at recorded counts.
+        budget: The budget in force.
+    """
+
+    tract_id: TractId
+    branch: str
+    commit: CommitId
+    tokens: int
+    budget: TokenBudget
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the context is beyond the budget, and not only near."""
+        return self.budget.is_over(self.tokens)
+
+    def __str__(self) -> str:
+        return f"{self.tokens:,} of {self.budget.max_tokens:,} tokens on {self.branch} at {self.commit[:8]}"

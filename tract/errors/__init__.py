@@ -8,7 +8,7 @@ The second level says what the caller can do about it::
         BranchExistsError  BranchNotFoundError  BranchTooYoungError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
         TurnInProgressError  TurnStateError  EditTargetError  RevertError
-        ContentValidationError  ClosedError  WrongLoopError
+        ContentValidationError  BudgetExceededError  ClosedError  WrongLoopError
         ModelNotConfiguredError  CompilerError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
@@ -47,6 +47,7 @@ from tract.errors.refused import (
     BranchExistsError,
     BranchNotFoundError,
     BranchTooYoungError,
+    BudgetExceededError,
     ClosedError,
     CompilerError,
     ConfigError,
@@ -87,6 +88,7 @@ __all__ = [
     "BranchExistsError",
     "BranchNotFoundError",
     "BranchTooYoungError",
+    "BudgetExceededError",
     "ClosedError",
     "CompilerError",
     "ConfigError",

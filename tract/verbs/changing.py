@@ -2,7 +2,7 @@
 
 They must see the history: they read it, note the head, and record on condition
 that the branch is still there; if it moved, they look again. Imports `core`,
-`drafting` and `repeating`; read `record_change`.
+`budgeting`, `drafting` and `repeating`; read `record_change`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +17,8 @@ from tract.domain.events import CommitRecorded, Event, NewEvent
 from tract.domain.ids import CommitId, OperationId
 from tract.errors import BranchNotFoundError, HeadMovedError
 from tract.log.protocol import BlobDraft, Row, Statement
+from tract.operations.budgeting import Source
+from tract.verbs.budgeting import Spending
 from tract.verbs.drafting import Words
 from tract.verbs.repeating import request_digest
 
@@ -37,9 +39,11 @@ async def record_change(
 
     Raises:
         BranchNotFoundError: The branch was deleted.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
         DetachedHeadError: There is no branch to move.
     """
     branch, tract = t.require_branch(), t.place.tract
+    spending = Spending(t, branch)
     while True:
         change = await plan(operation)
 
@@ -49,18 +53,20 @@ async def record_change(
             head = rows[0][0][1]
             if head != change.head.number:
                 raise HeadMovedError(branch, change.head.id, rows[0][0][0].hex())
+            spending.check(rows, Source.CALLER, change.recorded)
             return [NewEvent(t.id, change.recorded, t.collaborators.actor)]
 
         try:
             (event, *_) = await t.record(
                 operation,
                 decide,
-                reads=(Statement("refs.branch", (tract, branch)),),
+                reads=(Statement("refs.branch", (tract, branch)), spending.read),
                 blobs=change.blobs,
                 digest=digest,
             )
         except HeadMovedError:
             continue
+        await spending.tell()
         return event
 
 

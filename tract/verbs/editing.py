@@ -89,6 +89,7 @@ async def edit(
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: The content is malformed; names the field.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
         RefNotFoundError: Nothing answers to *target*.
     """
     words = draft_words(t, as_details(message, metadata), generation_config)
@@ -153,6 +154,8 @@ async def annotate(
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: There is no such priority.
+        BudgetExceededError: What is shown again would take the context beyond a
+            budget that rejects.
         RefNotFoundError: Nothing answers to *target*.
     """
     wanted = as_priority(priority)
