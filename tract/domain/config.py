@@ -76,11 +76,20 @@ def _whole(low: int) -> Any:
 def _name(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ConfigError(attribute.name, "it must be a name")
+    _check_text(attribute, value)
 
 
 def _texts(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not (isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)):
         raise ConfigError(attribute.name, "it must be strings that are not empty")
+    _check_text(attribute, value)
+
+
+def _check_text(attribute: "Attribute[Any]", value: object) -> None:
+    try:
+        canonical.check(value)
+    except canonical.NotCanonicalError as exc:
+        raise ConfigError(attribute.name, f"{exc}") from exc
 
 
 def _extra(_: object, attribute: "Attribute[Any]", value: Mapping[str, Any]) -> None:
