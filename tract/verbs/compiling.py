@@ -11,8 +11,8 @@ from anyio import to_thread
 from attrs import evolve, frozen
 
 from tract.core import TractCore
+from tract.core.collaborators import Collaborators
 from tract.core.contexts import decode_config
-from tract.core.core import Collaborators
 from tract.core.graph import Node, Place, find_head, head_at, is_written, resolve, stretches
 from tract.domain.budgets import TokenBudget
 from tract.domain.ids import CommitId
