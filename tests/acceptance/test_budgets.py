@@ -91,6 +91,17 @@ async def test_a_skipped_slot_is_not_shown_again_beyond_the_budget(show: str) ->
         assert await state(t) == before
 
 
+async def test_what_a_revert_brings_back_must_be_within_the_budget() -> None:
+    async with limited() as t:
+        slot = await t.user(words(8))
+        edit = await t.edit(slot.id, words(1))
+        await t.user(words(5))
+        before = await state(t)
+        with pytest.raises(BudgetExceededError):
+            await t.revert(edit.id)
+        assert await state(t) == before
+
+
 async def test_what_was_refused_leaves_no_event(path: str) -> None:
     async with limited(where=path) as t:
         before = recorded(path)

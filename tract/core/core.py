@@ -1,10 +1,7 @@
 """`TractCore`: identity, collaborators and HEAD of a handle, and its door to the log.
 
 Verbs are functions that take it first. It knows none of them. Imports `errors`
-to `log`, `graph`, `settings` and `sharing`.
-
-Classes that only this package sees, here and above, are neither compared nor
-printed: `eq` and `repr` of attrs are two thirds of a class's time at import.
+to `log`, `collaborators`, `graph` and `settings`.
 """
 
 import asyncio
@@ -13,23 +10,20 @@ from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from attrs import frozen
 from msgspec.structs import replace
 
-from tract.core.edges import Clock, new_id
+from tract.core.collaborators import Collaborators, Identity, InFlight
+from tract.core.edges import new_id
 from tract.core.graph import Head, Place, find_head
 from tract.core.models import Models
-from tract.core.settings import OnBudget, Settings
-from tract.core.sharing import Shared
+from tract.core.settings import Settings
 from tract.domain import canonical
 from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import OperationId, TractId, is_uuid
 from tract.errors import ClosedError, ContentValidationError, DetachedHeadError
-from tract.llm.protocol import TokenCounter
 from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
-from tract.operations.compilers import Compiler
 
 T = TypeVar("T")
 CLOSING_SECONDS = 1.0
@@ -38,53 +32,6 @@ SHARE_FROM = 2048
 """Bytes from which a text is looked up before it is stored again. Shorter ones
 are shared only while this process remembers them: a look-up is a hop to a
 thread, 70 microseconds."""
-
-
-@frozen(eq=False, repr=False)
-class Identity:
-    """Which tract this is.
-
-    Attributes:
-        id: Its id.
-        name: Its name.
-        number: Its row in the tracts table.
-        stream: Its family.
-    """
-
-    id: TractId
-    name: str
-    number: int
-    stream: TractId
-
-
-@frozen(eq=False, repr=False)
-class Collaborators:
-    """What a handle was given to work with.
-
-    Attributes:
-        shared: The store and what is derived from it.
-        counter: Counts tokens.
-        clock: Tells the time of a verb call.
-        actor: Recorded with everything done through this handle, in the clear.
-        compiler: Makes messages of contexts.
-        on_budget: Is told when a context grew to its budget's mark or beyond.
-    """
-
-    shared: Shared
-    counter: TokenCounter
-    clock: Clock
-    actor: str | None
-    compiler: Compiler
-    on_budget: OnBudget
-
-
-@frozen(eq=False, repr=False)
-class InFlight:
-    """A turn that is running: its task, how to end it, and when it has ended."""
-
-    task: "asyncio.Task[Any]"
-    end: Callable[[], Awaitable[None]]
-    ended: "asyncio.Future[None]"
 
 
 class TractCore:

@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from tract.core.core import Collaborators, Identity, TractCore
+from tract.core.collaborators import Collaborators, Identity
+from tract.core.core import TractCore
 from tract.core.edges import Clock, new_id
 from tract.core.graph import Head, is_written
 from tract.core.interrupting import interrupt_abandoned

@@ -39,6 +39,7 @@ async def record_change(
 
     Raises:
         BranchNotFoundError: The branch was deleted.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
         DetachedHeadError: There is no branch to move.
         BudgetExceededError: The budget refuses what would be shown.
     """

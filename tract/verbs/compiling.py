@@ -11,8 +11,8 @@ from anyio import to_thread
 from attrs import evolve, frozen
 
 from tract.core import TractCore
+from tract.core.collaborators import Collaborators
 from tract.core.contexts import decode_config
-from tract.core.core import Collaborators
 from tract.core.graph import Node, Place, find_head, head_at, is_written, resolve, stretches
 from tract.domain.budgets import TokenBudget
 from tract.domain.ids import CommitId
@@ -100,24 +100,23 @@ async def compile(
         tokens, source = token_figures(t, context, find_report(query, head))
         lines = context.lines if order is None else order_lines(context, [_slot(query, place, context, ref) for ref in order])
         id = None if head is None else head.id
-        budget = t.settings.budget_by(query("settings.budget", place.tract))
-        compiled = CompiledContext(
-            context=context, head=id, token_count=tokens, token_source=source, warnings=_warnings(tokens, budget)
-        )
-        return compiled, lines, budget
+        compiled = CompiledContext(context=context, head=id, token_count=tokens, token_source=source)
+        return compiled, lines, t.settings.budget_by(query("settings.budget", place.tract))
 
     compiled, lines, budget = await t.read(load)
-    if t.collaborators.compiler is DEFAULT and order is None and not include_edit_marks:
+    if t.collaborators.compiler is not DEFAULT or order is not None or include_edit_marks:
+        # In a thread: a compiler may be slow, and counting what it made is.
+        shown = partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks)
+        compiled = await to_thread.run_sync(shown)
+    return _warned(compiled, budget)
+
+
+def _warned(compiled: CompiledContext, budget: TokenBudget | None) -> CompiledContext:
+    """Return a context that says where it is beyond its budget."""
+    if budget is None or not budget.is_over(compiled.token_count):
         return compiled
-    # In a thread: a compiler may be slow, and counting what it made is.
-    shown = await to_thread.run_sync(partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks))
-    return evolve(shown, warnings=_warnings(shown.token_count, budget))
-
-
-def _warnings(tokens: int, budget: TokenBudget | None) -> tuple[str, ...]:
-    if budget is None or not budget.is_over(tokens):
-        return ()
-    return (f"The context has {tokens:,} tokens and its budget is {budget.max_tokens:,}.",)
+    warning = f"The context has {compiled.token_count:,} tokens and its budget is {budget.max_tokens:,}."
+    return evolve(compiled, warnings=(*compiled.warnings, warning))
 
 
 def _micros(time: datetime) -> int:
