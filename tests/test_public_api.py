@@ -16,7 +16,7 @@ from tract import AsyncTract
 
 VERBS = {
     "commit", "system", "user", "assistant", "tool_result",
-    "edit", "annotate", "pin", "skip",
+    "edit", "annotate", "pin", "skip", "batch",
     "compile", "log", "show", "status",
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream",
@@ -25,7 +25,7 @@ VERBS = {
 HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config"}
 SHELL = {"place", "collaborators", "models", "worktree_name"} | {
     "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
-    "in_flight",
+    "in_flight", "open_batch", "refuse_in_batch",
 }  # fmt: skip
 """What verbs need of a handle; not for users."""
 HEAVY = ("openai", "aiosqlite", "structlog", "rich", "click", "starlette", "uvicorn", "splintr")
@@ -85,9 +85,9 @@ def test_every_verb_is_a_function_of_the_verbs_package() -> None:
     assert elsewhere == []
 
 
-def test_only_stream_is_no_coroutine() -> None:
-    plain = [name for name in VERBS if not inspect.iscoroutinefunction(vars(AsyncTract)[name])]
-    assert plain == ["stream"]
+def test_only_what_is_entered_is_no_coroutine() -> None:
+    plain = {name for name in VERBS if not inspect.iscoroutinefunction(vars(AsyncTract)[name])}
+    assert plain == {"stream", "batch"}
 
 
 def test_flags_of_verbs_are_given_by_name() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, assert_type
 
 from tract import (
+    ABSENT,
     AsyncTract,
     BranchInfo,
     ChatResponse,
@@ -21,7 +22,7 @@ from tract import (
     from_openai,
 )
 from tract.domain.content import Content
-from tract.domain.ids import CommitId, TractId
+from tract.domain.ids import CommitId, OperationId, TractId
 from tract.testing import ScriptedLLM
 
 
@@ -67,6 +68,22 @@ async def test_editing() -> None:
         assert_type(await t.annotate(slot.id, "important", reason="d", retain=[1]), CommitInfo)
         assert_type(await t.pin(slot.id, reason="e"), CommitInfo)
         assert_type(await t.skip(slot.id), CommitInfo)
+
+
+async def test_expecting() -> None:
+    async with AsyncTract.open() as t:
+        slot = await t.user("a", expect=await t.head())
+        assert_type(await t.commit("b", expect=slot.id), CommitInfo)
+        assert_type(await t.edit(slot.id, "c", expect="HEAD"), CommitInfo)
+        assert_type(await t.pin(slot.id, expect=ABSENT), CommitInfo)
+
+
+async def test_batching() -> None:
+    async with AsyncTract.open() as t:
+        async with t.batch(expect=None) as batch:
+            assert_type(await t.user("a"), CommitInfo)
+            assert_type(batch.commit_ids, tuple[CommitId, ...])
+        assert_type(batch.operation_id, OperationId | None)
 
 
 async def test_reading() -> None:

@@ -18,6 +18,8 @@ from tract.log.protocol import Query, Row
 LONGEST_REF = 300
 """Characters; a name has 255 at most."""
 HEX = frozenset("0123456789abcdef")
+PER_CONTEXT = 3
+"""Tokens that a context costs beside its messages; totals beside a commit hold them."""
 
 
 @frozen(eq=False, repr=False)
@@ -92,7 +94,8 @@ def _node(row: Row) -> Node:
     return Node(number, CommitId(id.hex()), parent, run, depth, slots, tokens)
 
 
-def _branch_node(row: Row) -> Node | None:
+def branch_node(row: Row) -> Node | None:
+    """Return the commit of a row of `refs.branch`, None where the branch has none."""
     id, number, *rest = row
     return None if number is None else _node((number, id, *rest))
 
@@ -129,7 +132,7 @@ def branch_head(query: Query, place: Place, branch: str) -> Node | None:
     rows = query("refs.branch", place.tract, branch)
     if not rows:
         raise BranchNotFoundError(branch, near_branches(query, place.tract, branch))
-    return _branch_node(rows[0])
+    return branch_node(rows[0])
 
 
 def near_branches(query: Query, tract: int, name: str) -> tuple[str, ...]:
@@ -144,6 +147,12 @@ def find_head(query: Query, place: Place) -> Node | None:
     if place.head.commit is None:
         raise DetachedHeadError(None)
     return find_node(query, bytes.fromhex(place.head.commit))
+
+
+def worktree_head(query: Query, tract: int, worktree: str) -> Head:
+    """Return where a worktree that is known to exist stands."""
+    branch, commit = query("refs.worktree", tract, worktree)[0]
+    return Head(branch, None if commit is None else CommitId(commit.hex()))
 
 
 def is_written(name: object) -> bool:
@@ -186,7 +195,7 @@ def _find(query: Query, place: Place, name: str) -> Node | None:
         return find_head(query, place)
     rows = query("refs.branch", place.tract, name)
     if rows:
-        return _branch_node(rows[0])
+        return branch_node(rows[0])
     rows = query("refs.tag", place.tract, name)
     if rows:
         return node(query, rows[0][1])

@@ -7,7 +7,8 @@ The second level says what the caller can do about it::
         RefNotFoundError  AmbiguousRefError  InvalidNameError
         BranchExistsError  BranchNotFoundError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
-        TurnInProgressError  TurnStateError  EditTargetError  ContentValidationError
+        TurnInProgressError  TurnStateError  BatchError  EditTargetError
+        ContentValidationError
         ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError
@@ -41,6 +42,7 @@ from tract.errors.models import (
 from tract.errors.refused import (
     AmbiguousRefError,
     AmbiguousTractError,
+    BatchError,
     BranchExistsError,
     BranchNotFoundError,
     ClosedError,
@@ -77,6 +79,7 @@ from tract.errors.stores import (
 __all__ = [
     "AmbiguousRefError",
     "AmbiguousTractError",
+    "BatchError",
     "BranchExistsError",
     "BranchNotFoundError",
     "ClosedError",

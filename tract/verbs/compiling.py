@@ -7,15 +7,12 @@ from attrs import frozen
 
 from tract.core import TractCore
 from tract.core.contexts import decode_config
-from tract.core.graph import Node, find_head, resolve, stretches
+from tract.core.graph import PER_CONTEXT, Node, find_head, resolve, stretches
 from tract.domain.messages import ToolCall
 from tract.formats.rendering import RENDERING, close
 from tract.log.protocol import Query
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import Context
-
-PER_CONTEXT = 3
-"""Tokens that a context costs beside its messages."""
 
 
 @frozen(eq=False, repr=False)

@@ -1,0 +1,30 @@
+"""What is asked of the store from inside a batch is answered with the batch's commits."""
+
+import re
+from pathlib import Path
+
+from tract.core.pending import PendingQuery
+
+PACKAGE = Path(__file__).parents[2] / "tract"
+KNOWS_NO_COMMITS = {
+    "commits.any_merge",
+    "generations.last_report",
+    "log.operation_events",
+    "log.salt",
+    "refs.branch_names",
+    "refs.tag",
+    "refs.worktree",
+    "tracts.root_by_name",
+    "tracts.roots",
+}
+"""Read by verbs, and the same whether a batch is open or not: a batch holds no merge, tag or report."""
+
+
+def test_every_statement_that_verbs_read_is_answered_inside_a_batch_or_known_not_to_depend_on_it() -> None:
+    asked = {
+        name
+        for package in ("core", "verbs")
+        for path in (PACKAGE / package).glob("*.py")
+        for name in re.findall(r'query\(\s*"([a-z_.]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert asked - PendingQuery.answered() - KNOWS_NO_COMMITS == set()
