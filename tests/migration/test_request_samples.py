@@ -40,6 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
     "annotate": {"branch": "main", "target": "HEAD", "priority": "pinned", "details": {"reason": "so"}, "config": None},
     "branch": {"name": "side", "at": None, "switch": False},
     "switch": {"worktree": "main", "name": "main"},
+    "worktree": {"worktree": "second", "name": "main"},
     "record_usage": {
         "branch": "main",
         "usage": {"prompt": 7, "completion": None, "cached": None, "reasoning": None},
@@ -62,6 +63,8 @@ async def call(t: AsyncTract, verb: str) -> None:
             await t.branch("side", switch=False, operation_id=OPERATION)
         case "switch":
             await t.switch("main", operation_id=OPERATION)
+        case "worktree":
+            await (await t.worktree("main", name="second", operation_id=OPERATION)).aclose()
         case _:
             await t.record_usage({"prompt": 7}, operation_id=OPERATION)
 

@@ -13,13 +13,13 @@ from attrs import frozen
 
 from tract.core.core import Collaborators, Identity, TractCore
 from tract.core.edges import Clock, new_id
-from tract.core.graph import Head, is_written
+from tract.core.graph import is_written, worktree_head
 from tract.core.models import Models
 from tract.core.sharing import shared
 from tract.domain import canonical
 from tract.domain.config import LLMConfig
 from tract.domain.events import BranchCreated, HeadMoved, NewEvent, TractCreated
-from tract.domain.ids import CommitId, OperationId, TractId, uuid_text
+from tract.domain.ids import OperationId, TractId, uuid_text
 from tract.domain.names import MAIN, check_name
 from tract.errors import (
     AmbiguousTractError,
@@ -106,7 +106,7 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
     try:
         together = shared(store)
         identity = await _find_tract(store, options) or await _create_tract(store, options)
-        head = await store.read(lambda query: _worktree_head(query, identity.number, MAIN))
+        head = await store.read(lambda query: worktree_head(query, identity.number, MAIN))
         counter = options.tokens or default_counter()
         return cls(identity, Collaborators(together, counter, options.clock, options.actor), models, MAIN, head)
     except BaseException:
@@ -230,8 +230,3 @@ async def _create_tract(store: EventStore, options: OpenOptions) -> Identity:
     found = await _find_tract(store, options)
     assert found is not None
     return found
-
-
-def _worktree_head(query: Query, tract: int, worktree: str) -> Head:
-    branch, commit = query("refs.worktree", tract, worktree)[0]
-    return Head(branch, None if commit is None else CommitId(commit.hex()))
