@@ -578,3 +578,55 @@ async def test_two_stores_in_memory_are_separate(clock: FixedClock) -> None:
     assert await logged(two) == []
     await one.aclose()
     await two.aclose()
+
+
+async def test_an_append_moves_the_mark(store: Store) -> None:
+    mark = store.mark()
+    await store.append(creating("a"))
+    assert store.mark() > mark
+
+
+async def test_what_was_appended_after_the_mark_needs_no_waiting(store: Store) -> None:
+    mark = store.mark()
+    await store.append(creating("a"))
+    await asyncio.wait_for(store.changed(mark), 10)
+
+
+async def test_an_append_wakes_everybody_who_waits(store: Store) -> None:
+    waiting = [asyncio.create_task(store.changed(store.mark())) for _ in range(3)]
+    await asyncio.sleep(0)
+    await store.append(creating("a"))
+    await asyncio.wait_for(asyncio.gather(*waiting), 10)
+
+
+async def test_whoever_marks_reads_and_waits_sees_every_append(store: Store) -> None:
+    async def follow() -> list[str]:
+        seen: list[str] = []
+        while len(seen) < 50:
+            mark = store.mark()
+            found = await branches_in_log(store)
+            if found == seen:
+                await store.changed(mark)
+            seen = found
+        return seen
+
+    following = asyncio.create_task(follow())
+    for number in range(50):
+        await store.append(creating(f"b{number}"))
+    assert await asyncio.wait_for(following, 10) == [f"b{number}" for number in range(50)]
+
+
+async def test_closing_wakes_who_waits_for_a_change(open_store: Opener) -> None:
+    store = await open_store()
+    waiting = [asyncio.create_task(store.changed(store.mark() + 1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await store.aclose()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ClosedError] * 3
+
+
+async def test_a_closed_store_has_no_changes_to_wait_for(open_store: Opener) -> None:
+    store = await open_store()
+    await store.aclose()
+    with pytest.raises(ClosedError):
+        await store.changed(store.mark())

@@ -35,7 +35,8 @@ from tract.projections import INLINE, SQL
 from tract.testing import Cut, FixedClock, ScriptedLLM
 
 Dump: TypeAlias = dict[str, list[Row]]
-LOG_TABLES = {"events", "blobs"}
+LOG_TABLES = {"events", "blobs", "partials", "leases"}
+"""The log, and what is no part of it and derived from nothing."""
 
 
 def dumped(connection: sqlite3.Connection) -> Dump:

@@ -9,11 +9,15 @@ PACKAGE = Path(__file__).parents[2] / "tract"
 KNOWS_NO_COMMITS = {
     "commits.any_merge",
     "generations.last_report",
+    "generations.one",
+    "generations.running",
     "log.operation_events",
     "log.salt",
     "refs.branch_names",
     "refs.tag",
     "refs.worktree",
+    "scratch.length",
+    "scratch.pieces",
     "tracts.root_by_name",
     "tracts.roots",
 }

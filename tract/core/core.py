@@ -262,9 +262,19 @@ class TractCore:
         *,
         reads: Sequence[Statement] = (),
         blobs: Iterable[BlobDraft] = (),
+        scratch: tuple[Statement, ...] = (),
     ) -> Submission:
-        """Append as `record` does, for an end that must be written although its caller is leaving."""
-        return self._with.shared.store.submit(self._request(operation, decide, reads, blobs, None))
+        """Append as `record` does, for an end that must be written although its caller is leaving.
+
+        Args:
+            operation: The verb call.
+            decide: As for `record`.
+            reads: As for `record`.
+            blobs: As for `record`.
+            scratch: Statements on scratch tables, in the same transaction.
+        """
+        request = self._request(operation, decide, reads, blobs, None)
+        return self._with.shared.store.submit(replace(request, scratch=scratch))
 
     def _request(
         self,

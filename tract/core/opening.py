@@ -14,6 +14,7 @@ from attrs import frozen
 from tract.core.core import Collaborators, Identity, TractCore
 from tract.core.edges import Clock, new_id
 from tract.core.graph import is_written, worktree_head
+from tract.core.interrupting import interrupt_abandoned
 from tract.core.models import Models
 from tract.core.sharing import shared
 from tract.domain import canonical
@@ -105,9 +106,10 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
     )
     try:
         together = shared(store)
+        counter = options.tokens or default_counter()
+        await interrupt_abandoned(store, counter, options.clock)
         identity = await _find_tract(store, options) or await _create_tract(store, options)
         head = await store.read(lambda query: worktree_head(query, identity.number, MAIN))
-        counter = options.tokens or default_counter()
         return cls(identity, Collaborators(together, counter, options.clock, options.actor), models, MAIN, head)
     except BaseException:
         await store.aclose()

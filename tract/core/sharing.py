@@ -1,13 +1,14 @@
-"""What all handles of one open store share: contexts and gates.
+"""What all handles of one open store share: contexts, gates and deltas.
 
-Imports `contexts`, `gates` and `log`.
+Imports `contexts`, `gates`, `deltas` and `log`.
 """
 
 from weakref import WeakKeyDictionary
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from tract.core.contexts import ContextCache
+from tract.core.deltas import Deltas
 from tract.core.gates import Gates
 from tract.log.protocol import EventStore
 
@@ -19,6 +20,7 @@ class Shared:
     store: EventStore
     contexts: ContextCache = field(factory=ContextCache)
     gates: Gates = field(factory=Gates)
+    deltas: Deltas = Factory(lambda self: Deltas(self.store), takes_self=True)
 
 
 def shared(store: EventStore) -> Shared:

@@ -11,7 +11,7 @@ The second level says what the caller can do about it::
         ContentValidationError
         ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
       ConflictError             somebody else was faster: look, then decide
-        HeadMovedError  OperationMismatchError
+        HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
         ModelAuthError  ModelRateLimitError  ModelContextError
         ModelResponseError  ModelTimeoutError  ModelConnectionError
@@ -27,6 +27,7 @@ time of `import tract`. Imports nothing of ours.
 """
 
 from tract.errors.conflicts import (
+    GenerationLostError,
     HeadMovedError,
     OperationMismatchError,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "DetachedHeadError",
     "EditTargetError",
     "FolderNotFoundError",
+    "GenerationLostError",
     "HeadMovedError",
     "InvalidNameError",
     "ModelAuthError",

@@ -15,7 +15,7 @@ from tract.domain.ids import BlobId, TractId, uuid_bytes
 from tract.errors import OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
-from tract.log.protocol import Projection, Request
+from tract.log.protocol import Projection, Request, Scratch, Statement, Work
 from tract.log.sqlite_errors import translate
 
 Outcome: TypeAlias = "tuple[Event, ...] | Exception"
@@ -53,15 +53,26 @@ class BatchRunner:
     clock: Callable[[], int]
     interested: dict[type[Any], tuple[Projection, ...]] = field(factory=dict)
 
-    def run(self, connection: sqlite3.Connection, requests: Sequence[Request]) -> list[Outcome]:
-        """Append the requests in one transaction and return their outcomes.
+    def run(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
+        """Write the requests in one transaction and return their outcomes.
 
         After a failing statement the batch is rolled back and its requests
-        run one by one, so that only the guilty one fails.
+        run one by one, so that only the guilty one fails. Scratch alone does
+        not wait for the disk.
 
         Raises:
             UnknownOutcomeError: The connection must not be used again.
         """
+        if not all(isinstance(request, Scratch) for request in requests):
+            return self._run(connection, requests)
+        (level,) = connection.execute("PRAGMA synchronous").fetchone()
+        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            return self._run(connection, requests)
+        finally:
+            connection.execute(f"PRAGMA synchronous = {level}")
+
+    def _run(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as exc:
@@ -82,14 +93,14 @@ class BatchRunner:
             return [error]
         return [outcome for request in requests for outcome in self.run(connection, [request])]
 
-    def _transaction(self, connection: sqlite3.Connection, requests: Sequence[Request]) -> list[Outcome]:
+    def _transaction(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
             (position,) = connection.execute(self.statements["log.last_position"]).fetchone()
             tail = _Tail(position)
             # One cursor for all, straight to C: `execute` of our connection
             # class is Python, and each call of it makes a cursor.
             cursor = connection.cursor()
-            outcomes = [self._append(cursor, request, tail) for request in requests]
+            outcomes = [self._write(cursor, request, tail) for request in requests]
         except BaseException:
             # A full disk has rolled it back already.
             if connection.in_transaction:
@@ -100,6 +111,19 @@ class BatchRunner:
         except sqlite3.Error as exc:
             raise UnknownOutcomeError from exc
         return outcomes
+
+    def _write(self, cursor: sqlite3.Cursor, request: Work, tail: _Tail) -> Outcome:
+        if isinstance(request, Scratch):
+            self._execute(cursor, request.statements)
+            return ()
+        outcome = self._append(cursor, request, tail)
+        if request.scratch and not isinstance(outcome, Exception):
+            self._execute(cursor, request.scratch)
+        return outcome
+
+    def _execute(self, cursor: sqlite3.Cursor, statements: Sequence[Statement]) -> None:
+        for statement in statements:
+            cursor.execute(self.statements[statement.name], statement.parameters)
 
     def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> Outcome:
         try:
@@ -195,8 +219,7 @@ class BatchRunner:
             interested = tuple(projection for projection in self.projections if issubclass(kind, projection.folds))
             self.interested[kind] = interested
         for projection in interested:
-            for statement in projection.apply((event,), blobs):
-                cursor.execute(self.statements[statement.name], statement.parameters)
+            self._execute(cursor, tuple(projection.apply((event,), blobs)))
 
     def replay(self, connection: sqlite3.Connection) -> int:
         """Fold the whole log into new projection tables; return how many events that were.
@@ -205,19 +228,23 @@ class BatchRunner:
         """
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for projection in reversed(self.projections):
-                for name in projection.drop:
-                    connection.execute(self.statements[name])
-            for projection in self.projections:
-                for name in projection.create:
-                    connection.execute(self.statements[name])
-            count = self._replay_events(connection)
+            count = self.refold(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         return count
+
+    def refold(self, connection: sqlite3.Connection) -> int:
+        """Do what `replay` does within the caller's transaction."""
+        for projection in reversed(self.projections):
+            for name in projection.drop:
+                connection.execute(self.statements[name])
+        for projection in self.projections:
+            for name in projection.create:
+                connection.execute(self.statements[name])
+        return self._replay_events(connection)
 
     def _replay_events(self, connection: sqlite3.Connection) -> int:
         position, cursor = 0, connection.cursor()

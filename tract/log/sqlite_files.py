@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import aiosqlite
 
 APPLICATION_ID = 0x54524354
-SCHEMA = 1
+SCHEMA = 2
+"""2: scratch tables beside the log. `migrating` brings older files to it."""
 MEMORY = ":memory:"
 WAL_ATTEMPTS = 1_000
 """About 12 seconds."""
@@ -35,6 +36,8 @@ _LOG_TABLES = (
     "log.create_events_guard",
     "log.create_blobs",
     "log.create_blobs_by_fingerprint",
+    "scratch.create_partials",
+    "scratch.create_leases",
 )
 
 

@@ -2,7 +2,7 @@
 
 One object a real path, process and event loop; opening the file again shares
 it. The writer task owns the only connection that writes; two more read.
-Imports `protocol`, `writer`, `batch` and `sqlite_files`.
+Imports `protocol`, `writer`, `batch`, `readers`, `changes` and `sqlite_files`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tract.diagnostics import warn
 from tract.domain.canonical import sha256
@@ -27,8 +27,11 @@ from tract.errors import (
     WrongLoopError,
 )
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
+from tract.log.changes import Changes
 from tract.log.entropy import forks, random_bytes
-from tract.log.protocol import BlobDraft, Projection, Query, Request, Row
+from tract.log.migrating import migrate
+from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
+from tract.log.readers import Readers
 from tract.log.sqlite_errors import translate
 from tract.log.sqlite_files import (
     MEMORY,
@@ -36,7 +39,6 @@ from tract.log.sqlite_files import (
     looks_foreign,
     make_durable,
     on_thread,
-    prepare_reader,
     prepare_writer,
     refuse_foreign,
 )
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-READERS = 2
 CHECKPOINT_PAGES = 4_000
 """A write-ahead log of about so many pages goes into the file when nobody waits."""
 WAL_LIMIT_PAGES = 16_000
@@ -73,14 +74,13 @@ class SqliteStore:
         self._users = 0
         self._ready: asyncio.Task[None] | None = None
         self._writing: aiosqlite.Connection | None = None
-        self._readers: list[aiosqlite.Connection] = []
-        self._busy: list[int] = []
+        self._readers = Readers(path, runner.statements)
         self._writer = Writer(self._run, self._rest)
+        self._changes = Changes(None if path == MEMORY else self._readers.data_version)
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
-        self._facts: dict[Any, Any] = {}
         self._wal_pages = 0
 
     @classmethod
@@ -134,18 +134,24 @@ class SqliteStore:
         self._check()
         return self._writer.submit(request)
 
+    def scratch(self, statements: Sequence[Statement]) -> PendingAppend:
+        """Hand statements on scratch tables to the writer."""
+        self._check()
+        return self._writer.submit(Scratch(tuple(statements)))
+
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on a reader's thread."""
         self._check()
-        reader = min(range(len(self._readers)), key=self._busy.__getitem__)
-        self._busy[reader] += 1
-        try:
-            result: T = await on_thread(self._readers[reader], self._query, query)
-        except sqlite3.Error as exc:
-            raise translate(exc, self._path) from exc
-        finally:
-            self._busy[reader] -= 1
-        return result
+        return await self._readers.read(query)
+
+    def mark(self) -> int:
+        """Return how many changes were noticed so far."""
+        return self._changes.mark()
+
+    async def changed(self, mark: int) -> None:
+        """Wait until something changed after *mark*, by whoever it was."""
+        self._check()
+        await self._changes.changed(mark)
 
     def draft(self, data: bytes) -> BlobDraft:
         """Return a blob for *data*, with the salt of equal data if it is remembered."""
@@ -184,6 +190,7 @@ class SqliteStore:
             count: int = await on_thread(self._writing, self._runner.replay)
         except sqlite3.Error as exc:
             raise translate(exc, self._path) from exc
+        self._changes.note()
         return count
 
     async def aclose(self) -> None:
@@ -203,6 +210,7 @@ class SqliteStore:
         if self._ready is not None:
             await asyncio.wait((self._ready,))
         self._writer.close()
+        await self._changes.aclose()
         if self._task is not None:
             await self._task
         await self._close_connections()
@@ -210,9 +218,7 @@ class SqliteStore:
     async def _close_connections(self) -> None:
         # The writer's connection goes last: a read-write connection that
         # closes last checkpoints, a read-only one cannot.
-        for reader in self._readers:
-            if reader is not self._writing:
-                await reader.close()
+        await self._readers.aclose()
         if self._writing is not None:
             await self._writing.close()
 
@@ -278,18 +284,11 @@ class SqliteStore:
         self._writing = await connect(self._path, mode="rwc")
         runner = self._runner
         await on_thread(self._writing, prepare_writer, self._path, self._durability, runner.statements, runner.projections)
+        await on_thread(self._writing, migrate, runner)
         if in_memory:
-            self._readers = [self._writing]
+            self._readers.share(self._writing)
         else:
-            opened = await asyncio.gather(*(self._open_reader() for _ in range(READERS)), return_exceptions=True)
-            for failure in filter(None, opened):
-                raise failure
-        self._busy = [0] * len(self._readers)
-
-    async def _open_reader(self) -> None:
-        reader = await connect(self._path, mode="ro")
-        self._readers.append(reader)
-        await on_thread(reader, prepare_reader)
+            await self._readers.open()
 
     async def _work(self) -> None:
         try:
@@ -302,7 +301,7 @@ class SqliteStore:
             await self._close_connections()
             raise
 
-    async def _run(self, requests: Sequence[Request]) -> list[Outcome]:
+    async def _run(self, requests: Sequence[Work]) -> list[Outcome]:
         assert self._writing is not None
         if self._failure is not None:
             return [self._failure for _ in requests]
@@ -317,6 +316,8 @@ class SqliteStore:
         except sqlite3.Error as exc:
             self._failure = StoreFailedError(self._path, type(exc).__name__)
             return [self._failure for _ in requests]
+        finally:
+            self._changes.note()
         self._wal_pages += _pages(requests)
         if self._wal_pages > WAL_LIMIT_PAGES:
             await self._checkpoint()
@@ -337,37 +338,17 @@ class SqliteStore:
                 # append will say so if the disk is full. It is tried again.
                 warn("checkpoint.failed", store=self._path, error=type(exc).__name__)
 
-    def _query(self, connection: sqlite3.Connection, query: Callable[[Query], T]) -> T:
-        connection.execute("BEGIN")
-        try:
-            return query(_Snapshot(connection.cursor(), self._runner.statements, self._facts))
-        finally:
-            connection.execute("ROLLBACK")
-
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"
 
 
-class _Snapshot:
-    """A `Query` over one transaction of a reader."""
-
-    __slots__ = ("_cursor", "_statements", "facts")
-
-    def __init__(self, cursor: sqlite3.Cursor, statements: Mapping[str, str], facts: dict[Any, Any]) -> None:
-        self._cursor = cursor
-        self._statements = statements
-        self.facts = facts
-
-    def __call__(self, name: str, *parameters: Any) -> list[Row]:
-        return self._cursor.execute(self._statements[name], parameters).fetchall()
-
-
-def _pages(requests: Sequence[Request]) -> int:
+def _pages(requests: Sequence[Work]) -> int:
     """Estimate what a batch adds to the write-ahead log.
 
     A dozen pages for the tips of tables and indexes, and the data.
     """
-    return 12 + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in requests)
+    appends = [request for request in requests if not isinstance(request, Scratch)]
+    return (12 if appends else 3) + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in appends)
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:

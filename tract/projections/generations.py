@@ -25,6 +25,7 @@ class Generations:
     create = (
         "generations.create",
         "generations.create_by_tract",
+        "generations.create_running",
         "generations.create_usage",
         "generations.create_usage_by_run",
         "generations.create_usage_reported",

@@ -276,6 +276,9 @@ CREATE TABLE generations (
 -- name: generations.create_by_tract
 CREATE INDEX generations_by_tract ON generations (tract, number);
 
+-- name: generations.create_running
+CREATE INDEX generations_running ON generations (tract, branch) WHERE status = 'running';
+
 -- name: generations.create_usage
 CREATE TABLE usage (
     number        INTEGER PRIMARY KEY,
@@ -319,6 +322,37 @@ FROM tracts t LEFT JOIN commits c ON c.id = ?5 WHERE t.id = ?2;
 
 -- name: generations.by_id
 SELECT number, question, answer, status FROM generations WHERE id = ? AND tract = ?;
+
+-- name: generations.status
+SELECT status FROM generations WHERE id = ?;
+
+-- name: generations.running
+SELECT e.*, l.until
+FROM generations g JOIN events e ON e.position = g.number LEFT JOIN leases l ON l.generation = g.id
+WHERE g.status = 'running' ORDER BY g.number;
+
+-- name: generations.running_on
+SELECT g.id FROM generations g WHERE g.status = 'running' AND g.tract = ? AND g.branch = ?;
+
+-- How calls stand, newest first: the event that began each, then the rest.
+-- name: generations.listed
+SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, b.data
+FROM generations g JOIN events e ON e.position = g.number
+LEFT JOIN events n ON n.position = g.ended
+LEFT JOIN leases l ON l.generation = g.id
+LEFT JOIN commits c ON c.id = g.answer
+LEFT JOIN blobs b ON b.number = c.content
+WHERE g.tract = ?1 AND g.number < coalesce(?2, 9223372036854775807)
+ORDER BY g.number DESC LIMIT ?3;
+
+-- name: generations.one
+SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, b.data
+FROM generations g JOIN events e ON e.position = g.number
+LEFT JOIN events n ON n.position = g.ended
+LEFT JOIN leases l ON l.generation = g.id
+LEFT JOIN commits c ON c.id = g.answer
+LEFT JOIN blobs b ON b.number = c.content
+WHERE g.id = ?1 AND g.tract = ?2;
 
 -- name: generations.attempts
 SELECT count(*) FROM usage u JOIN generations g ON g.number = u.generation WHERE g.id = ?;
