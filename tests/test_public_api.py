@@ -20,12 +20,13 @@ VERBS = {
     "compile", "log", "show", "status",
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream",
+    "generations", "follow", "events",
     "configure_llm", "record_usage",
 }  # fmt: skip
 HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config"}
 SHELL = {"place", "collaborators", "models", "worktree_name"} | {
     "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
-    "in_flight", "open_batch", "refuse_in_batch",
+    "in_flight", "open_batch", "refuse_in_batch", "mark", "changed",
 }  # fmt: skip
 """What verbs need of a handle; not for users."""
 HEAVY = ("openai", "aiosqlite", "structlog", "rich", "click", "starlette", "uvicorn", "splintr")
@@ -85,9 +86,9 @@ def test_every_verb_is_a_function_of_the_verbs_package() -> None:
     assert elsewhere == []
 
 
-def test_only_what_is_entered_is_no_coroutine() -> None:
+def test_only_what_is_entered_or_iterated_is_no_coroutine() -> None:
     plain = {name for name in VERBS if not inspect.iscoroutinefunction(vars(AsyncTract)[name])}
-    assert plain == {"stream", "batch"}
+    assert plain == {"stream", "batch", "follow", "events"}
 
 
 def test_flags_of_verbs_are_given_by_name() -> None:

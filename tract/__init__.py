@@ -23,7 +23,9 @@ from tract.domain.content import (
     SessionContent,
     ToolIOContent,
 )
+from tract.domain.events import Event
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest, TokenUsage
+from tract.domain.generations import Delta, GenerationInfo
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
 from tract.errors import TractError
@@ -46,8 +48,11 @@ __all__ = [
     "CommitInfo",
     "CommitOperation",
     "CompiledContext",
+    "Delta",
     "DialogueContent",
+    "Event",
     "FreeformContent",
+    "GenerationInfo",
     "InstructionContent",
     "LLMClient",
     "LLMConfig",

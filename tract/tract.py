@@ -12,7 +12,7 @@ from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
-from tract.verbs import batching, branching, compiling, configuring, editing, inspecting, talking, writing
+from tract.verbs import batching, branching, compiling, configuring, editing, following, inspecting, talking, writing
 
 
 class AsyncTract(TractCore):
@@ -108,6 +108,10 @@ class AsyncTract(TractCore):
     log = inspecting.log
     show = inspecting.show
     status = inspecting.status
+
+    generations = following.generations
+    follow = following.follow
+    events = following.events
 
     branch = branching.branch
     branches = branching.branches

@@ -8,11 +8,15 @@ from tract.core.pending import PendingQuery
 PACKAGE = Path(__file__).parents[2] / "tract"
 KNOWS_NO_COMMITS = {
     "commits.any_merge",
+    "generations.by_id",
     "generations.last_report",
+    "generations.listed",
     "generations.one",
     "generations.running",
+    "log.last_position",
     "log.operation_events",
     "log.salt",
+    "log.stream_events_after",
     "refs.branch_names",
     "refs.tag",
     "refs.worktree",

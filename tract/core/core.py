@@ -1,7 +1,7 @@
 """`TractCore`: identity, collaborators and HEAD of a handle, and its door to the log.
 
 Verbs are functions that take it first. It knows none of them. Imports `errors`
-to `log`, `graph` and `sharing`.
+to `log`, `graph`, `batches` and `parts`.
 
 Classes that only this package sees, here and above, are neither compared nor
 printed: `eq` and `repr` of attrs are two thirds of a class's time at import.
@@ -13,20 +13,18 @@ from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from attrs import frozen
 from msgspec.structs import replace
 
 from tract.core.batches import OpenBatch, find_batch
-from tract.core.edges import Clock, new_id
+from tract.core.edges import new_id
 from tract.core.graph import Head, Place, find_head
 from tract.core.models import Models
-from tract.core.sharing import Shared
+from tract.core.parts import Collaborators, Identity, InFlight
 from tract.domain import canonical
 from tract.domain.config import LLMConfig
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import OperationId, TractId, is_uuid
 from tract.errors import BatchError, ClosedError, ContentValidationError, DetachedHeadError
-from tract.llm.protocol import TokenCounter
 from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
 
 T = TypeVar("T")
@@ -36,49 +34,6 @@ SHARE_FROM = 2048
 """Bytes from which a text is looked up before it is stored again. Shorter ones
 are shared only while this process remembers them: a look-up is a hop to a
 thread, 70 microseconds."""
-
-
-@frozen(eq=False, repr=False)
-class Identity:
-    """Which tract this is.
-
-    Attributes:
-        id: Its id.
-        name: Its name.
-        number: Its row in the tracts table.
-        stream: Its family.
-    """
-
-    id: TractId
-    name: str
-    number: int
-    stream: TractId
-
-
-@frozen(eq=False, repr=False)
-class Collaborators:
-    """What a handle was given to work with.
-
-    Attributes:
-        shared: The store and what is derived from it.
-        counter: Counts tokens.
-        clock: Tells the time of a verb call.
-        actor: Recorded with everything done through this handle, in the clear.
-    """
-
-    shared: Shared
-    counter: TokenCounter
-    clock: Clock
-    actor: str | None
-
-
-@frozen(eq=False, repr=False)
-class InFlight:
-    """A turn that is running: its task, how to end it, and when it has ended."""
-
-    task: "asyncio.Task[Any]"
-    end: Callable[[], Awaitable[None]]
-    ended: "asyncio.Future[None]"
 
 
 class TractCore:
@@ -95,6 +50,7 @@ class TractCore:
         self._head = head
         self._models = models
         self._turns: list[InFlight] = []
+        self._watching: set[asyncio.Future[None]] = set()
         self._closing: asyncio.Future[None] | None = None
 
     @property
@@ -308,6 +264,33 @@ class TractCore:
             return await self._with.shared.store.read(lambda snapshot: query(sight.of(snapshot)))
         return await self._with.shared.store.read(query)
 
+    def mark(self) -> int:
+        """Return a number for what was written so far, to wait for more with `changed`.
+
+        Raises:
+            ClosedError: The tract is closed.
+        """
+        self._check_open()
+        return self._with.shared.store.mark()
+
+    async def changed(self, mark: int) -> None:
+        """Return once anybody wrote something after *mark*.
+
+        Raises:
+            ClosedError: The tract is closed, or was meanwhile.
+        """
+        self._check_open()
+        waiting = asyncio.ensure_future(self._with.shared.store.changed(mark))
+        self._watching.add(waiting)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            self._check_open()
+            raise
+        finally:
+            waiting.cancel()
+            self._watching.discard(waiting)
+
     @contextmanager
     def in_flight(self, end: Callable[[], Awaitable[None]]) -> Iterator[None]:
         """Mark the current task as one that runs a turn, which `aclose` ends.
@@ -354,6 +337,8 @@ class TractCore:
         await asyncio.shield(self._closing)
 
     async def _close(self, caller: "asyncio.Task[Any] | None") -> None:
+        for waiting in self._watching:
+            waiting.cancel()
         async with AsyncExitStack() as closing:
             # Whatever fails before, the store's use is given up.
             closing.push_async_callback(self._with.shared.store.aclose)

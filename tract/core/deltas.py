@@ -97,10 +97,13 @@ class Deltas:
         self._is_urgent = False
 
     def begin(self, generation: GenerationId, clock: Clock) -> None:
-        """Count a call as running here, and take a lease for it."""
+        """Count a call as running here, before its start is recorded.
+
+        Its lease is written with its first delta; until then the time of its
+        start counts as its sign of life.
+        """
         answering.add(generation)
         self._calls[generation] = _Call(uuid_bytes(generation), clock)
-        self._change(generation, is_urgent=False)
         if self._renewal is None:
             self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
 
@@ -114,14 +117,21 @@ class Deltas:
         return flush
 
     def end(self, generation: GenerationId) -> tuple[Statement, ...]:
-        """Forget a call; return the statements that clear its rows, for the append that ends it."""
-        answering.discard(generation)
+        """Write nothing more of a call; return the statements that clear its rows, for the append that ends it.
+
+        The call counts as running until `forget`, which follows that append.
+        """
         self._calls.pop(generation, None)
         self._changed.discard(generation)
         if not self._calls and self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
         return cleared(generation)
+
+    def forget(self, generation: GenerationId) -> None:
+        """Count a call as over."""
+        self.end(generation)
+        answering.discard(generation)
 
     def _change(self, generation: GenerationId, *, is_urgent: bool) -> None:
         self._changed.add(generation)

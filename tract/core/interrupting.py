@@ -12,7 +12,7 @@ from attrs import frozen
 
 from tract.core.deltas import cleared
 from tract.core.edges import Clock
-from tract.core.owners import LEASE, is_gone
+from tract.core.owners import LEASE, Presence, is_gone, presence
 from tract.diagnostics import note
 from tract.domain.commits import Commit, CommitOperation, ContentRef
 from tract.domain.content import DialogueContent
@@ -49,11 +49,11 @@ def started_by(row: Row, file: str) -> tuple[Event, GenerationStarted]:
     return event, event.body
 
 
-def has_ended(event: Event, until: int | None, now: int) -> bool:
+def has_ended(event: Event, until: int | None, seen: Presence) -> bool:
     """Say whether a call that was never ended is over, since its owner is gone."""
     assert isinstance(event.body, GenerationStarted)
     lease = event.recorded_at + LEASE if until is None else until
-    return is_gone(event.body.generation, event.body.owner, until=lease, now=now)
+    return is_gone(event.body.generation, event.body.owner, lease, seen)
 
 
 def partial_text(query: Query, key: bytes, after: int = 0) -> str:
@@ -72,7 +72,7 @@ async def interrupt_abandoned(store: EventStore, counter: TokenCounter, clock: C
     Raises:
         StoreError: Not all of them were ended.
     """
-    for abandoned in await store.read(_finder(store.where, clock())):
+    for abandoned in await store.read(_finder(store.where, presence(clock()))):
         try:
             await store.append(_interruption(store, counter, clock(), abandoned))
         except _SaidMoreError:
@@ -80,12 +80,12 @@ async def interrupt_abandoned(store: EventStore, counter: TokenCounter, clock: C
         note("generation.interrupted", store=store.where, generation=abandoned.started.generation)
 
 
-def _finder(file: str, now: int) -> Callable[[Query], list[Abandoned]]:
+def _finder(file: str, seen: Presence) -> Callable[[Query], list[Abandoned]]:
     def find(query: Query) -> list[Abandoned]:
         found = []
         for *columns, until in query("generations.running"):
             event, started = started_by(tuple(columns), file)
-            if has_ended(event, until, now):
+            if has_ended(event, until, seen):
                 key = uuid_bytes(started.generation)
                 ((length,),) = query("scratch.length", key)
                 found.append(Abandoned(event, started, partial_text(query, key), length))

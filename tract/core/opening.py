@@ -11,11 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from tract.core.core import Collaborators, Identity, TractCore
+from tract.core.core import TractCore
 from tract.core.edges import Clock, new_id
 from tract.core.graph import is_written, worktree_head
 from tract.core.interrupting import interrupt_abandoned
 from tract.core.models import Models
+from tract.core.parts import Collaborators, Identity
 from tract.core.sharing import shared
 from tract.domain import canonical
 from tract.domain.config import LLMConfig

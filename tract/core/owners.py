@@ -10,6 +10,8 @@ import socket
 from functools import cache
 from pathlib import Path
 
+from attrs import frozen
+
 from tract.domain.events import Owner
 from tract.domain.ids import GenerationId
 
@@ -17,7 +19,26 @@ LEASE = 30_000_000
 """Microseconds for which a call counts as alive after a sign of life."""
 
 answering: set[GenerationId] = set()
-"""The calls that this process runs, in whatever store and event loop."""
+"""The calls that this process runs, in whatever store and event loop; until
+their end is written."""
+
+
+@frozen(eq=False, repr=False)
+class Presence:
+    """Who was there before something is read, so that what ends meanwhile does not count as abandoned.
+
+    Attributes:
+        now: The time, microseconds since 1970.
+        answering: The calls that ran in this process.
+    """
+
+    now: int
+    answering: frozenset[GenerationId]
+
+
+def presence(now: int) -> Presence:
+    """Return who is there now; to be called before the snapshot is taken."""
+    return Presence(now, frozenset(answering))
 
 
 def this_process() -> Owner:
@@ -25,15 +46,16 @@ def this_process() -> Owner:
     return _owner(os.getpid())
 
 
-def is_gone(generation: GenerationId, owner: Owner, *, until: int, now: int) -> bool:
+def is_gone(generation: GenerationId, owner: Owner, until: int, seen: Presence) -> bool:
     """Say whether nobody waits for the answer of a call any more.
 
     Args:
         generation: The call.
         owner: Who ran it.
         until: When its lease runs out, microseconds since 1970.
-        now: The time.
+        seen: Who was there.
     """
+    now = seen.now
     here = this_process()
     if owner.host is None or owner.host != here.host:
         return until < now
@@ -43,7 +65,7 @@ def is_gone(generation: GenerationId, owner: Owner, *, until: int, now: int) -> 
     if owner.namespace != here.namespace or owner.process is None or os.name != "posix":
         return until < now
     if owner == here:
-        return generation not in answering
+        return generation not in seen.answering
     return not _is_alive(owner.process, owner.started)
 
 

@@ -6,6 +6,7 @@ Imports `core`, `describing`, `recording` and `repeating`.
 from tract.core import TractCore
 from tract.core.graph import branch_head
 from tract.core.interrupting import has_ended
+from tract.core.owners import Presence, presence
 from tract.domain.content import DialogueContent
 from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationStarted, UsageRecorded
 from tract.domain.ids import OperationId, uuid_bytes
@@ -47,7 +48,7 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
         TurnStateError: The turn still runs, or ended without an answer.
         HeadMovedError: Its answer was kept off the branch.
     """
-    file, place, now = t.collaborators.shared.store.where, t.place, t.collaborators.clock()
+    file, place, seen = t.collaborators.shared.store.where, t.place, presence(t.collaborators.clock())
 
     def load(query: Query) -> ChatResponse | None:
         rows = query("log.operation_events", uuid_bytes(operation))
@@ -60,7 +61,7 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
             raise OperationMismatchError(operation)
         end = next((event.body for event in events if isinstance(event.body, GenerationEnded)), None)
         if end is None:
-            raise TurnStateError(_unfinished(query, place.tract, started, now))
+            raise TurnStateError(_unfinished(query, place.tract, started, seen))
         answer = next((event for event in events if _records(event, end.answer)), None)
         if answer is None or not isinstance(answer.body, CommitRecorded) or answer.body.branch is None:
             assert isinstance(started.body, GenerationStarted)
@@ -79,12 +80,12 @@ def _records(event: Event, commit: str | None) -> bool:
     return isinstance(event.body, CommitRecorded) and event.body.commit.id == commit
 
 
-def _unfinished(query: Query, tract: int, started: Event, now: int) -> str:
+def _unfinished(query: Query, tract: int, started: Event, seen: Presence) -> str:
     assert isinstance(started.body, GenerationStarted)
     generation = started.body.generation
     rows = query("generations.one", uuid_bytes(generation), tract)
     *_, until, _ = rows[0]
-    if has_ended(started, until, now):
+    if has_ended(started, until, seen):
         return "this operation's call was interrupted, without an answer; use another operation_id to ask again"
     return f"this operation's call still runs; follow it with follow({generation!r})"
 

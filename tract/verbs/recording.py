@@ -171,12 +171,12 @@ async def record_start(
     try:
         events = await t.record(operation, decide, reads=reads, blobs=blobs, digest=digest)
     except BaseException as exc:
-        t.collaborators.shared.deltas.end(generation)
+        t.collaborators.shared.deltas.forget(generation)
         if isinstance(exc, asyncio.CancelledError):
             _cancel_start(t, operation, generation)
         raise
     if not found or not any(is_start_of(generation, event) for event in events):
-        t.collaborators.shared.deltas.end(generation)
+        t.collaborators.shared.deltas.forget(generation)
         return None
     asked, base, others = found[-1]
     if others:
@@ -264,8 +264,11 @@ def submit_end(
     submission = t.submit(started.operation, decide, reads=reads, blobs=blobs, scratch=clearing)
 
     async def wait() -> Recorded:
-        with anyio.CancelScope(shield=True):
-            events = await submission.wait()
+        try:
+            with anyio.CancelScope(shield=True):
+                events = await submission.wait()
+        finally:
+            t.collaborators.shared.deltas.forget(asked.generation)
         return _recorded(events, draft, asked, found[-1])
 
     return wait
