@@ -12,7 +12,7 @@ from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
-from tract.verbs import branching, compiling, configuring, editing, inspecting, talking, writing
+from tract.verbs import branching, compiling, configuring, editing, inspecting, reverting, talking, writing
 
 
 class AsyncTract(TractCore):
@@ -101,6 +101,7 @@ class AsyncTract(TractCore):
     annotate = editing.annotate
     pin = editing.pin
     skip = editing.skip
+    revert = reverting.revert
 
     compile = compiling.compile
     log = inspecting.log

@@ -7,8 +7,9 @@ The second level says what the caller can do about it::
         RefNotFoundError  AmbiguousRefError  InvalidNameError
         BranchExistsError  BranchNotFoundError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
-        TurnInProgressError  TurnStateError  EditTargetError  ContentValidationError
-        ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
+        TurnInProgressError  TurnStateError  EditTargetError  RevertError
+        ContentValidationError  ClosedError  WrongLoopError
+        ModelNotConfiguredError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError
       ModelError                the provider failed: retry, wait or give up
@@ -51,6 +52,7 @@ from tract.errors.refused import (
     InvalidNameError,
     ModelNotConfiguredError,
     RefNotFoundError,
+    RevertError,
     TractNotFoundError,
     TurnInProgressError,
     TurnStateError,
@@ -102,6 +104,7 @@ __all__ = [
     "OperationMismatchError",
     "RefNotFoundError",
     "RefusedError",
+    "RevertError",
     "StoreError",
     "StoreFailedError",
     "StoreFullError",
