@@ -16,7 +16,7 @@ from tract import AsyncTract
 
 VERBS = {
     "commit", "system", "user", "assistant", "tool_result",
-    "edit", "annotate", "pin", "skip", "batch",
+    "edit", "annotate", "pin", "skip", "revert", "batch",
     "compile", "log", "show", "status",
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream",

@@ -12,7 +12,18 @@ from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
-from tract.verbs import batching, branching, compiling, configuring, editing, following, inspecting, talking, writing
+from tract.verbs import (
+    batching,
+    branching,
+    compiling,
+    configuring,
+    editing,
+    following,
+    inspecting,
+    reverting,
+    talking,
+    writing,
+)
 
 
 class AsyncTract(TractCore):
@@ -101,6 +112,7 @@ class AsyncTract(TractCore):
     annotate = editing.annotate
     pin = editing.pin
     skip = editing.skip
+    revert = reverting.revert
 
     batch = batching.batch
 

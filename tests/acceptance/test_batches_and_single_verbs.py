@@ -15,8 +15,9 @@ from attrs import define, evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tract import AsyncTract, DialogueContent, LLMConfig, Priority, ToolCall, ToolIOContent
+from tract import AsyncTract, CommitInfo, CommitOperation, DialogueContent, LLMConfig, Priority, ToolCall, ToolIOContent
 from tract.domain.content import Content
+from tract.errors import RevertError
 
 PRIORITIES = list(Priority)
 
@@ -46,7 +47,14 @@ class Annotate:
     priority: Priority
 
 
-Step: TypeAlias = Append | Edit | Annotate
+@frozen
+class Revert:
+    """Undo a change, counted from the newest."""
+
+    back: int
+
+
+Step: TypeAlias = Append | Edit | Annotate | Revert
 
 
 @frozen
@@ -81,31 +89,43 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(Append, contents, st.none(), configs),
     st.builds(Edit, backs, contents),
     st.builds(Annotate, backs, st.sampled_from(PRIORITIES)),
+    st.builds(Revert, backs),
 )
 groups = st.builds(Group, st.lists(steps, max_size=8).map(tuple), st.integers(0, 8), st.sampled_from([False, False, True]))
 
 
+def said(info: CommitInfo) -> str | None:
+    """Return a commit's preview, if it names no other commit."""
+    return None if info.operation is CommitOperation.REVERT else info.message
+
+
 @define
 class Told:
-    """A tract and its slots, by the commits that made them."""
+    """A tract with its slots and its changes, by the commits that made them."""
 
     t: AsyncTract
     slots: list[str]
+    changes: list[str]
 
     async def do(self, step: Step) -> None:
         if isinstance(step, Append):
             info = await self.t.commit(step.content, priority=step.priority, generation_config=step.config)
             self.slots.append(info.id)
+        elif isinstance(step, Revert):
+            if self.changes:
+                with suppress(RevertError):
+                    await self.t.revert(self.changes[-1 - step.back % len(self.changes)])
         elif self.slots:
             target = self.slots[-1 - step.back % len(self.slots)]
             if isinstance(step, Edit):
-                await self.t.edit(target, step.content)
+                info = await self.t.edit(target, step.content)
             else:
-                await self.t.annotate(target, step.priority)
+                info = await self.t.annotate(target, step.priority)
+            self.changes.append(info.id)
 
     async def do_group(self, group: Group) -> None:
         """Do the steps in one block, of which a part may be a block of its own."""
-        before = list(self.slots)
+        before = list(self.slots), list(self.changes)
         with suppress(ZeroDivisionError):
             async with self.t.batch(), AsyncExitStack() as nested:
                 for number, step in enumerate(group.steps):
@@ -115,7 +135,7 @@ class Told:
                 if group.fails:
                     raise ZeroDivisionError
                 return
-        self.slots = before
+        self.slots, self.changes = before
 
     async def seen(self) -> dict[str, Any]:
         """Return everything that shall not depend on how it was recorded."""
@@ -129,7 +149,7 @@ class Told:
             "configs": list(context.generation_configs),
             "tokens": (list(context.token_counts), context.token_count, status.token_count, status.slots),
             "repairs": [(repair.kind, number[repair.slot]) for repair in context.repairs],
-            "log": [(info.operation, info.message, info.tokens, len(info.targets)) for info in infos],
+            "log": [(info.operation, said(info), info.tokens, len(info.targets)) for info in infos],
         }
 
 
@@ -138,7 +158,7 @@ async def run(where: str, program: Sequence[Group]) -> None:
         AsyncTract.open(where, name="batches", durability="normal") as one,
         AsyncTract.open(where, name="single verbs", durability="normal") as other,
     ):
-        batched, single = Told(one, []), Told(other, [])
+        batched, single = Told(one, [], []), Told(other, [], [])
         for group in program:
             await batched.do_group(group)
             for step in () if group.fails else group.steps:
@@ -161,7 +181,7 @@ def test_a_program_run_in_batches_says_what_it_says_verb_by_verb(program: list[G
 
 async def step_by_step(where: str, program: Sequence[Step]) -> None:
     async with AsyncTract.open(where, name="batch") as one, AsyncTract.open(where, name="single verbs") as other:
-        inside, single = Told(one, []), Told(other, [])
+        inside, single = Told(one, [], []), Told(other, [], [])
         await inside.do(Append(DialogueContent("user", "before"), None, None))
         await single.do(Append(DialogueContent("user", "before"), None, None))
         async with one.batch():

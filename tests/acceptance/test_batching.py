@@ -64,6 +64,7 @@ async def write_everything(t: AsyncTract) -> list[CommitInfo]:
         await t.pin("HEAD~1", reason="long"),
         await t.skip("HEAD~3", reason="seen"),
         await t.annotate(asked.id, "important", retain=[1]),
+        await t.revert("HEAD~1", message="not seen after all"),
         await t.commit("Be brief.", role="system", priority="normal"),
     ]
     return [infos[1], infos[0], *infos[2:]]

@@ -20,6 +20,12 @@ async def batched(t: AsyncTract, expect: Any) -> CommitInfo:
         return await t.user("said")
 
 
+async def begun(t: AsyncTract) -> CommitInfo:
+    """Write a slot and a change of it; return the head."""
+    await t.user("one")
+    return await t.pin("HEAD")
+
+
 APPENDS: dict[str, Call] = {
     "commit": lambda t, expect: t.commit("said", expect=expect),
     "system": lambda t, expect: t.system("said", expect=expect),
@@ -34,6 +40,7 @@ CHANGES: dict[str, Call] = {
     "annotate": lambda t, expect: t.annotate("main~1", "important", expect=expect),
     "pin": lambda t, expect: t.pin("main~1", expect=expect),
     "skip": lambda t, expect: t.skip("main~1", expect=expect),
+    "revert": lambda t, expect: t.revert("main", expect=expect),
 }
 CALLS = {**APPENDS, **CHANGES}
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -41,22 +48,21 @@ every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 @every_call
 async def test_a_branch_that_is_where_it_is_expected_is_written_to(t: AsyncTract, call: Call) -> None:
-    await t.user("one")
-    head = await t.user("two")
+    head = await begun(t)
     assert (await call(t, head.id)).parents == (head.id,)
 
 
 @every_call
 @pytest.mark.parametrize("ref", ["HEAD", "main", "prefix"])
 async def test_what_is_expected_may_be_any_ref(t: AsyncTract, call: Call, ref: str) -> None:
-    await t.user("one")
-    head = await t.user("two")
+    head = await begun(t)
     assert (await call(t, head.id[:10] if ref == "prefix" else ref)).parents == (head.id,)
 
 
 @every_call
 async def test_a_branch_that_is_elsewhere_is_left_as_it_is(t: AsyncTract, call: Call) -> None:
-    expected, head = await t.user("one"), await t.user("two")
+    expected = await t.user("zero")
+    head = await begun(t)
     before = await state(t)
     with pytest.raises(HeadMovedError) as caught:
         await call(t, expected.id)
@@ -66,8 +72,7 @@ async def test_a_branch_that_is_elsewhere_is_left_as_it_is(t: AsyncTract, call: 
 
 @every_call
 async def test_a_branch_with_commits_is_left_as_it_is_where_none_is_expected(t: AsyncTract, call: Call) -> None:
-    await t.user("one")
-    head = await t.user("two")
+    head = await begun(t)
     before = await state(t)
     with pytest.raises(HeadMovedError) as caught:
         await call(t, None)
@@ -89,8 +94,7 @@ async def test_absent_expects_nothing(t: AsyncTract, call: Call) -> None:
 
 @every_call
 async def test_a_ref_that_nothing_answers_to_is_refused(t: AsyncTract, call: Call) -> None:
-    await t.user("one")
-    await t.user("two")
+    await begun(t)
     before = await state(t)
     with pytest.raises(RefNotFoundError):
         await call(t, "nowhere")
@@ -146,8 +150,7 @@ async def test_a_counter_kept_by_expecting_loses_no_step(t: AsyncTract) -> None:
 @every_call
 async def test_a_branch_that_another_process_moved_is_left_as_it_is(path: str, call: Call) -> None:
     async with AsyncTract.open(path) as t:
-        await t.user("one")
-        head = await t.user("two")
+        head = await begun(t)
         await from_elsewhere(path, lambda other: other.user("theirs"))
         with pytest.raises(HeadMovedError):
             await call(t, head.id)

@@ -509,6 +509,14 @@ async def test_an_edit_given_twice_returns_the_first_one_although_the_slot_has_c
     assert await t.edit(slot.id, "two", operation_id=OPERATION) == first
 
 
+async def test_a_revert_given_twice_returns_the_first_one_although_there_is_nothing_to_undo_any_more(t: AsyncTract) -> None:
+    await t.user("one")
+    pinned = await t.pin("HEAD")
+    first = await t.revert(pinned.id, operation_id=OPERATION)
+    assert await t.revert(pinned.id, operation_id=OPERATION) == first
+    assert len(await t.log()) == 3
+
+
 async def test_usage_recorded_twice_under_one_operation_id_must_be_the_same(t: AsyncTract) -> None:
     await t.user("before")
     await t.record_usage({"prompt": 10, "completion": 2}, operation_id=OPERATION)

@@ -104,6 +104,7 @@ class Program:
             self.commit,
             self.edit,
             self.annotate,
+            self.revert,
             self.branch,
             self.switch,
             self.worktree,
@@ -135,6 +136,10 @@ class Program:
     async def annotate(self, t: AsyncTract) -> None:
         priority = self.random.choice(["skip", "normal", "important", "pinned"])
         await t.annotate(await self.target(t), priority, reason=self.random.choice([None, "why"]), retain={"keep": 1})
+
+    async def revert(self, t: AsyncTract) -> None:
+        changed = [info.id for kind in ("edit", "annotate") for info in await t.log(30, operation=kind)]
+        await t.revert(self.random.choice(changed or [await self.target(t)]))
 
     async def branch(self, t: AsyncTract) -> None:
         at = self.random.choice([None, await self.target(t)])
@@ -227,7 +232,7 @@ async def test_the_random_histories_fill_every_table_and_use_every_verb(tmp_path
         rows = connection.execute("SELECT * FROM events ORDER BY position").fetchall()
     assert {name for name, found in dump(path).items() if not found} <= {"operation_events", "operation_commits"}
     assert tags >= {"generation.completed", "generation.failed", "generation.cancelled", "usage.recorded", "context.compiled"}
-    assert kinds >= {"append", "edit", "annotate"}
+    assert kinds >= {"append", "edit", "annotate", "revert"}
     assert broken_links(rows) == []
 
 

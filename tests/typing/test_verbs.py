@@ -67,7 +67,9 @@ async def test_editing() -> None:
         assert_type(await t.edit(slot.id, "b", message="c"), CommitInfo)
         assert_type(await t.annotate(slot.id, "important", reason="d", retain=[1]), CommitInfo)
         assert_type(await t.pin(slot.id, reason="e"), CommitInfo)
-        assert_type(await t.skip(slot.id), CommitInfo)
+        hidden = await t.skip(slot.id)
+        assert_type(hidden, CommitInfo)
+        assert_type(await t.revert(hidden.id, message="f", metadata={"g": 1}), CommitInfo)
 
 
 async def test_expecting() -> None:

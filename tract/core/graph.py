@@ -251,6 +251,11 @@ def ancestors(query: Query, start: Node, known: Mapping[int, int] | None = None)
     return bounds
 
 
+def is_ancestor(query: Query, of: Node, start: Node) -> bool:
+    """Tell whether a commit is in the history of *start*; *start* itself is."""
+    return ancestors(query, start).get(of.run, 0) >= of.number
+
+
 def has_merges(query: Query) -> bool:
     """Say whether anything was ever merged in the store."""
     return bool(query("commits.any_merge"))

@@ -8,8 +8,8 @@ The second level says what the caller can do about it::
         BranchExistsError  BranchNotFoundError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
         TurnInProgressError  TurnStateError  BatchError  EditTargetError
-        ContentValidationError
-        ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
+        RevertError  ContentValidationError  ClosedError  WrongLoopError
+        ModelNotConfiguredError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
@@ -54,6 +54,7 @@ from tract.errors.refused import (
     InvalidNameError,
     ModelNotConfiguredError,
     RefNotFoundError,
+    RevertError,
     TractNotFoundError,
     TurnInProgressError,
     TurnStateError,
@@ -107,6 +108,7 @@ __all__ = [
     "OperationMismatchError",
     "RefNotFoundError",
     "RefusedError",
+    "RevertError",
     "StoreError",
     "StoreFailedError",
     "StoreFullError",

@@ -163,6 +163,18 @@ class EditTargetError(RefusedError):
         return f"Commit {self.target[:12]} cannot be the target: {self.reason}."
 
 
+class RevertError(RefusedError):
+    """The commit cannot be undone by another one, or there is nothing of it left to undo."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target = target
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Commit {self.target[:12]} cannot be reverted: {self.reason}."
+
+
 class ContentValidationError(RefusedError):
     """A content, message or argument does not have the promised form.
 

@@ -2,7 +2,7 @@
 
 These must see the history: they read it, note the head, and record on
 condition that the branch is still there; if it moved, they look again. Imports
-`core`, `drafting` and `placing`.
+`core`, `changing`, `drafting` and `placing`.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from tract.core import TractCore
 from tract.core.graph import Node, Place, find_head, resolve
-from tract.domain.commits import Commit, CommitOperation, Details, Priority
+from tract.domain.commits import CommitOperation, Details, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import (
     ArtifactContent,
@@ -26,7 +26,7 @@ from tract.domain.content import (
     ToolIOContent,
 )
 from tract.domain.events import CommitRecorded
-from tract.domain.ids import CommitId, OperationId
+from tract.domain.ids import CommitId
 from tract.domain.messages import ABSENT, Absent
 from tract.domain.results import CommitInfo
 from tract.errors import EditTargetError
@@ -35,10 +35,10 @@ from tract.formats.rendering import RENDERING
 from tract.log.protocol import Query
 from tract.operations.context import Context
 from tract.operations.slots import Slot
+from tract.verbs.changing import change_digest, changing_commit
 from tract.verbs.describing import commit_info
-from tract.verbs.drafting import Words, as_details, as_priority, draft_content, draft_words
+from tract.verbs.drafting import as_details, as_priority, draft_content, draft_words
 from tract.verbs.placing import Change, begin_call, place_change
-from tract.verbs.repeating import request_digest
 
 
 @frozen(eq=False, repr=False)
@@ -98,7 +98,7 @@ async def edit(
 
     def digest() -> bytes:
         given = content if isinstance(content, str) else encode_content(content_from(content)).decode()
-        return _digest(t, "edit", target, words, content=given)
+        return change_digest(t, "edit", target, words, content=given)
 
     branch, place = t.require_branch(), t.place
     call = await begin_call(t, operation_id, expect, digest)
@@ -114,7 +114,7 @@ async def edit(
         written = _with_text(_decode(at), content) if isinstance(content, str) else content_from(content)
         draft = await draft_content(t, written, words)
         shows = at.slot.compiles
-        commit = _commit(t, call.operation, CommitOperation.EDIT, at.head, (at.slot.id,), words)
+        commit = changing_commit(t, call.operation, CommitOperation.EDIT, at.head, (at.slot.id,), words)
         commit = evolve(commit, content=draft.ref, rendering=RENDERING)
         return Change(
             at.head,
@@ -166,7 +166,7 @@ async def annotate(
     wanted = as_priority(priority)
     words = draft_words(t, Details(reason=reason, retain=retain))
     branch, place = t.require_branch(), t.place
-    call = await begin_call(t, operation_id, expect, lambda: _digest(t, "annotate", target, words, priority=wanted.value))
+    call = await begin_call(t, operation_id, expect, lambda: change_digest(t, "annotate", target, words, priority=wanted.value))
     if call.earlier is not None:
         return call.earlier
     named = target
@@ -177,7 +177,7 @@ async def annotate(
         named = at.named
         unit = at.context.tool_unit(at.slot.id)
         slots = [slot for slot in map(at.context.find_slot, unit) if slot is not None]
-        commit = _commit(t, call.operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
+        commit = changing_commit(t, call.operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
         showing = wanted is not Priority.SKIP
         turned = [slot for slot in slots if slot.live and slot.compiles is not showing]
         sign = 1 if showing else -1
@@ -252,26 +252,6 @@ async def _target(t: TractCore, place: Place, ref: str) -> _Target:
     return await t.read(load)
 
 
-def _commit(
-    t: TractCore,
-    operation: OperationId,
-    kind: CommitOperation,
-    head: Node,
-    targets: tuple[CommitId, ...],
-    words: Words,
-) -> Commit:
-    return Commit(
-        parents=(head.id,),
-        operation=kind,
-        time=t.collaborators.clock(),
-        operation_id=operation,
-        targets=targets,
-        details=words.details_blob,
-        config=words.config_blob,
-        actor=t.collaborators.actor,
-    )
-
-
 def _decode(at: _Target) -> Content:
     return decode_content(at.slot.content.type, at.stored)
 
@@ -289,9 +269,3 @@ def _with_text(content: Content, text: str) -> Content:
             return evolve(content, text=text, payload=ABSENT)
         case InstructionContent() | DialogueContent() | ReasoningContent() | OutputContent():
             return evolve(content, text=text)
-
-
-def _digest(t: TractCore, verb: str, target: str, words: Words, **arguments: Any) -> bytes:
-    config = None if words.config is None else words.config.to_dict()
-    details, branch = words.details.to_json(), t.require_branch()
-    return request_digest(t, verb, branch=branch, target=target, details=details, config=config, **arguments)
