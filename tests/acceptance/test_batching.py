@@ -1,14 +1,13 @@
 """Story: several changes are recorded once, all or nothing, and are seen from inside as they are made."""
 
 import asyncio
-import contextvars
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from tests.acceptance.reading import from_elsewhere, state, texts
+from tests.acceptance.reading import from_elsewhere, started_outside, state, texts
 from tests.acceptance.scripting import Held, opened
 from tract import AsyncTract, CommitInfo, DialogueContent, LLMConfig, Priority, ToolCall
 from tract.errors import (
@@ -25,23 +24,6 @@ from tract.errors import (
 
 Call = Callable[[AsyncTract], Awaitable[object]]
 OPERATION = str(uuid.UUID(int=1))
-
-
-async def outside(call: Awaitable[Any]) -> Any:
-    """Make a call as a task does that was not started inside any block."""
-    loop = asyncio.get_running_loop()
-
-    async def run() -> Any:
-        return await call
-
-    return await loop.create_task(run(), context=contextvars.Context())
-
-
-def started_outside(call: Awaitable[Any]) -> "asyncio.Task[Any]":
-    async def run() -> Any:
-        return await call
-
-    return asyncio.get_running_loop().create_task(run(), context=contextvars.Context())
 
 
 async def settled(t: AsyncTract) -> None:
@@ -151,7 +133,7 @@ async def test_nobody_else_sees_a_batch_before_it_ends(path: str) -> None:
         await t.user("before")
         async with t.batch():
             await t.user("inside")
-            assert await outside(texts(t)) == ["before"]
+            assert await started_outside(texts(t)) == ["before"]
             assert await texts(other) == ["before"]
             assert await texts(t) == ["before", "inside"]
         assert await texts(other) == ["before", "inside"]
@@ -279,7 +261,7 @@ async def test_a_nested_batch_joins_the_outer_one(t: AsyncTract) -> None:
         await t.user("one")
         async with t.batch() as inner:
             await t.user("two")
-        assert await outside(texts(t)) == []
+        assert await started_outside(texts(t)) == []
         await t.user("three")
     assert inner.operation_id == outer.operation_id
     assert {info.operation_id for info in await t.log()} == {outer.operation_id}
@@ -470,7 +452,7 @@ async def test_tasks_that_end_inside_write_into_the_batch(t: AsyncTract) -> None
     async with t.batch():
         await asyncio.gather(*(t.user(f"{number}") for number in range(10)))
         assert len(await texts(t)) == 10
-        assert await outside(texts(t)) == []
+        assert await started_outside(texts(t)) == []
     assert sorted(text or "" for text in await texts(t)) == [f"{number}" for number in range(10)]
 
 
@@ -511,7 +493,7 @@ async def test_a_batch_stays_on_its_branch_although_another_task_switches_the_ha
     await t.user("before")
     await t.branch("side", switch=False)
     async with t.batch():
-        await outside(t.switch("side"))
+        await started_outside(t.switch("side"))
         await t.user("inside")
         assert (t.current_branch, await texts(t)) == ("main", ["before", "inside"])
         assert (await t.status()).branch == "main"
@@ -583,7 +565,7 @@ async def test_closing_by_another_task_leaves_a_batch_that_can_only_fail(path: s
     with pytest.raises(ClosedError):
         async with t.batch():
             await t.user("lost")
-            await outside(t.aclose())
+            await started_outside(t.aclose())
             for call in (t.user("x"), t.compile(), t.edit("HEAD", "x"), t.status()):
                 with pytest.raises(ClosedError):
                     await call

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.reading import from_elsewhere, state, texts
+from tests.acceptance.reading import from_elsewhere, started_outside, state, texts
 from tract import ABSENT, AsyncTract, CommitInfo
 from tract.errors import AmbiguousRefError, HeadMovedError, RefNotFoundError
 
@@ -179,6 +179,17 @@ async def test_a_call_that_was_refused_leaves_its_operation_id_free(t: AsyncTrac
     with pytest.raises(HeadMovedError):
         await t.user("said", expect=None, operation_id=OPERATION)
     assert (await t.user("said", expect="HEAD", operation_id=OPERATION)).operation_id == OPERATION
+
+
+async def test_a_ref_is_what_it_named_when_the_verb_was_called(t: AsyncTract) -> None:
+    await begun(t)
+    async with t.batch():
+        waiting = [started_outside(call(t, "HEAD")) for call in (APPENDS["user"], CHANGES["edit"], batched)]
+        for _ in range(3):
+            await t.status()
+        await t.user("first")
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [HeadMovedError] * 3
 
 
 async def test_inside_a_batch_the_last_commit_of_it_is_expected(t: AsyncTract) -> None:

@@ -72,46 +72,27 @@ class Batch:
 
     async def _begin(self) -> None:
         t, branch = self._t, self._t.require_branch()
-        operation = t.operation(self._operation_id)
-        gates = t.collaborators.shared.gates
+        operation, gates = t.operation(self._operation_id), t.collaborators.shared.gates
+        call = await self._call(branch, operation)
         hold = await gates.enter(t.place.tract, branch, is_batch=True)
         self._holding.callback(gates.leave, hold)
         try:
-            self._open = await self._opened(branch, operation)
+            # Asked for again: whoever was before us at the gate may have been the same call.
+            earlier = None if call.digest is None else await _find_earlier(t, operation, call.digest)
+            base = await _find_base(t, branch, call) if earlier is None else await _find_parent(t, earlier.nodes[0])
         except BaseException:
             self._holding.close()
             raise
+        place = BatchPlace(t.place.stream, t.place.tract, t.id, branch, base)
+        self._open = OpenBatch(t, place, operation, is_repeatable=call.digest is not None, earlier=earlier)
         self._inside.enter_context(gates.inside(hold))
         self._inside.enter_context(self._open.inside())
 
-    async def _opened(self, branch: str, operation: OperationId) -> OpenBatch:
-        t, earlier, is_repeatable = self._t, None, self._operation_id is not None
-        if is_repeatable:
-            earlier = await _find_earlier(t, operation, _own_digest(t, branch))
-        if earlier is None:
-            base = await self._find_base(branch, operation)
-        else:
-            base = await _find_parent(t, earlier.nodes[0])
-        place = BatchPlace(t.place.stream, t.place.tract, t.id, branch, base)
-        return OpenBatch(t, place, operation, is_repeatable=is_repeatable, earlier=earlier)
-
-    async def _find_base(self, branch: str, operation: OperationId) -> Node | None:
-        """Return where the branch is behind every append that is on its way.
-
-        Asked of the writer and not of a reader, which would not see what waits
-        in the queue.
-        """
-        t, found = self._t, []
-        call = Call(operation, None, await find_expected(t, self._expect))
-
-        def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
-            head = branch_at(branch, rows)
-            call.require_head(branch, None if head is None else head.id)
-            found.append(head)
-            return ()
-
-        await t.record(operation, decide, reads=(Statement("refs.branch", (t.place.tract, branch)),))
-        return found[-1]
+    async def _call(self, branch: str, operation: OperationId) -> Call:
+        digest = None if self._operation_id is None else _own_digest(self._t, branch)
+        if digest is not None and await _find_earlier(self._t, operation, digest) is not None:
+            return Call(operation, digest, ABSENT)
+        return Call(operation, digest, await find_expected(self._t, self._expect))
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         batch = self._open
@@ -202,6 +183,24 @@ async def _find_earlier(t: TractCore, operation: OperationId, own: bytes) -> Ear
         return EarlierBatch(events, tuple(node(query, event.position) for event in events), digests)
 
     return await t.read(load)
+
+
+async def _find_base(t: TractCore, branch: str, call: Call) -> Node | None:
+    """Return where the branch is behind every append that is on its way.
+
+    Asked of the writer and not of a reader, which would not see what waits in
+    the queue.
+    """
+    found = []
+
+    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
+        head = branch_at(branch, rows)
+        call.require_head(branch, None if head is None else head.id)
+        found.append(head)
+        return ()
+
+    await t.record(call.operation, decide, reads=(Statement("refs.branch", (t.place.tract, branch)),))
+    return found[-1]
 
 
 async def _find_parent(t: TractCore, of: Node) -> Node | None:
