@@ -360,6 +360,7 @@ async def test_waiters_of_a_branch_go_on_when_any_of_them_is_cancelled(waiter: P
         go_on = asyncio.Event()
         llm = ScriptedLLM([held_back(go_on), *(f"Answer {number}." for number in range(3))])
         async with AsyncTract.open(llm=llm, llm_config=LLMConfig(model="scripted")) as t:
+            await t.user("before")
             async with t.stream("first") as first:
                 await anext(first)
                 # Tasks of another origin: they have not inherited that they are inside.

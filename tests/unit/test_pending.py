@@ -8,10 +8,12 @@ from tract.core.pending import PendingQuery
 PACKAGE = Path(__file__).parents[2] / "tract"
 KNOWS_NO_COMMITS = {
     "commits.any_merge",
+    "commits.merged_in_run",
     "generations.by_id",
     "generations.last_report",
     "generations.listed",
     "generations.one",
+    "generations.reported",
     "generations.running",
     "log.last_position",
     "log.operation_events",

@@ -34,9 +34,9 @@ class _Waiter:
     """Somebody who waits.
 
     Attributes:
-        hold: What he will hold; None for one append or change.
-        passes_turns: Whether only a batch is in his way.
-        admitted: Done when he is let in.
+        hold: What they will hold; None for one append or change.
+        passes_turns: Whether only a batch is in their way.
+        admitted: Done when they are let in.
     """
 
     hold: Hold | None

@@ -178,9 +178,6 @@ class PendingQuery:
         base = self._pending.base
         return [(0, None, None) if base is None else (base.depth + 1, base.run, base.number)]
 
-    def _nothing_in_run(self, run: int, *_: Any) -> list[Row] | None:
-        return [] if self._is_ours(run) else None
-
     def _steps(self, run: int, low: int, last: int) -> list[Row] | None:
         if not self._is_ours(run):
             return None
@@ -255,13 +252,11 @@ class PendingQuery:
         "commits.by_prefix": _by_prefix,
         "commits.back_in_run": _back_in_run,
         "commits.run_start": _run_start,
-        "commits.merged_in_run": _nothing_in_run,
         "commits.steps": _steps,
         "commits.log": _log,
         "commits.log_entry": _log_entry,
         "commits.blob_by_number": _blob_by_number,
         "log.blob": _blob,
-        "generations.reported": _nothing_in_run,
     }
     """What the store cannot know; None from one of these means that it does."""
 

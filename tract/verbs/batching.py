@@ -66,7 +66,7 @@ class Batch:
     async def _join(self, outer: OpenBatch) -> None:
         if self._operation_id is not None:
             raise ContentValidationError("operation_id", "a nested batch is part of the outer one; give the id to that")
-        call = Call(outer.operation, None, await find_expected(self._t, self._expect))
+        call = Call(outer.operation, None, await find_expected(self._t, self._t.place, self._expect))
         call.require_head(outer.place.branch, outer.head)
         self._open, self._is_nested = outer, True
 
@@ -89,10 +89,11 @@ class Batch:
         self._inside.enter_context(self._open.inside())
 
     async def _call(self, branch: str, operation: OperationId) -> Call:
+        place = self._t.place
         digest = None if self._operation_id is None else _own_digest(self._t, branch)
         if digest is not None and await _find_earlier(self._t, operation, digest) is not None:
             return Call(operation, digest, ABSENT)
-        return Call(operation, digest, await find_expected(self._t, self._expect))
+        return Call(operation, digest, await find_expected(self._t, place, self._expect))
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         batch = self._open

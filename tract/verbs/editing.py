@@ -101,7 +101,7 @@ async def edit(
         return change_digest(t, "edit", target, words, content=given)
 
     branch, place = t.require_branch(), t.place
-    call = await begin_call(t, operation_id, expect, digest)
+    call = await begin_call(t, place, operation_id, expect, digest)
     if call.earlier is not None:
         return call.earlier
     written: Content | None = None
@@ -166,7 +166,9 @@ async def annotate(
     wanted = as_priority(priority)
     words = draft_words(t, Details(reason=reason, retain=retain))
     branch, place = t.require_branch(), t.place
-    call = await begin_call(t, operation_id, expect, lambda: change_digest(t, "annotate", target, words, priority=wanted.value))
+    call = await begin_call(
+        t, place, operation_id, expect, lambda: change_digest(t, "annotate", target, words, priority=wanted.value)
+    )
     if call.earlier is not None:
         return call.earlier
     named = target

@@ -61,7 +61,7 @@ class Change:
     blobs: tuple[BlobDraft, ...]
 
 
-async def begin_call(t: TractCore, operation_id: str | None, expect: Expected, digest: Callable[[], bytes]) -> Call:
+async def begin_call(t: TractCore, place: Place, operation_id: str | None, expect: Expected, digest: Callable[[], bytes]) -> Call:
     """Return a call, answered already if it was made before.
 
     What is expected is no part of what a call is: it says when to make it, and
@@ -69,6 +69,7 @@ async def begin_call(t: TractCore, operation_id: str | None, expect: Expected, d
 
     Args:
         t: The tract.
+        place: Where the handle stood when it was called.
         operation_id: As the caller gave it.
         expect: As the caller gave it.
         digest: What tells the call from others; asked only where it counts.
@@ -84,14 +85,14 @@ async def begin_call(t: TractCore, operation_id: str | None, expect: Expected, d
     if batch is not None:
         if operation_id is not None:
             raise ContentValidationError("operation_id", "inside a batch the batch is the operation; give the id to batch()")
-        return Call(batch.operation, digest() if batch.is_repeatable else None, await find_expected(t, expect))
+        return Call(batch.operation, digest() if batch.is_repeatable else None, await find_expected(t, place, expect))
     operation = t.operation(operation_id)
     proof = None if operation_id is None else digest()
     earlier = await find_commit(t, operation, proof)
-    return Call(operation, proof, ABSENT if earlier is not None else await find_expected(t, expect), earlier)
+    return Call(operation, proof, ABSENT if earlier is not None else await find_expected(t, place, expect), earlier)
 
 
-async def find_expected(t: TractCore, expect: Expected) -> CommitId | None | Absent:
+async def find_expected(t: TractCore, place: Place, expect: Expected) -> CommitId | None | Absent:
     """Return the commit that a ref names, None and `ABSENT` for themselves.
 
     Raises:
@@ -100,18 +101,23 @@ async def find_expected(t: TractCore, expect: Expected) -> CommitId | None | Abs
     """
     if expect is None or expect is ABSENT:
         return expect
-    place, ref = t.place, expect
+    ref = expect
     return (await t.read(lambda query: resolve(query, place, ref))).id
 
 
 async def place_append(
-    t: TractCore, call: Call, make: Callable[[int, CommitId | None], CommitRecorded], blobs: tuple[BlobDraft, ...]
+    t: TractCore,
+    call: Call,
+    place: Place,
+    make: Callable[[int, CommitId | None], CommitRecorded],
+    blobs: tuple[BlobDraft, ...],
 ) -> Event:
     """Record a commit that needs no look at the history, on wherever the branch is.
 
     Args:
         t: The tract.
         call: The verb call.
+        place: Where the handle stood when it was called; on a branch.
         make: Pure; returns the commit, given its time and where the branch is.
         blobs: What it names.
 
@@ -122,11 +128,12 @@ async def place_append(
         BatchError: It is inside a batch on it that is not this handle's, or
             in one that takes no more.
     """
-    branch, tract, batch = t.require_branch(), t.place.tract, t.open_batch()
+    branch, batch = place.head.branch, t.open_batch()
+    assert branch is not None
     if batch is not None:
         call.require_head(branch, batch.head)
         return batch.put(make(t.collaborators.clock(), batch.head), blobs, call.digest)
-    await t.collaborators.shared.gates.pass_through(tract, branch)
+    await t.collaborators.shared.gates.pass_through(place.tract, branch)
     time = t.collaborators.clock()
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
@@ -137,7 +144,7 @@ async def place_append(
         call.require_head(branch, head)
         return [NewEvent(t.id, make(time, head), t.collaborators.actor)]
 
-    reads = (Statement("refs.branch", (tract, branch)),)
+    reads = (Statement("refs.branch", (place.tract, branch)),)
     (event, *_) = await t.record(call.operation, decide, reads=reads, blobs=blobs, digest=call.digest)
     return event
 

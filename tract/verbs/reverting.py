@@ -75,7 +75,7 @@ async def revert(
     """
     words = draft_words(t, as_details(message, metadata))
     branch, place = t.require_branch(), t.place
-    call = await begin_call(t, operation_id, expect, lambda: change_digest(t, "revert", target, words))
+    call = await begin_call(t, place, operation_id, expect, lambda: change_digest(t, "revert", target, words))
     if call.earlier is not None:
         return call.earlier
     named = target

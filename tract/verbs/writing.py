@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack
 from msgspec import Struct
 
 from tract.core import TractCore
+from tract.core.graph import Place
 from tract.domain.commits import Commit, CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent
@@ -110,12 +111,12 @@ async def commit(
         raise ContentValidationError("operation", "it must be append or edit")
     if target is not None:
         raise ContentValidationError("target", "an append has none; give operation='edit' with it")
-    value = content_from(content, role=role)
+    value, branch, place = content_from(content, role=role), t.require_branch(), t.place
     words = draft_words(t, as_details(message, metadata), generation_config)
     draft = await draft_content(t, value, words, priority)
     wanted = None if priority is None else draft.priority.value
-    call = await begin_call(t, operation_id, expect, lambda: _digest(t, draft, wanted))
-    return await _append(t, draft, call) if call.earlier is None else call.earlier
+    call = await begin_call(t, place, operation_id, expect, lambda: _digest(t, branch, draft, wanted))
+    return await _append(t, call, place, draft) if call.earlier is None else call.earlier
 
 
 async def system(t: TractCore, text: str, **options: Unpack[CommitOptions]) -> CommitInfo:
@@ -182,14 +183,12 @@ async def _short(verb: str, t: TractCore, content: Content, options: CommitOptio
     return await commit(t, content, **options)
 
 
-async def _append(t: TractCore, draft: Draft, call: Call) -> CommitInfo:
-    branch = t.require_branch()
-
+async def _append(t: TractCore, call: Call, place: Place, draft: Draft) -> CommitInfo:
     def make(time: int, head: CommitId | None) -> CommitRecorded:
         parents = () if head is None else (head,)
-        return appended(t, draft, AppendPlace(call.operation, time, parents, branch))
+        return appended(t, draft, AppendPlace(call.operation, time, parents, place.head.branch))
 
-    event = await place_append(t, call, make, draft.blobs)
+    event = await place_append(t, call, place, make, draft.blobs)
     body = event.body
     assert isinstance(body, CommitRecorded)
     t.collaborators.shared.contexts.remember(event.position, _step(body.commit, draft))
@@ -246,11 +245,11 @@ def appended(t: TractCore, draft: Draft, at: AppendPlace) -> CommitRecorded:
     )
 
 
-def _digest(t: TractCore, draft: Draft, priority: str | None) -> bytes:
+def _digest(t: TractCore, branch: str, draft: Draft, priority: str | None) -> bytes:
     return request_digest(
         t,
         "commit",
-        branch=t.require_branch(),
+        branch=branch,
         content=encode_content(draft.content).decode(),
         priority=priority,
         details=draft.words.details.to_json(),
