@@ -31,6 +31,7 @@ from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitI
 from tract.errors import TractError
 from tract.formats.openai import from_openai
 from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
+from tract.operations.compilers import CompiledSlot, Compiler, XMLCompiler
 from tract.operations.compiling import CompiledContext
 from tract.tract import AsyncTract
 
@@ -48,6 +49,8 @@ __all__ = [
     "CommitInfo",
     "CommitOperation",
     "CompiledContext",
+    "CompiledSlot",
+    "Compiler",
     "Delta",
     "DialogueContent",
     "Event",
@@ -71,6 +74,7 @@ __all__ = [
     "ToolIOContent",
     "TractError",
     "TractStatus",
+    "XMLCompiler",
     "from_openai",
 ]
 

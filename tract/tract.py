@@ -12,6 +12,7 @@ from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
+from tract.operations.compilers import Compiler
 from tract.verbs import (
     batching,
     branching,
@@ -48,6 +49,7 @@ class AsyncTract(TractCore):
         llm: LLMClient | None = None,
         llm_config: LLMConfig | None = None,
         tokens: TokenCounter | None = None,
+        compiler: Compiler | None = None,
         durability: str = "full",
         actor: str | None = None,
         clock: Clock = system_clock,
@@ -71,6 +73,9 @@ class AsyncTract(TractCore):
             llm: A client of your own instead.
             llm_config: How to ask where a call does not say otherwise.
             tokens: Counts tokens; by default exactly, with `o200k_base`.
+            compiler: Makes the messages of a context; by default they are
+                what the history says. Its name and version are recorded with
+                every context that is sent.
             durability: full survives power loss; normal survives the death
                 of the process, and may lose the last moments at power loss.
             actor: Recorded with everything done here, in the clear.
@@ -96,6 +101,7 @@ class AsyncTract(TractCore):
             llm=llm,
             llm_config=llm_config,
             tokens=tokens,
+            compiler=compiler,
             durability=durability,
             actor=actor,
             clock=clock,

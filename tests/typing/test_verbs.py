@@ -1,6 +1,7 @@
 """What type checkers see of every public verb; mypy reads this, pytest runs it too."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, assert_type
 
 from tract import (
@@ -12,6 +13,8 @@ from tract import (
     CommitInfo,
     CommitOperation,
     CompiledContext,
+    CompiledSlot,
+    Compiler,
     LLMConfig,
     Message,
     OutputContent,
@@ -19,6 +22,7 @@ from tract import (
     TokenUsage,
     ToolCall,
     TractStatus,
+    XMLCompiler,
     from_openai,
 )
 from tract.domain.content import Content
@@ -93,6 +97,9 @@ async def test_reading() -> None:
         await t.user("a")
         context = await t.compile(at="HEAD")
         assert_type(context, CompiledContext)
+        assert_type(await t.compile(at_time=datetime.now(UTC), include_edit_marks=True), CompiledContext)
+        assert_type(await t.compile(order=["HEAD"]), CompiledContext)
+        assert_type(context.compiler, str)
         assert_type(context.messages, Sequence[Message])
         assert_type(context.messages[0], Message)
         assert_type(context.commit_ids, Sequence[CommitId])
@@ -156,6 +163,22 @@ async def test_configuring() -> None:
         await t.user("Hi")
         assert_type(await t.record_usage(TokenUsage(prompt=1)), None)
         assert_type(await t.record_usage({"prompt_tokens": 1}), None)
+
+
+async def test_compilers() -> None:
+    class Mine:
+        name = "mine"
+        version = 1
+
+        def compile(self, slots: Sequence[CompiledSlot]) -> list[Message]:
+            assert_type(slots[0].message, Message)
+            return [slot.message for slot in slots]
+
+    compilers: list[Compiler] = [XMLCompiler(), Mine()]
+    for compiler in compilers:
+        async with AsyncTract.open(compiler=compiler) as t:
+            await t.user("a")
+            assert_type(await t.compile(), CompiledContext)
 
 
 def test_reading_messages() -> None:

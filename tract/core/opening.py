@@ -3,7 +3,9 @@
 Imports `core`, `log` and `projections`.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from inspect import iscoroutinefunction
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
@@ -33,11 +35,13 @@ from tract.llm.counting import default_counter
 from tract.llm.protocol import LLMClient, TokenCounter, require_client, require_config, require_shape
 from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, Statement
 from tract.log.statements import load
+from tract.operations.compilers import DEFAULT, Compiler
 from tract.projections import INLINE, SQL
 
 C = TypeVar("C", bound=TractCore)
 _SHOWN = 10
 """Names that an error lists."""
+_compiler_name = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 @frozen(eq=False, repr=False)
@@ -54,6 +58,7 @@ class OpenOptions:
     llm: LLMClient | None
     llm_config: LLMConfig | None
     tokens: TokenCounter | None
+    compiler: Compiler | None
     durability: str
     actor: str | None
     clock: Clock
@@ -111,7 +116,9 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         await interrupt_abandoned(store, counter, options.clock)
         identity = await _find_tract(store, options) or await _create_tract(store, options)
         head = await store.read(lambda query: worktree_head(query, identity.number, MAIN))
-        return cls(identity, Collaborators(together, counter, options.clock, options.actor), models, MAIN, head)
+        compiler = DEFAULT if options.compiler is None else options.compiler
+        given = Collaborators(together, counter, options.clock, options.actor, compiler)
+        return cls(identity, given, models, MAIN, head)
     except BaseException:
         await store.aclose()
         raise
@@ -132,6 +139,21 @@ def _check(options: OpenOptions) -> None:
         require_config("llm_config", options.llm_config)
     if options.tokens is not None:
         require_shape("tokens", options.tokens, "TokenCounter", "name", "count", "count_message")
+    if options.compiler is not None:
+        _check_compiler(options.compiler)
+
+
+def _check_compiler(compiler: Compiler) -> None:
+    """Refuse a compiler whose name and version could not stand on a record."""
+    require_shape("compiler", compiler, "Compiler", "name", "version", "compile")
+    if not is_written(compiler.name) or not _compiler_name.fullmatch(compiler.name):
+        raise ConfigError("compiler", "its name must be 1 to 40 of A-Z, a-z, 0-9, _ and -")
+    if compiler.name == DEFAULT.name and not isinstance(compiler, type(DEFAULT)):
+        raise ConfigError("compiler", f"the name {DEFAULT.name} is that of the default compiler")
+    if type(compiler.version) is not int or compiler.version < 1:
+        raise ConfigError("compiler", "its version must be a whole number from 1")
+    if iscoroutinefunction(compiler.compile):
+        raise ConfigError("compiler", "its compile must be a plain function, not a coroutine")
 
 
 def _check_connection(api_key: str | None, base_url: str | None) -> None:

@@ -1,6 +1,6 @@
 """What a handle is made of: which tract it is, what it works with, the turns it runs.
 
-Imports `domain`, `llm` and `sharing`.
+Imports `domain`, `llm`, `operations` and `sharing`.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from tract.core.edges import Clock
 from tract.core.sharing import Shared
 from tract.domain.ids import TractId
 from tract.llm.protocol import TokenCounter
+from tract.operations.compilers import Compiler
 
 
 @frozen(eq=False, repr=False)
@@ -41,12 +42,14 @@ class Collaborators:
         counter: Counts tokens.
         clock: Tells the time of a verb call.
         actor: Recorded with everything done through this handle, in the clear.
+        compiler: Makes messages of contexts.
     """
 
     shared: Shared
     counter: TokenCounter
     clock: Clock
     actor: str | None
+    compiler: Compiler
 
 
 @frozen(eq=False, repr=False)

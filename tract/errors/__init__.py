@@ -5,11 +5,11 @@ The second level says what the caller can do about it::
     TractError
       RefusedError              the call makes no sense as it stands: change it
         RefNotFoundError  AmbiguousRefError  InvalidNameError
-        BranchExistsError  BranchNotFoundError  DetachedHeadError
+        BranchExistsError  BranchNotFoundError  BranchTooYoungError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
         TurnInProgressError  TurnStateError  BatchError  EditTargetError
         RevertError  ContentValidationError  ClosedError  WrongLoopError
-        ModelNotConfiguredError  ConfigError
+        ModelNotConfiguredError  CompilerError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
@@ -18,6 +18,7 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreFailedError
+        NetworkFileSystemError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -46,7 +47,9 @@ from tract.errors.refused import (
     BatchError,
     BranchExistsError,
     BranchNotFoundError,
+    BranchTooYoungError,
     ClosedError,
+    CompilerError,
     ConfigError,
     ContentValidationError,
     DetachedHeadError,
@@ -69,6 +72,7 @@ from tract.errors.roots import (
 from tract.errors.stores import (
     CorruptLogError,
     FolderNotFoundError,
+    NetworkFileSystemError,
     NewerSchemaError,
     NotAStoreError,
     StoreFailedError,
@@ -84,7 +88,9 @@ __all__ = [
     "BatchError",
     "BranchExistsError",
     "BranchNotFoundError",
+    "BranchTooYoungError",
     "ClosedError",
+    "CompilerError",
     "ConfigError",
     "ConflictError",
     "ContentValidationError",
@@ -103,6 +109,7 @@ __all__ = [
     "ModelRateLimitError",
     "ModelResponseError",
     "ModelTimeoutError",
+    "NetworkFileSystemError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",

@@ -1,5 +1,7 @@
 """Refusals: the call makes no sense as it stands. Imports `roots`."""
 
+from datetime import datetime
+
 from tract.errors.roots import RefusedError
 
 
@@ -71,6 +73,23 @@ class BranchNotFoundError(RefusedError):
     def __str__(self) -> str:
         hint = f" Did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
         return f"There is no branch {self.branch!r}.{hint} Create it with branch({self.branch!r}), or list them with branches()."
+
+
+class BranchTooYoungError(RefusedError):
+    """The branch did not exist yet at the time that was asked for.
+
+    Attributes:
+        branch: The branch.
+        began: When it was created, aware, UTC.
+    """
+
+    def __init__(self, branch: str, began: datetime) -> None:
+        super().__init__(branch, began)
+        self.branch = branch
+        self.began = began
+
+    def __str__(self) -> str:
+        return f"Branch {self.branch!r} began only at {self.began.isoformat()}. Give a later time, or a commit with at=."
 
 
 class DetachedHeadError(RefusedError):
@@ -227,6 +246,23 @@ class ModelNotConfiguredError(RefusedError):
         else:
             advice = "Set OPENAI_API_KEY, pass api_key= to AsyncTract.open(), or base_url= for a server of your own."
         return f"No {self.missing} is configured, so nothing was recorded. {advice}"
+
+
+class CompilerError(RefusedError):
+    """The compiler that was given to `open()` did not do what it must.
+
+    Attributes:
+        compiler: Its name and version.
+        reason: What went wrong, without repeating any text.
+    """
+
+    def __init__(self, compiler: str, reason: str) -> None:
+        super().__init__(compiler, reason)
+        self.compiler = compiler
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The compiler {self.compiler!r} failed: {self.reason}. Mend it, or open the tract with another compiler=."
 
 
 class ConfigError(RefusedError):

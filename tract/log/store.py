@@ -2,7 +2,8 @@
 
 One object a real path, process and event loop; opening the file again shares
 it. The writer task owns the only connection that writes; two more read.
-Imports `protocol`, `writer`, `batch`, `readers`, `changes` and `sqlite_files`.
+Imports `protocol`, `writer`, `batch`, `write_connection`, `readers`,
+`changes`, `filesystems`, `migrating` and `sqlite_files`.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import ClassVar, TypeVar
 
 from tract.diagnostics import warn
 from tract.domain.canonical import sha256
@@ -21,6 +22,8 @@ from tract.domain.ids import BlobId
 from tract.errors import (
     ClosedError,
     FolderNotFoundError,
+    NetworkFileSystemError,
+    StoreError,
     StoreFailedError,
     StoreNotFoundError,
     StoreReadOnlyError,
@@ -29,6 +32,8 @@ from tract.errors import (
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
 from tract.log.changes import Changes
 from tract.log.entropy import forks, random_bytes
+from tract.log.filesystems import network_file_system
+from tract.log.locking import PATIENCE
 from tract.log.migrating import migrate
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
@@ -42,17 +47,11 @@ from tract.log.sqlite_files import (
     prepare_writer,
     refuse_foreign,
 )
+from tract.log.write_connection import WriteConnection
 from tract.log.writer import PendingAppend, Writer
-
-if TYPE_CHECKING:
-    import aiosqlite
 
 T = TypeVar("T")
 
-CHECKPOINT_PAGES = 4_000
-"""A write-ahead log of about so many pages goes into the file when nobody waits."""
-WAL_LIMIT_PAGES = 16_000
-"""One of so many goes there even when somebody does."""
 SALTS = 4096
 """Texts whose salts are remembered, so that equal ones are stored once."""
 
@@ -63,7 +62,12 @@ class SqliteStore:
     """One log with its blobs and inline projections.
 
     Made by `open`, never directly. Counted: `aclose` as often as `open`.
+
+    Attributes:
+        patience: Seconds that an append waits for writers of other processes.
     """
+
+    patience: ClassVar[float] = PATIENCE
 
     def __init__(self, path: str, runner: BatchRunner, durability: str) -> None:
         self._path = path
@@ -73,15 +77,14 @@ class SqliteStore:
         self._forks = forks()
         self._users = 0
         self._ready: asyncio.Task[None] | None = None
-        self._writing: aiosqlite.Connection | None = None
+        self._writing = WriteConnection(path, self.patience)
         self._readers = Readers(path, runner.statements)
-        self._writer = Writer(self._run, self._rest)
+        self._writer = Writer(self._run, self._writing.rest)
         self._changes = Changes(None if path == MEMORY else self._readers.data_version)
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
-        self._wal_pages = 0
 
     @classmethod
     async def open(
@@ -185,9 +188,8 @@ class SqliteStore:
         Holds the write lock throughout.
         """
         self._check()
-        assert self._writing is not None
         try:
-            count: int = await on_thread(self._writing, self._runner.replay)
+            count: int = await self._writing.run(self._runner.replay)
         except sqlite3.Error as exc:
             raise translate(exc, self._path) from exc
         self._changes.note()
@@ -213,14 +215,7 @@ class SqliteStore:
         await self._changes.aclose()
         if self._task is not None:
             await self._task
-        await self._close_connections()
-
-    async def _close_connections(self) -> None:
-        # The writer's connection goes last: a read-write connection that
-        # closes last checkpoints, a read-only one cannot.
-        await self._readers.aclose()
-        if self._writing is not None:
-            await self._writing.close()
+        await self._writing.aclose(self._readers)
 
     def check_here(self) -> None:
         """Refuse another process or event loop than those that opened the store.
@@ -240,6 +235,11 @@ class SqliteStore:
         if self._failure is not None:
             raise self._failure
 
+    def _is_open_elsewhere(self) -> bool:
+        """Say whether another event loop of this process has the file open."""
+        keys = list(_open_stores)
+        return any(key[:2] == (self._path, self._forks) and key[2] != id(self._loop) for key in keys)
+
     def _forget(self) -> None:
         key = (self._path, self._forks, id(self._loop))
         if _open_stores.get(key) is self:
@@ -248,8 +248,7 @@ class SqliteStore:
     async def _strengthen(self, durability: str) -> None:
         """Give everybody the stronger durability that was asked for."""
         if durability == "full" and self._durability != "full":
-            assert self._writing is not None
-            await on_thread(self._writing, make_durable)
+            await on_thread(self._writing.connection, make_durable)
             self._durability = durability
 
     async def _started(self, *, create: bool) -> None:
@@ -265,30 +264,38 @@ class SqliteStore:
         self._task = asyncio.create_task(self._work(), name=f"tract writer of {self._path}")
 
     async def _connect(self, *, create: bool) -> None:
-        in_memory = self._path == MEMORY
-        file = Path(self._path)
-        if not in_memory and not file.exists():
+        if self._path != MEMORY:
+            await self._look(Path(self._path), create=create)
+        await self._writing.open()
+        runner = self._runner
+        await self._writing.run(prepare_writer, self._path, self._durability, runner.statements, runner.projections)
+        await self._writing.run(migrate, runner)
+        if self._path == MEMORY:
+            self._readers.share(self._writing.connection)
+        else:
+            await self._readers.open()
+
+    async def _look(self, file: Path, *, create: bool) -> None:
+        """Refuse what cannot be a store, before anything is written."""
+        if not file.exists():
             if not create:
                 raise StoreNotFoundError(self._path)
             if not file.parent.is_dir():
                 raise FolderNotFoundError(str(file.parent))
-        if not in_memory and file.is_dir():
+        if file.is_dir():
             raise StoreReadOnlyError(self._path)
-        if not in_memory and file.exists() and looks_foreign(file):
+        network = network_file_system(str(file.parent))
+        if network is not None:
+            raise NetworkFileSystemError(self._path, network)
+        # Not its bytes where another event loop has it open: whoever closes a
+        # file gives up every lock that the process has on it, SQLite's too.
+        if file.exists() and (self._is_open_elsewhere() or looks_foreign(file)):
             has_log = Path(self._path + "-wal").exists()
             looking = await connect(self._path, mode="ro" if has_log else "look")
             try:
                 await on_thread(looking, refuse_foreign, self._path)
             finally:
                 await looking.close()
-        self._writing = await connect(self._path, mode="rwc")
-        runner = self._runner
-        await on_thread(self._writing, prepare_writer, self._path, self._durability, runner.statements, runner.projections)
-        await on_thread(self._writing, migrate, runner)
-        if in_memory:
-            self._readers.share(self._writing)
-        else:
-            await self._readers.open()
 
     async def _work(self) -> None:
         try:
@@ -298,15 +305,17 @@ class SqliteStore:
             self._forget()
             self._users = 0
             warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
-            await self._close_connections()
+            await self._writing.aclose(self._readers)
             raise
 
     async def _run(self, requests: Sequence[Work]) -> list[Outcome]:
-        assert self._writing is not None
         if self._failure is not None:
             return [self._failure for _ in requests]
         try:
-            outcomes: list[Outcome] = await on_thread(self._writing, self._runner.run, requests)
+            outcomes: list[Outcome] = await self._writing.run(self._runner.run, requests)
+        except StoreError as exc:
+            # The lock was not to be had, so nothing was written.
+            return [exc for _ in requests]
         except UnknownOutcomeError as exc:
             assert isinstance(exc.__cause__, sqlite3.Error)
             self._failure = translate(exc.__cause__, self._path)
@@ -318,25 +327,8 @@ class SqliteStore:
             return [self._failure for _ in requests]
         finally:
             self._changes.note()
-        self._wal_pages += _pages(requests)
-        if self._wal_pages > WAL_LIMIT_PAGES:
-            await self._checkpoint()
+        await self._writing.wrote(_pages(requests))
         return outcomes
-
-    async def _rest(self) -> None:
-        if self._wal_pages > CHECKPOINT_PAGES:
-            await self._checkpoint()
-
-    async def _checkpoint(self) -> None:
-        self._wal_pages = 0
-        if self._path != MEMORY:
-            assert self._writing is not None
-            try:
-                await on_thread(self._writing, _checkpoint)
-            except sqlite3.Error as exc:
-                # Nothing is lost: the pages are in the write-ahead log, and an
-                # append will say so if the disk is full. It is tried again.
-                warn("checkpoint.failed", store=self._path, error=type(exc).__name__)
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"
@@ -349,7 +341,3 @@ def _pages(requests: Sequence[Work]) -> int:
     """
     appends = [request for request in requests if not isinstance(request, Scratch)]
     return (12 if appends else 3) + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in appends)
-
-
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -118,9 +118,9 @@ def _replaced(context: Context, commit: CommitId, number: int) -> CommitId | Non
         case Edited(content=content):
             return content.commit
         case Annotated(before=before):
-            return next(by for one, _, by in before if one == number)
+            return next((by for one, _, by in before if one == number), None)
         case Reordered(before=moved):
-            return next(by for one, by in moved if one == number)
+            return next((by for one, by in moved if one == number), None)
         case None:
             return None
 

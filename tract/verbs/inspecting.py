@@ -83,7 +83,8 @@ async def status(t: TractCore) -> TractStatus:
     """Return where this handle stands and what the context costs, without compiling.
 
     The count leaves out what only compiling knows: results that stand in for
-    missing ones, and results without a call.
+    missing ones, results without a call, and what another compiler than the
+    default one makes of the messages.
 
     Raises:
         BranchNotFoundError: The branch was deleted.

@@ -50,6 +50,11 @@ class Receiving:
         return "".join(self._parts)
 
     @property
+    def arrived(self) -> str:
+        """All that was read; followers may have seen it."""
+        return self.text + "".join(text for text, _ in self._waiting)
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every request made so far."""
         return () if self._stream is None else self._stream.attempts

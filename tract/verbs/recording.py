@@ -35,6 +35,7 @@ from tract.errors import BranchNotFoundError, ContentValidationError
 from tract.formats.openai import FORMAT
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Row, Statement
+from tract.operations.compilers import label
 from tract.operations.compiling import CompiledContext
 from tract.operations.turning import Asked, Ending, Found, Gained, end_turn
 from tract.verbs.describing import commit_info
@@ -42,9 +43,6 @@ from tract.verbs.drafting import Draft, draft_content, draft_now, draft_words
 from tract.verbs.writing import AppendPlace, appended
 
 _one_word = re.compile(r"[A-Za-z_]{1,40}")
-
-COMPILER = "tract/1"
-"""Name and version of the compiler, as compile records hold it."""
 
 
 @frozen(eq=False, repr=False)
@@ -161,7 +159,7 @@ async def record_start(
         elif asked.base is None:
             raise ContentValidationError("text", "there is nothing to answer: the branch has no commit yet")
         found.append((asked, number, len(rows[1])))
-        bodies.append(_started(asked, sent))
+        bodies.append(_started(asked, sent, label(t.collaborators.compiler)))
         return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
     place = (t.place.tract, branch)
@@ -189,7 +187,7 @@ def is_start_of(generation: GenerationId, event: Event) -> bool:
     return isinstance(event.body, GenerationStarted) and event.body.generation == generation
 
 
-def _started(asked: Asked, config: BlobDraft) -> GenerationStarted:
+def _started(asked: Asked, config: BlobDraft, compiler: str) -> GenerationStarted:
     return GenerationStarted(
         generation=asked.generation,
         branch=asked.branch,
@@ -197,7 +195,7 @@ def _started(asked: Asked, config: BlobDraft) -> GenerationStarted:
         question=None if asked.question is None else asked.question.commit.id,
         head=asked.head,
         order=None,
-        compiler=COMPILER,
+        compiler=compiler,
         rendering=RENDERING,
         format=FORMAT,
         config=config.id,

@@ -194,13 +194,13 @@ class Turn:
 
     async def _failed(self, error: ModelError) -> None:
         """Record the failure and name in the error what was kept."""
-        ended = await self._end(Answer(GenerationFailed, self._partial(), finish_reason=type(error).__name__))
+        ended = await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
 
     async def _crashed(self, error: Exception) -> None:
         """Record that a client of the caller's own raised what is no `ModelError`."""
-        await self._end(Answer(GenerationFailed, self._partial(), finish_reason=type(error).__name__))
+        await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
 
     async def _leave(self, error: BaseException | None) -> None:
         """End a turn that is not over: the caller left it, or was cancelled."""
@@ -209,7 +209,9 @@ class Turn:
             return
         keeps = error is None if self._options.keep_partial is None else self._options.keep_partial
         reason = type(error).__name__ if isinstance(error, Exception) else "cancelled"
-        answer = Answer(GenerationCancelled, self._partial(), keeps=keeps, finish_reason=reason)
+        # On the branch stands what the caller saw; beside it, all there is.
+        text = self.text if keeps else self._arrived()
+        answer = Answer(GenerationCancelled, _partial(text), keeps=keeps, finish_reason=reason)
         # Nothing may be raised in the place of what made the caller leave: a
         # cancellation that turned into another error would be lost.
         try:
@@ -225,8 +227,8 @@ class Turn:
     async def _abandoned(self) -> None:
         await self._leave(asyncio.CancelledError())
 
-    def _partial(self) -> DialogueContent | None:
-        return DialogueContent("assistant", self.text) if self.text.strip() else None
+    def _arrived(self) -> str:
+        return "" if self._receiving is None else self._receiving.arrived
 
     async def _end(self, answer: Answer) -> Recorded:
         """Record the end, which nothing can prevent any more, and let go."""
@@ -281,6 +283,10 @@ class Turn:
             tool_calls=reply.tool_calls,
             finish_reason=reply.finish_reason,
         )
+
+
+def _partial(text: str) -> DialogueContent | None:
+    return DialogueContent("assistant", text) if text.strip() else None
 
 
 def _clean(reply: ModelReply) -> ModelReply:

@@ -164,6 +164,9 @@ WHERE r.tract = ?1 AND r.kind = 'branch' AND r.name = ?2;
 -- name: refs.branch_names
 SELECT name FROM refs WHERE tract = ? AND kind = 'branch' ORDER BY name;
 
+-- name: refs.branch_number
+SELECT number FROM refs WHERE tract = ? AND kind = 'branch' AND name = ?;
+
 -- name: refs.tag
 SELECT c.id, c.number FROM refs r JOIN commits c ON c.number = r.head
 WHERE r.tract = ? AND r.kind = 'tag' AND r.name = ?;
@@ -222,6 +225,11 @@ SELECT r.number, ?1,
        (SELECT m.branch_after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
        ?4
 FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND r.kind = 'worktree' AND r.name = ?3;
+
+-- name: movements.newest
+SELECT m.position, e.recorded_at, m.after
+FROM movements m JOIN events e ON e.position = m.position
+WHERE m.ref = ?1 AND m.position <= ?2 ORDER BY m.position DESC LIMIT 1;
 
 -- name: receipts.create_events
 CREATE TABLE operation_events (
