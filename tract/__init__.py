@@ -11,6 +11,7 @@ Only the names in `__all__` are public; errors are in `tract.errors`.
 
 from typing import TYPE_CHECKING, Any
 
+from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import (
@@ -44,6 +45,7 @@ __all__ = [
     "AsyncTract",
     "Attempt",
     "BranchInfo",
+    "BudgetReport",
     "ChatResponse",
     "CommitDetail",
     "CommitInfo",
@@ -68,6 +70,7 @@ __all__ = [
     "Priority",
     "ReasoningContent",
     "SessionContent",
+    "TokenBudget",
     "TokenCounter",
     "TokenUsage",
     "ToolCall",

@@ -10,6 +10,8 @@ from typing import Any, Self
 from tract.core import Opening, TractCore
 from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
+from tract.core.settings import OnBudget
+from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
 from tract.operations.compilers import Compiler
@@ -48,6 +50,8 @@ class AsyncTract(TractCore):
         base_url: str | None = None,
         llm: LLMClient | None = None,
         llm_config: LLMConfig | None = None,
+        budget: TokenBudget | None = None,
+        on_budget: OnBudget | None = None,
         tokens: TokenCounter | None = None,
         compiler: Compiler | None = None,
         durability: str = "full",
@@ -71,7 +75,14 @@ class AsyncTract(TractCore):
                 environment's `OPENAI_API_KEY`.
             base_url: Of any server that speaks OpenAI's Chat Completions.
             llm: A client of your own instead.
-            llm_config: How to ask where a call does not say otherwise.
+            llm_config: How to ask where a call does not say otherwise; for
+                this handle, field by field over what `configure` stored.
+            budget: The most tokens a context may have; for this handle, in
+                the place of what `configure` stored.
+            on_budget: An async function that is told of each append after
+                which the context is larger and at the budget's mark or beyond
+                it, and of each such turn before it is sent. Its exceptions go
+                to the event loop's exception handler: what was written stands.
             tokens: Counts tokens; by default exactly, with `o200k_base`.
             compiler: Makes the messages of a context; by default they are
                 what the history says. Its name and version are recorded with
@@ -100,6 +111,8 @@ class AsyncTract(TractCore):
             base_url=base_url,
             llm=llm,
             llm_config=llm_config,
+            budget=budget,
+            on_budget=on_budget,
             tokens=tokens,
             compiler=compiler,
             durability=durability,
@@ -140,5 +153,6 @@ class AsyncTract(TractCore):
     generate = talking.generate
     stream = talking.stream
 
+    configure = configuring.configure
     configure_llm = configuring.configure_llm
     record_usage = configuring.record_usage

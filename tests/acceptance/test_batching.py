@@ -9,10 +9,11 @@ import pytest
 
 from tests.acceptance.reading import from_elsewhere, started_outside, state, texts
 from tests.acceptance.scripting import Held, opened
-from tract import AsyncTract, CommitInfo, DialogueContent, LLMConfig, Priority, ToolCall
+from tract import AsyncTract, BudgetReport, CommitInfo, DialogueContent, LLMConfig, Priority, TokenBudget, ToolCall
 from tract.errors import (
     AmbiguousRefError,
     BatchError,
+    BudgetExceededError,
     ClosedError,
     ContentValidationError,
     EditTargetError,
@@ -304,6 +305,7 @@ CANNOT_BE_INSIDE: dict[str, Call] = {
     "switch": lambda t: t.switch("main"),
     "worktree": lambda t: t.worktree("main"),
     "record_usage": lambda t: t.record_usage({"prompt": 1}),
+    "configure": lambda t: t.configure(budget=None),
 }
 
 
@@ -728,3 +730,48 @@ async def test_a_verb_inside_takes_no_operation_id_of_its_own(t: AsyncTract) -> 
 async def test_an_operation_id_that_is_none_is_refused_when_the_block_is_entered(t: AsyncTract) -> None:
     with pytest.raises(ContentValidationError):
         await t.batch(operation_id="once").__aenter__()
+
+
+async def test_a_batch_beyond_a_budget_that_rejects_records_nothing(t: AsyncTract) -> None:
+    await t.user("before")
+    await t.configure(budget=TokenBudget(30, action="reject"))
+    before = await state(t)
+    with pytest.raises(BudgetExceededError):
+        async with t.batch():
+            await t.user("short")
+            await t.user("word " * 30)
+    assert await state(t) == before
+
+
+async def test_what_counts_for_a_budget_is_the_context_at_the_end_of_a_batch(t: AsyncTract) -> None:
+    long = await t.user("word " * 20)
+    await t.configure(budget=TokenBudget(40, action="reject"))
+    async with t.batch():
+        await t.user("word " * 20)
+        await t.skip(long.id)
+    assert len(await texts(t)) == 1
+
+
+async def test_results_in_a_batch_are_never_refused_by_a_budget(t: AsyncTract) -> None:
+    await t.commit(DialogueContent("assistant", None, tool_calls=(ToolCall("c1", "look", "{}"),)))
+    await t.configure(budget=TokenBudget(20, action="reject"))
+    async with t.batch():
+        await t.tool_result("c1", "word " * 50)
+        await t.pin("HEAD")
+    assert len(await texts(t)) == 2
+
+
+async def test_a_batch_beyond_its_budget_is_told_of_once_when_the_branch_is_free_again() -> None:
+    told: list[BudgetReport] = []
+
+    async def on_budget(report: BudgetReport) -> None:
+        told.append(report)
+        await t.skip(report.commit or "HEAD")
+
+    async with AsyncTract.open(budget=TokenBudget(10), on_budget=on_budget) as t:
+        async with t.batch() as batch:
+            await t.user("word " * 20)
+            await t.user("word " * 20)
+            assert told == []
+        assert [report.commit for report in told] == [batch.commit_ids[-1]]
+        assert len(await texts(t)) == 1

@@ -11,6 +11,7 @@ import pytest
 
 from tests.builders import broken_links, operation_id
 from tract import (
+    ABSENT,
     ArtifactContent,
     AsyncTract,
     DialogueContent,
@@ -20,6 +21,7 @@ from tract import (
     OutputContent,
     ReasoningContent,
     SessionContent,
+    TokenBudget,
     TokenUsage,
     ToolCall,
     ToolIOContent,
@@ -112,6 +114,7 @@ class Program:
             self.chat,
             self.batch,
             self.usage,
+            self.configure,
         ]
         for _ in range(steps):
             verb, handle = self.random.choice(verbs), self.random.choice(self.handles)
@@ -176,6 +179,11 @@ class Program:
     async def usage(self, t: AsyncTract) -> None:
         await t.record_usage(TokenUsage(prompt=self.random.randrange(99), completion=self.random.choice([None, 5])))
 
+    async def configure(self, t: AsyncTract) -> None:
+        config = self.random.choice([ABSENT, None, LLMConfig(seed=self.told, stop_sequences=self.word())])
+        budgets = [TokenBudget(9), TokenBudget(10**6, "reject", compress_at=5)]
+        await t.configure(llm_config=config, budget=self.random.choice([ABSENT, None, *budgets]))
+
 
 def scripted(seed: int) -> ScriptedLLM:
     """A model that mostly answers, sometimes fails, and sometimes is cut."""
@@ -232,6 +240,7 @@ async def test_the_random_histories_fill_every_table_and_use_every_verb(tmp_path
         rows = connection.execute("SELECT * FROM events ORDER BY position").fetchall()
     assert {name for name, found in dump(path).items() if not found} <= {"operation_events", "operation_commits"}
     assert tags >= {"generation.completed", "generation.failed", "generation.cancelled", "usage.recorded", "context.compiled"}
+    assert "tract.configured" in tags
     assert kinds >= {"append", "edit", "annotate", "revert"}
     assert broken_links(rows) == []
 
@@ -284,6 +293,7 @@ def tables_of(query: Query) -> Dump:
     found: Dump = {"roots": query("tracts.roots", 100)}
     for number, *_ in found["roots"]:
         branches = query("refs.branches", number)
+        found[f"settings of {number}"] = query("settings.of_tract", number)
         found[f"branches of {number}"] = branches
         for _, _, head, _ in branches:
             if head is not None:

@@ -8,6 +8,7 @@ from tract import (
     ABSENT,
     AsyncTract,
     BranchInfo,
+    BudgetReport,
     ChatResponse,
     CommitDetail,
     CommitInfo,
@@ -19,6 +20,7 @@ from tract import (
     Message,
     OutputContent,
     Priority,
+    TokenBudget,
     TokenUsage,
     ToolCall,
     TractStatus,
@@ -38,6 +40,7 @@ async def test_opening_and_attributes() -> None:
         assert_type(t.current_branch, str | None)
         assert_type(t.is_detached, bool)
         assert_type(t.config, LLMConfig)
+        assert_type(t.budget, TokenBudget | None)
         assert_type(await t.head(), str | None)
     awaited = await AsyncTract.open(":memory:", model="tiny")
     assert_type(awaited, AsyncTract)
@@ -158,7 +161,13 @@ async def test_talking() -> None:
 
 
 async def test_configuring() -> None:
-    async with AsyncTract.open() as t:
+    async def on_budget(report: BudgetReport) -> None:
+        assert_type(report.budget, TokenBudget)
+
+    async with AsyncTract.open(budget=TokenBudget(9), on_budget=on_budget) as t:
+        assert_type(await t.configure(budget=TokenBudget(9, "reject", compress_at=8), llm_config=None), None)
+        assert_type((await t.status()).budget, TokenBudget | None)
+        await t.configure(budget=None)
         assert_type(await t.configure_llm(ScriptedLLM(["a"]), config=LLMConfig(model="tiny")), None)
         await t.user("Hi")
         assert_type(await t.record_usage(TokenUsage(prompt=1)), None)

@@ -26,6 +26,8 @@ KNOWS_NO_COMMITS = {
     "refs.worktree",
     "scratch.length",
     "scratch.pieces",
+    "settings.budget",
+    "settings.of_tract",
     "tracts.root_by_name",
     "tracts.roots",
 }

@@ -1,8 +1,8 @@
 """Batches that are open: what their calls made so far, and who is inside.
 
 Who is inside is known by context: the task that opened the batch, and the
-tasks that it started in the block. Imports `domain`, `errors` and `pending`;
-read `OpenBatch` first.
+tasks that it started in the block. Imports `domain`, `errors`, `operations` and
+`pending`; read `OpenBatch` first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import CommitId, OperationId, TractId
 from tract.errors import BatchError, OperationMismatchError
 from tract.log.protocol import BlobDraft, Query
+from tract.operations.budgeting import Source
 
 _inside: ContextVar[tuple["OpenBatch", ...]] = ContextVar("tract_batches", default=())
 
@@ -87,8 +88,14 @@ class OpenBatch:
         self.events: list[Event] = []
         self._earlier = earlier
         self._pending = PendingCommits(place.base)
+        self._growth = 0
         self._is_open = True
         self._is_broken = False
+
+    @property
+    def source(self) -> Source:
+        """Where its tokens come from: from outcomes alone, where the caller made the context no larger."""
+        return Source.CALLER if self._growth > 0 else Source.OUTCOME
 
     @property
     def is_open(self) -> bool:
@@ -117,7 +124,7 @@ class OpenBatch:
         time = self.events[-1].recorded_at if self.events else None
         return BatchSight(self._pending, Moved(self.place.tract, self.place.branch, self.tip, time))
 
-    def put(self, recorded: CommitRecorded, blobs: Sequence[BlobDraft], digest: bytes | None) -> Event:
+    def put(self, recorded: CommitRecorded, blobs: Sequence[BlobDraft], digest: bytes | None, source: Source) -> Event:
         """Take a commit that was made on the tip, and return it as it will be recorded.
 
         Raises:
@@ -128,6 +135,8 @@ class OpenBatch:
         self.require_open()
         event = self._next(recorded, blobs) if self._earlier is None else self._again(self._earlier, digest)
         self.events.append(event)
+        if source is Source.CALLER:
+            self._growth += recorded.token_delta
         if digest is not None:
             self.digests.append(digest)
         return event

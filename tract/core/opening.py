@@ -19,8 +19,10 @@ from tract.core.graph import is_written, worktree_head
 from tract.core.interrupting import interrupt_abandoned
 from tract.core.models import Models
 from tract.core.parts import Collaborators, Identity
+from tract.core.settings import OnBudget, Settings, configured, require_budget, tell_nobody
 from tract.core.sharing import shared
 from tract.domain import canonical
+from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import BranchCreated, HeadMoved, NewEvent, TractCreated
 from tract.domain.ids import OperationId, TractId, uuid_text
@@ -57,6 +59,8 @@ class OpenOptions:
     base_url: str | None
     llm: LLMClient | None
     llm_config: LLMConfig | None
+    budget: TokenBudget | None
+    on_budget: OnBudget | None
     tokens: TokenCounter | None
     compiler: Compiler | None
     durability: str
@@ -115,10 +119,17 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         counter = options.tokens or default_counter()
         await interrupt_abandoned(store, counter, options.clock)
         identity = await _find_tract(store, options) or await _create_tract(store, options)
-        head = await store.read(lambda query: worktree_head(query, identity.number, MAIN))
+        number = identity.number
+        head, found = await store.read(
+            lambda query: (worktree_head(query, number, MAIN), configured(query("settings.of_tract", number)))
+        )
+        config = options.llm_config or LLMConfig(model=options.model)
+        settings = Settings(number, together.configured, config, options.budget)
+        settings.learn(found)
         compiler = DEFAULT if options.compiler is None else options.compiler
-        given = Collaborators(together, counter, options.clock, options.actor, compiler)
-        return cls(identity, given, models, MAIN, head)
+        on_budget = options.on_budget or tell_nobody
+        given = Collaborators(together, counter, options.clock, options.actor, compiler, on_budget)
+        return cls(identity, given, models, settings, MAIN, head)
     except BaseException:
         await store.aclose()
         raise
@@ -137,6 +148,10 @@ def _check(options: OpenOptions) -> None:
         require_client("llm", options.llm)
     if options.llm_config is not None:
         require_config("llm_config", options.llm_config)
+    if options.budget is not None:
+        require_budget(options.budget)
+    if options.on_budget is not None and not callable(options.on_budget):
+        raise ConfigError("on_budget", "it must be an async function that takes a BudgetReport")
     if options.tokens is not None:
         require_shape("tokens", options.tokens, "TokenCounter", "name", "count", "count_message")
     if options.compiler is not None:
@@ -183,7 +198,6 @@ def _models(options: OpenOptions) -> Models:
         raise ConfigError("model", "give either model= or llm_config=, which holds a model of its own")
     if options.llm is not None and (options.api_key or options.base_url):
         raise ConfigError("llm", "give either llm=, which has its own connection, or api_key= and base_url=")
-    config = options.llm_config or LLMConfig(model=options.model)
     api_key, base_url = options.api_key, options.base_url
 
     def connect() -> LLMClient:
@@ -192,7 +206,7 @@ def _models(options: OpenOptions) -> Models:
 
         return OpenAIClient(api_key=api_key, base_url=base_url)
 
-    models = Models(config, connect)
+    models = Models(connect)
     if options.llm is not None:
         models.use(options.llm)
     return models

@@ -1,6 +1,6 @@
 """What a handle is made of: which tract it is, what it works with, the turns it runs.
 
-Imports `domain`, `llm`, `operations` and `sharing`.
+Imports `domain`, `llm`, `operations`, `settings` and `sharing`.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from tract.core.edges import Clock
+from tract.core.settings import OnBudget
 from tract.core.sharing import Shared
 from tract.domain.ids import TractId
 from tract.llm.protocol import TokenCounter
@@ -43,6 +44,7 @@ class Collaborators:
         clock: Tells the time of a verb call.
         actor: Recorded with everything done through this handle, in the clear.
         compiler: Makes messages of contexts.
+        on_budget: Is told when a context grew to its budget's mark or beyond.
     """
 
     shared: Shared
@@ -50,6 +52,7 @@ class Collaborators:
     clock: Clock
     actor: str | None
     compiler: Compiler
+    on_budget: OnBudget
 
 
 @frozen(eq=False, repr=False)

@@ -8,7 +8,8 @@ The second level says what the caller can do about it::
         BranchExistsError  BranchNotFoundError  BranchTooYoungError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
         TurnInProgressError  TurnStateError  BatchError  EditTargetError
-        RevertError  ContentValidationError  ClosedError  WrongLoopError
+        RevertError  ContentValidationError  BudgetExceededError  ClosedError
+        WrongLoopError
         ModelNotConfiguredError  CompilerError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
@@ -48,6 +49,7 @@ from tract.errors.refused import (
     BranchExistsError,
     BranchNotFoundError,
     BranchTooYoungError,
+    BudgetExceededError,
     ClosedError,
     CompilerError,
     ConfigError,
@@ -89,6 +91,7 @@ __all__ = [
     "BranchExistsError",
     "BranchNotFoundError",
     "BranchTooYoungError",
+    "BudgetExceededError",
     "ClosedError",
     "CompilerError",
     "ConfigError",

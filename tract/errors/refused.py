@@ -211,6 +211,21 @@ class ContentValidationError(RefusedError):
         return f"{self.field}: {self.reason}."
 
 
+class BudgetExceededError(RefusedError):
+    """The context would have more tokens than its budget, which rejects that."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(tokens, limit)
+        self.tokens = tokens
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"The context would have {self.tokens} tokens and its budget is {self.limit}, so nothing was written or sent. "
+            "Skip or shorten what stands in it, or raise the budget with configure(budget=...)."
+        )
+
+
 class ClosedError(RefusedError):
     """The tract or its store was closed."""
 

@@ -3,7 +3,8 @@
 What the verbs of the handle commit inside the block is collected on top of
 where the branch was when the block was entered, and appended in one piece on
 condition that the branch is still there. So every commit has its final id as
-soon as its verb returns. Imports `core`, `placing` and `repeating`; read
+soon as its verb returns. Imports `core`, `budgeting`, `placing` and
+`repeating`; read
 `Batch` first.
 """
 
@@ -21,6 +22,7 @@ from tract.domain.messages import ABSENT, Absent
 from tract.errors import BatchError, ContentValidationError, HeadMovedError, OperationMismatchError
 from tract.log.codec import decode_event
 from tract.log.protocol import Query, Row, Statement
+from tract.verbs.budgeting import Spending
 from tract.verbs.placing import Call, branch_at, find_expected, require_branch_at
 from tract.verbs.repeating import request_digest
 
@@ -104,23 +106,28 @@ class Batch:
                 batch.doom()
             return
         self._inside.close()
+        spending = Spending(self._t, batch.place.branch)
         try:
             if error is not None:
                 batch.give_up()
             elif batch.end():
-                await self._record(batch)
+                await self._record(batch, spending)
         finally:
             self._holding.close()
+        # Not before the branch is free: whoever is told may write to it.
+        await spending.tell()
 
-    async def _record(self, batch: OpenBatch) -> None:
+    async def _record(self, batch: OpenBatch, spending: Spending) -> None:
         t, branch, base = self._t, batch.place.branch, batch.place.base
 
         def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
             require_branch_at(branch, base, rows)
+            bodies = (event.body for event in batch.events)
+            spending.check(rows, batch.source, *(body for body in bodies if isinstance(body, CommitRecorded)))
             return [NewEvent(event.tract, event.body, event.actor) for event in batch.events]
 
         digest = b"".join((_own_digest(t, branch), *batch.digests)) if batch.is_repeatable else None
-        reads = (Statement("refs.branch", (t.place.tract, branch)),)
+        reads = (Statement("refs.branch", (t.place.tract, branch)), spending.read)
         recorded = await t.record(batch.operation, decide, reads=reads, blobs=batch.drafts, digest=digest)
         last = recorded[-1].body
         assert isinstance(last, CommitRecorded)
@@ -154,6 +161,8 @@ def batch(t: TractCore, *, operation_id: str | None = None, expect: str | None |
         ContentValidationError: The id is none, or given to a nested batch.
         HeadMovedError: The branch is not where *expect* says, or moved before
             the block ended; nothing was recorded.
+        BudgetExceededError: At the end, what the block added would take the
+            context beyond a budget that rejects; nothing was recorded.
         OperationMismatchError: The id belongs to another call, or to a batch
             of other calls.
         DetachedHeadError: There is no branch to write to.

@@ -14,6 +14,7 @@ from tract.core import TractCore
 from tract.core.contexts import decode_config
 from tract.core.graph import PER_CONTEXT, Node, Place, find_head, head_at, is_written, resolve, stretches
 from tract.core.parts import Collaborators
+from tract.domain.budgets import TokenBudget
 from tract.domain.ids import CommitId
 from tract.domain.messages import ToolCall
 from tract.errors import ContentValidationError
@@ -88,7 +89,7 @@ async def compile(
         raise ContentValidationError("order", "it must be a list of refs")
     place, contexts = t.place, t.collaborators.shared.contexts
 
-    def load(query: Query) -> tuple[CompiledContext, Vector[Line]]:
+    def load(query: Query) -> tuple[CompiledContext, Vector[Line], TokenBudget | None]:
         if time is not None and branch is not None:
             head = head_at(query, place, branch, time)
         else:
@@ -97,13 +98,24 @@ async def compile(
         tokens, source = token_figures(t, context, find_report(query, head))
         lines = context.lines if order is None else order_lines(context, [_slot(query, place, context, ref) for ref in order])
         id = None if head is None else head.id
-        return CompiledContext(context=context, head=id, token_count=tokens, token_source=source), lines
+        budget = t.settings.budget_by(query("settings.budget", place.tract))
+        compiled = CompiledContext(
+            context=context, head=id, token_count=tokens, token_source=source, warnings=_warnings(tokens, budget)
+        )
+        return compiled, lines, budget
 
-    compiled, lines = await t.read(load)
+    compiled, lines, budget = await t.read(load)
     if t.collaborators.compiler is DEFAULT and order is None and not include_edit_marks:
         return compiled
     # In a thread: a compiler may be slow, and counting what it made is.
-    return await to_thread.run_sync(partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks))
+    shown = await to_thread.run_sync(partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks))
+    return evolve(shown, warnings=_warnings(shown.token_count, budget))
+
+
+def _warnings(tokens: int, budget: TokenBudget | None) -> tuple[str, ...]:
+    if budget is None or not budget.is_over(tokens):
+        return ()
+    return (f"The context has {tokens:,} tokens and its budget is {budget.max_tokens:,}.",)
 
 
 def _micros(time: datetime) -> int:

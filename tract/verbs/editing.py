@@ -91,6 +91,7 @@ async def edit(
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: The content is malformed; names the field.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
         RefNotFoundError: Nothing answers to *target*, or to *expect*.
         HeadMovedError: The branch is not where *expect* says.
     """
@@ -160,6 +161,8 @@ async def annotate(
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: There is no such priority.
+        BudgetExceededError: What is shown again would take the context beyond a
+            budget that rejects.
         RefNotFoundError: Nothing answers to *target*, or to *expect*.
         HeadMovedError: The branch is not where *expect* says.
     """

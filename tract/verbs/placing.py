@@ -2,7 +2,7 @@
 
 A verb says what it would record, and this decides where: on wherever the
 branch is by then, on the commit that the verb saw or its caller expects, or
-into the batch that the caller is inside. Imports `core` and `repeating`; read
+into the batch that the caller is inside. Imports `core`, `budgeting` and `repeating`; read
 `place_append` and `place_change`.
 """
 
@@ -19,6 +19,8 @@ from tract.domain.messages import ABSENT, Absent
 from tract.domain.results import CommitInfo
 from tract.errors import BranchNotFoundError, ContentValidationError, HeadMovedError
 from tract.log.protocol import BlobDraft, Row, Statement
+from tract.operations.budgeting import Source
+from tract.verbs.budgeting import Spending
 from tract.verbs.repeating import find_commit
 
 Expected: TypeAlias = str | None | Absent
@@ -109,6 +111,7 @@ async def place_append(
     t: TractCore,
     call: Call,
     place: Place,
+    source: Source,
     make: Callable[[int, CommitId | None], CommitRecorded],
     blobs: tuple[BlobDraft, ...],
 ) -> Event:
@@ -118,11 +121,13 @@ async def place_append(
         t: The tract.
         call: The verb call.
         place: Where the handle stood when it was called; on a branch.
+        source: Where the tokens come from.
         make: Pure; returns the commit, given its time and where the branch is.
         blobs: What it names.
 
     Raises:
         BranchNotFoundError: The branch was deleted.
+        BudgetExceededError: The budget refuses it.
         HeadMovedError: The branch is not where the caller expects it.
         TurnInProgressError: The caller is inside a turn on the branch.
         BatchError: It is inside a batch on it that is not this handle's, or
@@ -132,9 +137,9 @@ async def place_append(
     assert branch is not None
     if batch is not None:
         call.require_head(branch, batch.head)
-        return batch.put(make(t.collaborators.clock(), batch.head), blobs, call.digest)
+        return batch.put(make(t.collaborators.clock(), batch.head), blobs, call.digest, source)
     await t.collaborators.shared.gates.pass_through(place.tract, branch)
-    time = t.collaborators.clock()
+    time, spending = t.collaborators.clock(), Spending(t, branch)
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
         if not rows[0]:
@@ -142,10 +147,13 @@ async def place_append(
         id = rows[0][0][0]
         head = None if id is None else CommitId(id.hex())
         call.require_head(branch, head)
-        return [NewEvent(t.id, make(time, head), t.collaborators.actor)]
+        recorded = make(time, head)
+        spending.check(rows, source, recorded)
+        return [NewEvent(t.id, recorded, t.collaborators.actor)]
 
-    reads = (Statement("refs.branch", (place.tract, branch)),)
+    reads = (Statement("refs.branch", (place.tract, branch)), spending.read)
     (event, *_) = await t.record(call.operation, decide, reads=reads, blobs=blobs, digest=call.digest)
+    await spending.tell()
     return event
 
 
@@ -160,6 +168,7 @@ async def place_change(t: TractCore, call: Call, place: Place, plan: Callable[[]
 
     Raises:
         BranchNotFoundError: The branch was deleted.
+        BudgetExceededError: The budget refuses it.
         HeadMovedError: The branch is not where the caller expects it.
         BatchError: The caller is inside a batch on the branch that is not
             this handle's, or in one that takes no more.
@@ -175,7 +184,7 @@ async def place_change(t: TractCore, call: Call, place: Place, plan: Callable[[]
         batch = t.open_batch()
         if batch is not None:
             if batch.tip is not None and batch.tip.number == change.head.number:
-                return batch.put(change.recorded, change.blobs, call.digest)
+                return batch.put(change.recorded, change.blobs, call.digest, Source.CALLER)
             continue
         await t.collaborators.shared.gates.pass_through(place.tract, branch, adds_slots=False)
         try:
@@ -188,13 +197,16 @@ async def place_change(t: TractCore, call: Call, place: Place, plan: Callable[[]
 async def _record_change(t: TractCore, call: Call, tract: int, change: Change) -> Event:
     branch = change.recorded.branch
     assert branch is not None
+    spending = Spending(t, branch)
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
         require_branch_at(branch, change.head, rows)
+        spending.check(rows, Source.CALLER, change.recorded)
         return [NewEvent(t.id, change.recorded, t.collaborators.actor)]
 
-    reads = (Statement("refs.branch", (tract, branch)),)
+    reads = (Statement("refs.branch", (tract, branch)), spending.read)
     (event, *_) = await t.record(call.operation, decide, reads=reads, blobs=change.blobs, digest=call.digest)
+    await spending.tell()
     return event
 
 

@@ -69,6 +69,8 @@ async def revert(
             this branch's history; nothing of it stands any more; or a later
             commit was built on what it did.
         ContentValidationError: Message or metadata is malformed.
+        BudgetExceededError: What is shown again would take the context beyond a
+            budget that rejects.
         DetachedHeadError: There is no branch to commit to.
         RefNotFoundError: Nothing answers to *target*, or to *expect*.
         HeadMovedError: The branch is not where *expect* says.

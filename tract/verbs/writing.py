@@ -22,6 +22,7 @@ from tract.domain.results import CommitInfo
 from tract.errors import ContentValidationError
 from tract.formats.reading import content_from, encode_content
 from tract.formats.rendering import RENDERING
+from tract.operations.budgeting import Source
 from tract.operations.slots import SlotContent, Step
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, as_details, draft_content, draft_words
@@ -83,6 +84,7 @@ async def commit(
     Raises:
         ContentValidationError: Content or argument is malformed; names the field.
         EditTargetError: *target* is not a slot that can be edited.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
         DetachedHeadError: There is no branch to append to.
         BranchNotFoundError: The branch was deleted.
         HeadMovedError: The branch is not where *expect* says.
@@ -124,6 +126,7 @@ async def system(t: TractCore, text: str, **options: Unpack[CommitOptions]) -> C
 
     Raises:
         ContentValidationError: The text is blank or not text.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
     """
     return await _short("system", t, InstructionContent(text), options)
 
@@ -133,6 +136,7 @@ async def user(t: TractCore, text: str, *, name: str | None = None, **options: U
 
     Raises:
         ContentValidationError: The text is blank or not text.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
     """
     return await _short("user", t, DialogueContent("user", text, name), options)
 
@@ -142,6 +146,7 @@ async def assistant(t: TractCore, text: str, *, name: str | None = None, **optio
 
     Raises:
         ContentValidationError: The text is blank or not text.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
     """
     return await _short("assistant", t, DialogueContent("assistant", text, name), options)
 
@@ -158,7 +163,8 @@ async def tool_result(
     """Commit the result of a tool call; takes the options of `commit`.
 
     It compiles directly behind the nearest earlier call of that id which has
-    no result yet, whatever was committed in between.
+    no result yet, whatever was committed in between. No budget refuses it: the
+    tool has run.
 
     Args:
         t: The tract.
@@ -184,11 +190,13 @@ async def _short(verb: str, t: TractCore, content: Content, options: CommitOptio
 
 
 async def _append(t: TractCore, call: Call, place: Place, draft: Draft) -> CommitInfo:
+    source = Source.OUTCOME if draft.message.role == "tool" else Source.CALLER
+
     def make(time: int, head: CommitId | None) -> CommitRecorded:
         parents = () if head is None else (head,)
         return appended(t, draft, AppendPlace(call.operation, time, parents, place.head.branch))
 
-    event = await place_append(t, call, place, make, draft.blobs)
+    event = await place_append(t, call, place, source, make, draft.blobs)
     body = event.body
     assert isinstance(body, CommitRecorded)
     t.collaborators.shared.contexts.remember(event.position, _step(body.commit, draft))

@@ -374,3 +374,26 @@ SELECT u.prompt, u.completion, u.reasoning, c.tokens, f.data
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
 WHERE u.run = ?1 AND u.commit_number <= ?2 AND u.prompt IS NOT NULL
 ORDER BY u.commit_number DESC, u.number DESC LIMIT 1;
+
+-- name: settings.create
+CREATE TABLE settings (
+    tract       INTEGER PRIMARY KEY,
+    number      INTEGER NOT NULL,
+    llm_config  BLOB,
+    max_tokens  INTEGER,
+    action      TEXT,
+    compress_at INTEGER
+) STRICT;
+
+-- name: settings.drop
+DROP TABLE IF EXISTS settings;
+
+-- name: settings.replace
+INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6 FROM tracts t WHERE t.id = ?2;
+
+-- name: settings.of_tract
+SELECT s.number, s.llm_config, b.data, s.max_tokens, s.action, s.compress_at
+FROM settings s LEFT JOIN blobs b ON b.id = s.llm_config WHERE s.tract = ?;
+
+-- name: settings.budget
+SELECT max_tokens, action, compress_at FROM settings WHERE tract = ? AND max_tokens IS NOT NULL;
