@@ -17,7 +17,7 @@ from tract import AsyncTract
 
 VERBS = {
     "commit", "system", "user", "assistant", "tool_result",
-    "edit", "annotate", "pin", "skip", "revert",
+    "edit", "annotate", "pin", "skip", "revert", "batch",
     "compile", "log", "show", "status",
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream",
@@ -27,7 +27,7 @@ VERBS = {
 HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config", "budget"}
 SHELL = {"place", "collaborators", "models", "settings", "worktree_name"} | {
     "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
-    "in_flight", "mark", "changed",
+    "in_flight", "open_batch", "refuse_in_batch", "mark", "changed",
 }  # fmt: skip
 """What verbs need of a handle; not for users."""
 HEAVY = ("openai", "aiosqlite", "structlog", "rich", "click", "starlette", "uvicorn", "splintr")
@@ -87,9 +87,9 @@ def test_every_verb_is_a_function_of_the_verbs_package() -> None:
     assert elsewhere == []
 
 
-def test_only_what_is_iterated_is_no_coroutine() -> None:
+def test_only_what_is_entered_or_iterated_is_no_coroutine() -> None:
     plain = {name for name in VERBS if not inspect.iscoroutinefunction(vars(AsyncTract)[name])}
-    assert plain == {"stream", "follow", "events"}
+    assert plain == {"stream", "batch", "follow", "events"}
 
 
 def test_flags_of_verbs_are_given_by_name() -> None:

@@ -15,7 +15,18 @@ from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
 from tract.operations.compilers import Compiler
-from tract.verbs import branching, compiling, configuring, editing, following, inspecting, reverting, talking, writing
+from tract.verbs import (
+    batching,
+    branching,
+    compiling,
+    configuring,
+    editing,
+    following,
+    inspecting,
+    reverting,
+    talking,
+    writing,
+)
 
 
 class AsyncTract(TractCore):
@@ -121,6 +132,8 @@ class AsyncTract(TractCore):
     pin = editing.pin
     skip = editing.skip
     revert = reverting.revert
+
+    batch = batching.batch
 
     compile = compiling.compile
     log = inspecting.log

@@ -1,6 +1,7 @@
-"""What tests read from a tract to compare whole values."""
+"""What tests read from a tract to compare whole values, and from where they call it."""
 
 import asyncio
+import contextvars
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -39,3 +40,12 @@ async def from_elsewhere(path: str, write: Callable[[AsyncTract], Awaitable[obje
             await write(t)
 
     await asyncio.to_thread(asyncio.run, run())
+
+
+def started_outside(call: Awaitable[Any]) -> "asyncio.Task[Any]":
+    """Start a task as one that is not inside the block around this call."""
+
+    async def run() -> Any:
+        return await call
+
+    return asyncio.get_running_loop().create_task(run(), context=contextvars.Context())

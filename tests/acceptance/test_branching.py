@@ -475,3 +475,25 @@ async def test_a_worktree_may_not_have_the_name_of_the_plain_handle(t: AsyncTrac
     await t.branch("other", switch=False)
     with pytest.raises(InvalidNameError, match="open"):
         await t.worktree("other", name="main")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda t: t.user("word " * 1000), lambda t: t.edit("HEAD", "other", expect="HEAD"), lambda t: t.pin("HEAD", expect="HEAD")],
+    ids=["user", "edit", "pin"],
+)
+async def test_a_verb_stays_on_the_branch_it_was_called_on_although_another_task_switches_the_handle(
+    t: AsyncTract, call: Callable[[AsyncTract], Awaitable[object]]
+) -> None:
+    await t.user("before")
+    await t.branch("side", switch=False)
+    await t.user("on main")
+
+    async def write() -> None:
+        await call(t)
+
+    writing = asyncio.create_task(write())
+    await asyncio.sleep(0)
+    await t.switch("side")
+    await writing
+    assert (len(await t.log(at="main")), len(await t.log(at="side"))) == (3, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import asdict
 
-from tests.acceptance.reading import state, texts
+from tests.acceptance.reading import from_elsewhere, state, texts
 from tract import (
     ABSENT,
     ArtifactContent,
@@ -408,7 +408,13 @@ TWICE: list[Call] = [
     lambda t: t.edit("main", "other", operation_id=OPERATION),
     lambda t: t.pin("main", reason="r", operation_id=OPERATION),
     lambda t: t.annotate("main", "skip", retain={"a": 1}, operation_id=OPERATION),
+    lambda t: t.skip("main", operation_id=OPERATION),
+    lambda t: t.system("once", operation_id=OPERATION),
+    lambda t: t.assistant("once", operation_id=OPERATION),
+    lambda t: t.tool_result("c1", {"a": 1}, status="ok", operation_id=OPERATION),
     lambda t: t.branch("b", operation_id=OPERATION, switch=False),
+    lambda t: t.switch("main", operation_id=OPERATION),
+    lambda t: t.record_usage({"prompt": 10}, operation_id=OPERATION),
 ]
 
 
@@ -430,9 +436,53 @@ async def test_an_operation_id_given_to_another_call_is_refused(t: AsyncTract, c
     assert await state(t) == before
 
 
-async def test_an_operation_id_given_by_many_tasks_at_once_writes_once(t: AsyncTract) -> None:
-    infos = await asyncio.gather(*(t.user("once", operation_id=OPERATION) for _ in range(10)))
-    assert (len({info.id for info in infos}), len(await t.log())) == (1, 1)
+async def recorded(t: AsyncTract) -> int:
+    """Return how many events the store holds."""
+    rows = await t.read(lambda query: query("log.events_after", 0, 1000))
+    return len(rows)
+
+
+@pytest.mark.parametrize("call", TWICE)
+async def test_an_operation_id_given_by_many_tasks_at_once_writes_once(t: AsyncTract, call: Call) -> None:
+    await t.user("before")
+    before = await recorded(t)
+    found = await asyncio.gather(*(call(t) for _ in range(10)))
+    assert [each == found[0] for each in found] == [True] * 10
+    assert await recorded(t) == before + 1
+
+
+@pytest.mark.parametrize("call", TWICE)
+async def test_an_operation_id_given_again_by_another_process_writes_once(path: str, call: Call) -> None:
+    async with AsyncTract.open(path) as t:
+        await t.user("before")
+        found = [await call(t)]
+        before = await state(t), await recorded(t)
+
+        async def again(other: AsyncTract) -> None:
+            found.append(await call(other))
+
+        await from_elsewhere(path, again)
+        assert (await state(t), await recorded(t)) == before
+        assert found[0] == found[1]
+
+
+async def test_a_worktree_opened_twice_under_one_operation_id_is_two_handles_and_one_event(t: AsyncTract) -> None:
+    await t.branch("side", switch=False)
+    async with await t.worktree("side", operation_id=OPERATION) as first:
+        await t.branch("further", switch=False)
+        await first.switch("further")
+        before = await recorded(t)
+        async with await t.worktree("side", operation_id=OPERATION) as second:
+            assert (first.current_branch, second.current_branch) == ("further", "further")
+            assert await recorded(t) == before
+            await second.switch("side")
+            assert first.current_branch == "further"
+
+
+async def test_an_operation_id_of_a_worktree_is_not_that_of_a_switch(t: AsyncTract) -> None:
+    async with await t.worktree("main", name="second", operation_id=OPERATION) as second:
+        with pytest.raises(OperationMismatchError):
+            await second.switch("main", operation_id=OPERATION)
 
 
 async def test_an_operation_id_of_another_tract_of_the_file_is_refused(path: str) -> None:
@@ -457,6 +507,14 @@ async def test_an_edit_given_twice_returns_the_first_one_although_the_slot_has_c
     first = await t.edit(slot.id, "two", operation_id=OPERATION)
     await t.edit(slot.id, OutputContent("three"))
     assert await t.edit(slot.id, "two", operation_id=OPERATION) == first
+
+
+async def test_a_revert_given_twice_returns_the_first_one_although_there_is_nothing_to_undo_any_more(t: AsyncTract) -> None:
+    await t.user("one")
+    pinned = await t.pin("HEAD")
+    first = await t.revert(pinned.id, operation_id=OPERATION)
+    assert await t.revert(pinned.id, operation_id=OPERATION) == first
+    assert len(await t.log()) == 3
 
 
 async def test_usage_recorded_twice_under_one_operation_id_must_be_the_same(t: AsyncTract) -> None:

@@ -154,6 +154,21 @@ async def use_an_operation_id(t: AsyncTract) -> None:
     await t.user("once", operation_id="01928c5e-0000-7000-8000-000000000007")
 
 
+async def batch(t: AsyncTract) -> None:
+    async with t.batch():
+        slot = await t.user("one of several")
+        await t.edit(slot.id, "one of a few")
+        async with t.batch():
+            await t.user("word " * 1000)
+
+
+async def repeat_a_batch(t: AsyncTract) -> None:
+    for _ in range(2):
+        async with t.batch(operation_id="01928c5e-0000-7000-8000-000000000007"):
+            await t.user("once")
+            await t.pin("HEAD")
+
+
 async def configure(t: AsyncTract) -> None:
     await t.configure(budget=TokenBudget(1, compress_at=1))
     await t.user("told of")
@@ -173,6 +188,8 @@ PROGRAMS: list[Program] = [
     use_a_worktree,
     read,
     use_an_operation_id,
+    batch,
+    repeat_a_batch,
     configure,
 ]
 MOMENTS = ["begins", "waits", "ends"]
@@ -244,6 +261,22 @@ async def test_a_cancelled_chat_leaves_the_branch_at_its_base_or_has_its_answer_
                 assert told == ["dialogue"] * 3
         if not reached:
             break
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_cancelled_batch_is_there_as_a_whole_or_not_at_all(tmp_path: Path, moment: str) -> None:
+    counts = set()
+    for last in count(1):
+        path = tmp_path / f"{last}.db"
+        async with await opened(path) as t:
+            await t.user("one")
+            reached = await cancelled_at(batch(t), last, moment)
+            await t.collaborators.shared.store.submit(nothing()).wait()
+            counts.add(len(await t.log()) - 1)
+            await asyncio.wait_for(t.user("two"), 10)
+        if not reached:
+            break
+    assert counts == {0, 3}
 
 
 def nothing() -> Request:
@@ -341,16 +374,19 @@ async def held_back(until: asyncio.Event) -> AsyncIterator[str]:
     yield "an answer."
 
 
-async def test_waiters_of_a_branch_go_on_when_any_of_them_is_cancelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("waiter", [chat, batch, edit], ids=lambda program: program.__name__)
+async def test_waiters_of_a_branch_go_on_when_any_of_them_is_cancelled(waiter: Program) -> None:
     for last in count(1):
         go_on = asyncio.Event()
         llm = ScriptedLLM([held_back(go_on), *(f"Answer {number}." for number in range(3))])
         async with AsyncTract.open(llm=llm, llm_config=LLMConfig(model="scripted")) as t:
+            await t.user("before")
             async with t.stream("first") as first:
                 await anext(first)
                 # Tasks of another origin: they have not inherited that they are inside.
                 loop = asyncio.get_running_loop()
-                victim = loop.create_task(cancelled_at(chat(t), last, "begins"), context=Context())
+                waiting = cancelled_at(waiter(t), last, "begins")  # type: ignore[arg-type]
+                victim = loop.create_task(waiting, context=Context())
                 append = loop.create_task(commit(t), context=Context())
                 last_chat = loop.create_task(chat(t), context=Context())
                 go_on.set()

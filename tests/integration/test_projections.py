@@ -112,6 +112,7 @@ class Program:
             self.worktree,
             self.chat,
             self.chat,
+            self.batch,
             self.usage,
             self.configure,
         ]
@@ -169,6 +170,11 @@ class Program:
             await t.generate()
         else:
             await t.chat(self.word(), message=self.random.choice([None, "asked"]))
+
+    async def batch(self, t: AsyncTract) -> None:
+        async with t.batch():
+            for _ in range(self.random.randrange(4)):
+                await self.random.choice([self.commit, self.edit, self.annotate])(t)
 
     async def usage(self, t: AsyncTract) -> None:
         await t.record_usage(TokenUsage(prompt=self.random.randrange(99), completion=self.random.choice([None, 5])))

@@ -40,6 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
     "annotate": {"branch": "main", "target": "HEAD", "priority": "pinned", "details": {"reason": "so"}, "config": None},
     "branch": {"name": "side", "at": None, "switch": False},
     "switch": {"worktree": "main", "name": "main"},
+    "worktree": {"worktree": "second", "name": "main"},
     "record_usage": {
         "branch": "main",
         "usage": {"prompt": 7, "completion": None, "cached": None, "reasoning": None},
@@ -62,6 +63,8 @@ async def call(t: AsyncTract, verb: str) -> None:
             await t.branch("side", switch=False, operation_id=OPERATION)
         case "switch":
             await t.switch("main", operation_id=OPERATION)
+        case "worktree":
+            await (await t.worktree("main", name="second", operation_id=OPERATION)).aclose()
         case _:
             await t.record_usage({"prompt": 7}, operation_id=OPERATION)
 
@@ -72,3 +75,20 @@ async def test_a_request_is_the_digest_of_its_verb_and_arguments(verb: str) -> N
         await t.user("first")
         await call(t, verb)
         assert await stored(t) == digest(verb, t.id, **CASES[verb])
+
+
+async def test_what_is_expected_is_no_part_of_a_request() -> None:
+    async with AsyncTract.open() as t:
+        await t.user("first")
+        await t.edit("HEAD", "other", operation_id=OPERATION, expect="HEAD")
+        assert await stored(t) == digest("edit", t.id, **CASES["edit"])
+
+
+async def test_the_request_of_a_batch_is_its_own_digest_and_those_of_its_calls() -> None:
+    async with AsyncTract.open() as t:
+        await t.user("first")
+        async with t.batch(operation_id=OPERATION, expect="HEAD"):
+            await t.edit("HEAD", "other")
+            await t.pin("HEAD", reason="so")
+        parts = [("batch", {"branch": "main"}), ("edit", CASES["edit"]), ("annotate", CASES["annotate"])]
+        assert await stored(t) == b"".join(digest(verb, t.id, **arguments) for verb, arguments in parts)

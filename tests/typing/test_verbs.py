@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, assert_type
 
 from tract import (
+    ABSENT,
     AsyncTract,
     BranchInfo,
     BudgetReport,
@@ -27,7 +28,7 @@ from tract import (
     from_openai,
 )
 from tract.domain.content import Content
-from tract.domain.ids import CommitId, TractId
+from tract.domain.ids import CommitId, OperationId, TractId
 from tract.testing import ScriptedLLM
 
 
@@ -76,6 +77,22 @@ async def test_editing() -> None:
         hidden = await t.skip(slot.id)
         assert_type(hidden, CommitInfo)
         assert_type(await t.revert(hidden.id, message="f", metadata={"g": 1}), CommitInfo)
+
+
+async def test_expecting() -> None:
+    async with AsyncTract.open() as t:
+        slot = await t.user("a", expect=await t.head())
+        assert_type(await t.commit("b", expect=slot.id), CommitInfo)
+        assert_type(await t.edit(slot.id, "c", expect="HEAD"), CommitInfo)
+        assert_type(await t.pin(slot.id, expect=ABSENT), CommitInfo)
+
+
+async def test_batching() -> None:
+    async with AsyncTract.open() as t:
+        async with t.batch(expect=None) as batch:
+            assert_type(await t.user("a"), CommitInfo)
+            assert_type(batch.commit_ids, tuple[CommitId, ...])
+        assert_type(batch.operation_id, OperationId | None)
 
 
 async def test_reading() -> None:

@@ -1,4 +1,4 @@
-"""Who may add to a branch while a turn runs on it."""
+"""Who may write to a branch while a turn or a batch runs on it."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 import pytest
 
 from tract.core.gates import Gates, Hold
-from tract.errors import TurnInProgressError
+from tract.errors import BatchError, TurnInProgressError
 
 MAIN = (1, "main")
 
@@ -21,13 +21,16 @@ class Line:
     async def enter(self) -> Hold:
         return await self.gates.enter(*MAIN)
 
-    async def appending(self, name: str) -> asyncio.Task[None]:
+    async def batch(self) -> Hold:
+        return await self.gates.enter(*MAIN, is_batch=True)
+
+    async def appending(self, name: str, *, adds_slots: bool = True) -> asyncio.Task[None]:
         """A task that appends, started and as far as it comes."""
         started = asyncio.Event()
 
         async def append() -> None:
             started.set()
-            await self.gates.pass_through(*MAIN)
+            await self.gates.pass_through(*MAIN, adds_slots=adds_slots)
             self.done.append(name)
 
         return await self._started(append(), started)
@@ -232,3 +235,63 @@ async def test_a_turn_that_began_while_another_was_cancelled_holds_the_branch(li
     task = await line.appending("a")
     assert not line.done
     task.cancel()
+
+
+async def test_a_change_of_slots_passes_a_turn(line: Line) -> None:
+    await line.enter()
+    await line.gates.pass_through(*MAIN, adds_slots=False)
+
+
+@pytest.mark.parametrize("adds_slots", [True, False], ids=["an append", "a change of slots"])
+async def test_everybody_waits_for_a_batch(line: Line, *, adds_slots: bool) -> None:
+    batch = await line.batch()
+    task = await line.appending("a", adds_slots=adds_slots)
+    assert not line.done
+    line.gates.leave(batch)
+    await task
+    assert line.done == ["a"]
+
+
+async def test_turns_and_batches_follow_one_another(line: Line) -> None:
+    batch = await line.batch()
+    task = await line.turning("one")
+    assert not line.done
+    line.gates.leave(batch)
+    await task
+    line.gates.leave(await line.batch())
+
+
+async def test_a_change_of_slots_that_waited_for_a_batch_does_not_wait_for_the_turn_after_it(line: Line) -> None:
+    batch, end = await line.batch(), asyncio.Event()
+    turn, append = await line.turning("one", end), await line.appending("a")
+    change = await line.appending("c", adds_slots=False)
+    line.gates.leave(batch)
+    await change
+    assert line.done == ["one begins", "c"]
+    end.set()
+    await asyncio.gather(turn, append)
+    assert line.done == ["one begins", "c", "one ends", "a"]
+
+
+async def test_a_change_of_slots_cancelled_in_the_moment_a_batch_ends_frees_the_branch(line: Line) -> None:
+    batch = await line.batch()
+    change = await line.appending("c", adds_slots=False)
+    line.gates.leave(batch)
+    change.cancel()
+    await asyncio.wait([change])
+    line.gates.leave(await line.batch())
+    await line.gates.pass_through(*MAIN)
+
+
+@pytest.mark.parametrize("adds_slots", [True, False], ids=["an append", "a change of slots"])
+async def test_a_write_from_inside_a_batch_is_refused(line: Line, *, adds_slots: bool) -> None:
+    batch = await line.batch()
+    with line.gates.inside(batch), pytest.raises(BatchError) as caught:
+        await line.gates.pass_through(*MAIN, adds_slots=adds_slots)
+    assert caught.value.branch == "main"
+
+
+async def test_a_turn_inside_a_batch_is_refused(line: Line) -> None:
+    batch = await line.batch()
+    with line.gates.inside(batch), pytest.raises(BatchError):
+        await line.enter()

@@ -59,7 +59,6 @@ class ContextCache:
     def __init__(self) -> None:
         self._kept: OrderedDict[int, tuple[int, Context]] = OrderedDict()
         self._by_run: dict[int, list[int]] = {}
-        self._configs: dict[int, LLMConfig] = {}
         self._recent: OrderedDict[int, Step] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -147,11 +146,12 @@ class ContextCache:
             # By position here and below: names cost a tenth of a cold compile.
             yield Step(id, commit.operation, commit.targets, commit.priority, content, made_with)
 
-    def _config(self, query: Query, number: int) -> LLMConfig:
-        config = self._configs.get(number)
+    @staticmethod
+    def _config(query: Query, number: int) -> LLMConfig:
+        config: LLMConfig | None = query.facts.get(("config", number))
         if config is None:
             config = decode_config(query("commits.blob_by_number", number)[0][0])
-            self._configs[number] = config
+            query.facts["config", number] = config
         return config
 
 

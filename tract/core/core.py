@@ -1,7 +1,7 @@
 """`TractCore`: identity, collaborators and HEAD of a handle, and its door to the log.
 
 Verbs are functions that take it first. It knows none of them. Imports `errors`
-to `log`, `collaborators`, `graph` and `settings`.
+to `log`, `batches`, `collaborators`, `graph` and `settings`.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from msgspec.structs import replace
 
+from tract.core.batches import OpenBatch, find_batch
 from tract.core.collaborators import Collaborators, Identity, InFlight
 from tract.core.edges import new_id
 from tract.core.graph import Head, Place, find_head
@@ -22,7 +23,7 @@ from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import OperationId, TractId, is_uuid
-from tract.errors import ClosedError, ContentValidationError, DetachedHeadError
+from tract.errors import BatchError, ClosedError, ContentValidationError, DetachedHeadError
 from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
 
 T = TypeVar("T")
@@ -67,12 +68,12 @@ class TractCore:
     @property
     def current_branch(self) -> str | None:
         """The branch HEAD is on; None when detached."""
-        return self._head.branch
+        return self._standing.branch
 
     @property
     def is_detached(self) -> bool:
         """Whether HEAD is at a commit and on no branch."""
-        return self._head.branch is None
+        return self._standing.branch is None
 
     @property
     def config(self) -> LLMConfig:
@@ -96,7 +97,13 @@ class TractCore:
     @property
     def place(self) -> Place:
         """Whose refs are meant here."""
-        return Place(self._identity.number, self._identity.stream, self._head)
+        return Place(self._identity.number, self._identity.stream, self._standing)
+
+    @property
+    def _standing(self) -> Head:
+        # A batch stays on its branch, wherever other tasks take the handle.
+        batch = find_batch(self)
+        return self._head if batch is None or not batch.is_open else Head(batch.place.branch)
 
     @property
     def collaborators(self) -> Collaborators:
@@ -124,16 +131,45 @@ class TractCore:
         Raises:
             DetachedHeadError: There is none.
         """
-        if self._head.branch is None:
-            raise DetachedHeadError(self._head.commit)
-        return self._head.branch
+        standing = self._standing
+        if standing.branch is None:
+            raise DetachedHeadError(standing.commit)
+        return standing.branch
+
+    def open_batch(self) -> OpenBatch | None:
+        """Return this handle's batch that the caller is inside, if any, to put commits into.
+
+        Raises:
+            BatchError: It has ended, or can only fail.
+            ClosedError: The tract is closed.
+        """
+        batch = find_batch(self)
+        if batch is not None:
+            self._check_open()
+            batch.require_open()
+        return batch
+
+    def refuse_in_batch(self) -> None:
+        """Refuse a call that writes for itself where the caller is inside a batch of this handle.
+
+        Raises:
+            BatchError: It is.
+        """
+        batch = self.open_batch()
+        if batch is not None:
+            raise BatchError(batch.place.branch, "cannot hold what this verb does: call it before the block or after it")
 
     def move_head(self, head: Head) -> None:
         """Stand somewhere else from now on; the event is the caller's."""
         self._head = head
 
     def sibling(self, worktree: str, head: Head) -> Self:
-        """Return a second handle on this tract; its store use must be counted by the caller."""
+        """Return a second handle on this tract; its store use must be counted by the caller.
+
+        Raises:
+            BatchError: The caller is inside a batch of this handle.
+        """
+        self.refuse_in_batch()
         self._with.shared.store.share()
         models, settings = self._models.copy(), self._settings.copy()
         return type(self)(self._identity, self._with, models, settings, worktree, head)
@@ -187,10 +223,13 @@ class TractCore:
 
         Raises:
             ClosedError: The tract is closed.
+            BatchError: The caller is inside a batch of this handle, which
+                records once, at its end.
             OperationMismatchError: The operation id belongs to another call.
             StoreError: Nothing was written.
         """
         self._check_open()
+        self.refuse_in_batch()
         request = self._request(operation, decide, reads, blobs, digest)
         return await self._with.shared.store.append(request, then)
 
@@ -234,13 +273,17 @@ class TractCore:
         return Request(self._identity.stream, operation, tuple(reads), decide_with_request, (*blobs, proof), digest)
 
     async def read(self, query: Callable[[Query], T]) -> T:
-        """Run a function over one snapshot of the store.
+        """Run a function over one snapshot of the store, with what the caller's open batch holds on top.
 
         Raises:
             ClosedError: The tract is closed.
             StoreError: The file could not be read.
         """
         self._check_open()
+        batch = find_batch(self)
+        if batch is not None and batch.is_open:
+            sight = batch.seen_from_inside()
+            return await self._with.shared.store.read(lambda snapshot: query(sight.of(snapshot)))
         return await self._with.shared.store.read(query)
 
     def mark(self) -> int:

@@ -22,6 +22,8 @@ LONGEST_REF = 300
 LAST_POSITION = 2**63 - 1
 """No position is greater: SQLite's integers end there."""
 HEX = frozenset("0123456789abcdef")
+PER_CONTEXT = 3
+"""Tokens that a context costs beside its messages; totals beside a commit hold them."""
 
 
 @frozen(eq=False, repr=False)
@@ -96,7 +98,8 @@ def _node(row: Row) -> Node:
     return Node(number, CommitId(id.hex()), parent, run, depth, slots, tokens)
 
 
-def _branch_node(row: Row) -> Node | None:
+def branch_node(row: Row) -> Node | None:
+    """Return the commit of a row of `refs.branch`, None where the branch has none."""
     id, number, *rest = row
     return None if number is None else _node((number, id, *rest))
 
@@ -133,7 +136,7 @@ def branch_head(query: Query, place: Place, branch: str) -> Node | None:
     rows = query("refs.branch", place.tract, branch)
     if not rows:
         raise BranchNotFoundError(branch, near_branches(query, place.tract, branch))
-    return _branch_node(rows[0])
+    return branch_node(rows[0])
 
 
 def near_branches(query: Query, tract: int, name: str) -> tuple[str, ...]:
@@ -148,6 +151,12 @@ def find_head(query: Query, place: Place) -> Node | None:
     if place.head.commit is None:
         raise DetachedHeadError(None)
     return find_node(query, bytes.fromhex(place.head.commit))
+
+
+def worktree_head(query: Query, tract: int, worktree: str) -> Head:
+    """Return where a worktree that is known to exist stands."""
+    branch, commit = query("refs.worktree", tract, worktree)[0]
+    return Head(branch, None if commit is None else CommitId(commit.hex()))
 
 
 def head_at(query: Query, place: Place, branch: str, time: int) -> Node | None:
@@ -217,7 +226,7 @@ def _find(query: Query, place: Place, name: str) -> Node | None:
         return find_head(query, place)
     rows = query("refs.branch", place.tract, name)
     if rows:
-        return _branch_node(rows[0])
+        return branch_node(rows[0])
     rows = query("refs.tag", place.tract, name)
     if rows:
         return node(query, rows[0][1])

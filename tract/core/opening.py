@@ -16,7 +16,7 @@ from attrs import frozen
 from tract.core.collaborators import Collaborators, Identity
 from tract.core.core import TractCore
 from tract.core.edges import Clock, new_id
-from tract.core.graph import Head, is_written
+from tract.core.graph import is_written, worktree_head
 from tract.core.interrupting import interrupt_abandoned
 from tract.core.models import Models
 from tract.core.settings import OnBudget, Settings, configured, require_budget, tell_nobody
@@ -25,7 +25,7 @@ from tract.domain import canonical
 from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import BranchCreated, HeadMoved, NewEvent, TractCreated
-from tract.domain.ids import CommitId, OperationId, TractId, uuid_text
+from tract.domain.ids import OperationId, TractId, uuid_text
 from tract.domain.names import MAIN, check_name
 from tract.errors import (
     AmbiguousTractError,
@@ -121,7 +121,7 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         identity = await _find_tract(store, options) or await _create_tract(store, options)
         number = identity.number
         head, found = await store.read(
-            lambda query: (_worktree_head(query, number, MAIN), configured(query("settings.of_tract", number)))
+            lambda query: (worktree_head(query, number, MAIN), configured(query("settings.of_tract", number)))
         )
         config = options.llm_config or LLMConfig(model=options.model)
         settings = Settings(number, together.configured, config, options.budget)
@@ -273,8 +273,3 @@ async def _create_tract(store: EventStore, options: OpenOptions) -> Identity:
     found = await _find_tract(store, options)
     assert found is not None
     return found
-
-
-def _worktree_head(query: Query, tract: int, worktree: str) -> Head:
-    branch, commit = query("refs.worktree", tract, worktree)[0]
-    return Head(branch, None if commit is None else CommitId(commit.hex()))

@@ -7,8 +7,9 @@ The second level says what the caller can do about it::
         RefNotFoundError  AmbiguousRefError  InvalidNameError
         BranchExistsError  BranchNotFoundError  BranchTooYoungError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
-        TurnInProgressError  TurnStateError  EditTargetError  RevertError
-        ContentValidationError  BudgetExceededError  ClosedError  WrongLoopError
+        TurnInProgressError  TurnStateError  BatchError  EditTargetError
+        RevertError  ContentValidationError  BudgetExceededError  ClosedError
+        WrongLoopError
         ModelNotConfiguredError  CompilerError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
@@ -44,6 +45,7 @@ from tract.errors.models import (
 from tract.errors.refused import (
     AmbiguousRefError,
     AmbiguousTractError,
+    BatchError,
     BranchExistsError,
     BranchNotFoundError,
     BranchTooYoungError,
@@ -86,6 +88,7 @@ from tract.errors.stores import (
 __all__ = [
     "AmbiguousRefError",
     "AmbiguousTractError",
+    "BatchError",
     "BranchExistsError",
     "BranchNotFoundError",
     "BranchTooYoungError",

@@ -4,11 +4,12 @@ from tract.errors.roots import ConflictError
 
 
 class HeadMovedError(ConflictError):
-    """The branch moved while the answer was on its way.
+    """The branch is not where the call needs it: somebody else moved it.
 
     Attributes:
-        branch: The branch of the turn.
-        expected: Where the turn began; None for a branch without commits.
+        branch: The branch of the turn, the batch or the call.
+        expected: Where the turn or the batch began, or what the caller
+            expected; None for a branch without commits.
         actual: Where the branch is now.
         answer: The commit that holds the answer, on no branch; None if the
             conflict was found before there was one.

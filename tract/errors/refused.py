@@ -142,6 +142,23 @@ class TurnInProgressError(RefusedError):
         )
 
 
+class BatchError(RefusedError):
+    """The call does not go together with a batch.
+
+    Attributes:
+        branch: The branch of the batch.
+        reason: Why not, and what to do.
+    """
+
+    def __init__(self, branch: str, reason: str) -> None:
+        super().__init__(branch, reason)
+        self.branch = branch
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The batch on branch {self.branch!r} {self.reason}."
+
+
 class TurnStateError(RefusedError):
     """A turn was used before or after its time."""
 

@@ -19,6 +19,7 @@ from tract.core.graph import (
     near_branches,
     node,
     resolve,
+    worktree_head,
 )
 from tract.domain.events import BranchCreated, EventBody, HeadMoved, NewEvent
 from tract.domain.ids import CommitId
@@ -92,6 +93,12 @@ async def switch(t: TractCore, name: str, *, operation_id: str | None = None) ->
     Raises:
         BranchNotFoundError: There is no such branch.
     """
+    await _stand_on(t, name, operation_id, "switch")
+    return await _branch_info(t, name)
+
+
+async def _stand_on(t: TractCore, name: str, operation_id: str | None, verb: str) -> bool:
+    """Move the handle to a branch; say whether it had not been done before under that id."""
     if not is_written(name) or len(name) > LONGEST_REF:
         raise BranchNotFoundError(f"<{type(name).__name__}>")
     tract = t.place.tract
@@ -102,9 +109,9 @@ async def switch(t: TractCore, name: str, *, operation_id: str | None = None) ->
         return [NewEvent(t.id, HeadMoved(t.worktree_name, name), t.collaborators.actor)]
 
     operation = t.operation(operation_id)
-    digest = None if operation_id is None else request_digest(t, "switch", worktree=t.worktree_name, name=name)
+    digest = None if operation_id is None else request_digest(t, verb, worktree=t.worktree_name, name=name)
     if await find_recorded(t, operation, digest) is not None:
-        return await _branch_info(t, name)
+        return False
     try:
         await t.record(
             operation,
@@ -116,23 +123,26 @@ async def switch(t: TractCore, name: str, *, operation_id: str | None = None) ->
     except BranchNotFoundError:
         near = await t.read(lambda query: near_branches(query, tract, name))
         raise BranchNotFoundError(name, near) from None
-    return await _branch_info(t, name)
+    return True
 
 
-async def worktree(t: C, branch: str, *, name: str | None = None) -> C:
+async def worktree(t: C, branch: str, *, name: str | None = None, operation_id: str | None = None) -> C:
     """Open a second handle, with a HEAD of its own, on a branch.
 
-    Close it as any other; the store stays open for the rest.
+    Close it as any other; the store stays open for the rest. A repeated call
+    gives one more handle, where the worktree stands by now.
 
     Args:
         t: The tract.
         branch: Where it stands.
         name: Of the worktree; the branch's by default, and `main-worktree`
             on the branch `main`, whose name is the plain handle's.
+        operation_id: As for `commit`.
 
     Raises:
         BranchNotFoundError: There is no such branch.
         InvalidNameError: *name* could not be told from a ref, or is `main`.
+        BatchError: Called from inside a batch of this handle.
     """
     called = (f"{MAIN}-worktree" if branch == MAIN else branch) if name is None else name
     check_name("worktree", called)
@@ -140,7 +150,8 @@ async def worktree(t: C, branch: str, *, name: str | None = None) -> C:
         raise InvalidNameError("worktree", called, "it is that of the handle that open() gives")
     other = t.sibling(called, Head(branch))
     try:
-        await switch(other, branch)
+        if not await _stand_on(other, branch, operation_id, "worktree"):
+            other.move_head(await other.read(lambda query: worktree_head(query, other.place.tract, called)))
     except BaseException:
         await other.aclose()
         raise

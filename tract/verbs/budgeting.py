@@ -2,20 +2,20 @@
 
 The decision falls inside the transaction that writes, by the totals of the
 commit's row: it compiles nothing, and no two writers slip under a budget
-together. Imports `core`, `compiling` and `operations.budgeting`.
+together. Imports `core` and `operations.budgeting`.
 """
 
 import asyncio
 from collections.abc import Sequence
 
 from tract.core import TractCore
+from tract.core.graph import PER_CONTEXT
 from tract.diagnostics import note, warn
 from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.events import CommitRecorded
 from tract.domain.ids import CommitId
 from tract.log.protocol import Row, Statement
 from tract.operations.budgeting import Source, check_budget
-from tract.verbs.compiling import PER_CONTEXT
 
 
 class Spending:

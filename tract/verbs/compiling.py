@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from tract.core import TractCore
 from tract.core.collaborators import Collaborators
 from tract.core.contexts import decode_config
-from tract.core.graph import Node, Place, find_head, head_at, is_written, resolve, stretches
+from tract.core.graph import PER_CONTEXT, Node, Place, find_head, head_at, is_written, resolve, stretches
 from tract.domain.budgets import TokenBudget
 from tract.domain.ids import CommitId
 from tract.domain.messages import ToolCall
@@ -27,8 +27,6 @@ from tract.operations.overlaying import is_edited, order_lines, overlay
 from tract.operations.sequence import Vector
 from tract.operations.slots import Line
 
-PER_CONTEXT = 3
-"""Tokens that a context costs beside its messages."""
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
 

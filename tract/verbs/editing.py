@@ -2,7 +2,7 @@
 
 These must see the history: they read it, note the head, and record on
 condition that the branch is still there; if it moved, they look again. Imports
-`core`, `changing` and `drafting`.
+`core`, `changing`, `drafting` and `placing`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from tract.core import TractCore
-from tract.core.graph import Node, find_head, resolve
+from tract.core.graph import Node, Place, find_head, resolve
 from tract.domain.commits import CommitOperation, Details, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import (
@@ -26,8 +26,8 @@ from tract.domain.content import (
     ToolIOContent,
 )
 from tract.domain.events import CommitRecorded
-from tract.domain.ids import CommitId, OperationId
-from tract.domain.messages import ABSENT
+from tract.domain.ids import CommitId
+from tract.domain.messages import ABSENT, Absent
 from tract.domain.results import CommitInfo
 from tract.errors import EditTargetError
 from tract.formats.reading import content_from, decode_content, encode_content
@@ -35,10 +35,10 @@ from tract.formats.rendering import RENDERING
 from tract.log.protocol import Query
 from tract.operations.context import Context
 from tract.operations.slots import Slot
-from tract.verbs.changing import Change, change_digest, changing_commit, record_change
+from tract.verbs.changing import change_digest, changing_commit
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import as_details, as_priority, draft_content, draft_words
-from tract.verbs.repeating import find_commit
+from tract.verbs.placing import Change, begin_call, place_change
 
 
 @frozen(eq=False, repr=False)
@@ -70,6 +70,7 @@ async def edit(
     generation_config: LLMConfig | None = None,
     metadata: Mapping[str, Any] | None = None,
     operation_id: str | None = None,
+    expect: str | None | Absent = ABSENT,
 ) -> CommitInfo:
     """Replace the content of a slot, which keeps its place and priority.
 
@@ -85,31 +86,42 @@ async def edit(
         generation_config: What the content was made with; None keeps the slot's.
         metadata: Anything, JSON.
         operation_id: As for `commit`.
+        expect: As for `commit`.
 
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: The content is malformed; names the field.
         BudgetExceededError: The context would grow beyond a budget that rejects.
-        RefNotFoundError: Nothing answers to *target*.
+        RefNotFoundError: Nothing answers to *target*, or to *expect*.
+        HeadMovedError: The branch is not where *expect* says.
     """
     words = draft_words(t, as_details(message, metadata), generation_config)
+
+    def digest() -> bytes:
+        given = content if isinstance(content, str) else encode_content(content_from(content)).decode()
+        return change_digest(t, "edit", target, words, content=given)
+
+    branch, place = t.require_branch(), t.place
+    call = await begin_call(t, place, operation_id, expect, digest)
+    if call.earlier is not None:
+        return call.earlier
     written: Content | None = None
     named = target
 
-    async def plan(operation: OperationId) -> Change:
+    async def plan() -> Change:
         nonlocal written, named
-        at = await _target(t, named)
+        at = await _target(t, place, named)
         named = at.named
         written = _with_text(_decode(at), content) if isinstance(content, str) else content_from(content)
         draft = await draft_content(t, written, words)
         shows = at.slot.compiles
-        commit = changing_commit(t, operation, CommitOperation.EDIT, at.head, (at.slot.id,), words)
+        commit = changing_commit(t, call.operation, CommitOperation.EDIT, at.head, (at.slot.id,), words)
         commit = evolve(commit, content=draft.ref, rendering=RENDERING)
         return Change(
             at.head,
             CommitRecorded(
                 commit,
-                branch=t.require_branch(),
+                branch=branch,
                 tokens=draft.tokens,
                 counter=t.collaborators.counter.name,
                 token_delta=draft.tokens - at.slot.content.tokens if shows else 0,
@@ -117,14 +129,7 @@ async def edit(
             draft.blobs,
         )
 
-    operation, digest = t.operation(operation_id), None
-    if operation_id is not None:
-        given = content if isinstance(content, str) else encode_content(content_from(content)).decode()
-        digest = change_digest(t, "edit", target, words, content=given)
-    earlier = await find_commit(t, operation, digest)
-    if earlier is not None:
-        return earlier
-    event = await record_change(t, operation, plan, digest)
+    event = await place_change(t, call, place, plan)
     return commit_info(event, written, words.details, generation_config)
 
 
@@ -136,6 +141,7 @@ async def annotate(
     reason: str | None = None,
     retain: Any = None,
     operation_id: str | None = None,
+    expect: str | None | Absent = ABSENT,
 ) -> CommitInfo:
     """Set the priority of a slot, on this branch and from this commit on.
 
@@ -150,26 +156,33 @@ async def annotate(
         reason: Why.
         retain: What a later compression must keep; JSON.
         operation_id: As for `commit`.
+        expect: As for `commit`.
 
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: There is no such priority.
         BudgetExceededError: What is shown again would take the context beyond a
             budget that rejects.
-        RefNotFoundError: Nothing answers to *target*.
+        RefNotFoundError: Nothing answers to *target*, or to *expect*.
+        HeadMovedError: The branch is not where *expect* says.
     """
     wanted = as_priority(priority)
     words = draft_words(t, Details(reason=reason, retain=retain))
-
+    branch, place = t.require_branch(), t.place
+    call = await begin_call(
+        t, place, operation_id, expect, lambda: change_digest(t, "annotate", target, words, priority=wanted.value)
+    )
+    if call.earlier is not None:
+        return call.earlier
     named = target
 
-    async def plan(operation: OperationId) -> Change:
+    async def plan() -> Change:
         nonlocal named
-        at = await _target(t, named)
+        at = await _target(t, place, named)
         named = at.named
         unit = at.context.tool_unit(at.slot.id)
         slots = [slot for slot in map(at.context.find_slot, unit) if slot is not None]
-        commit = changing_commit(t, operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
+        commit = changing_commit(t, call.operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
         showing = wanted is not Priority.SKIP
         turned = [slot for slot in slots if slot.live and slot.compiles is not showing]
         sign = 1 if showing else -1
@@ -177,46 +190,56 @@ async def annotate(
             at.head,
             CommitRecorded(
                 evolve(commit, priority=wanted),
-                branch=t.require_branch(),
+                branch=branch,
                 slot_delta=sign * len(turned),
                 token_delta=sign * sum(slot.content.tokens for slot in turned),
             ),
             words.blobs,
         )
 
-    operation = t.operation(operation_id)
-    digest = None if operation_id is None else change_digest(t, "annotate", target, words, priority=wanted.value)
-    earlier = await find_commit(t, operation, digest)
-    if earlier is not None:
-        return earlier
-    event = await record_change(t, operation, plan, digest)
+    event = await place_change(t, call, place, plan)
     return commit_info(event, None, words.details, None)
 
 
-async def pin(t: TractCore, target: str, *, reason: str | None = None, operation_id: str | None = None) -> CommitInfo:
+async def pin(
+    t: TractCore,
+    target: str,
+    *,
+    reason: str | None = None,
+    operation_id: str | None = None,
+    expect: str | None | Absent = ABSENT,
+) -> CommitInfo:
     """Show a slot and keep it from being compressed; `annotate` with pinned.
 
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
-        RefNotFoundError: Nothing answers to *target*.
+        RefNotFoundError: Nothing answers to *target*, or to *expect*.
+        HeadMovedError: The branch is not where *expect* says.
     """
-    return await annotate(t, target, Priority.PINNED, reason=reason, operation_id=operation_id)
+    return await annotate(t, target, Priority.PINNED, reason=reason, operation_id=operation_id, expect=expect)
 
 
-async def skip(t: TractCore, target: str, *, reason: str | None = None, operation_id: str | None = None) -> CommitInfo:
+async def skip(
+    t: TractCore,
+    target: str,
+    *,
+    reason: str | None = None,
+    operation_id: str | None = None,
+    expect: str | None | Absent = ABSENT,
+) -> CommitInfo:
     """Hide a slot from the model; `annotate` with skip. It stays in the history.
 
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
-        RefNotFoundError: Nothing answers to *target*.
+        RefNotFoundError: Nothing answers to *target*, or to *expect*.
+        HeadMovedError: The branch is not where *expect* says.
     """
-    return await annotate(t, target, Priority.SKIP, reason=reason, operation_id=operation_id)
+    return await annotate(t, target, Priority.SKIP, reason=reason, operation_id=operation_id, expect=expect)
 
 
-async def _target(t: TractCore, ref: str) -> _Target:
+async def _target(t: TractCore, place: Place, ref: str) -> _Target:
     """Read the slot that a ref means, with the history it stands in."""
-    t.require_branch()
-    place, contexts = t.place, t.collaborators.shared.contexts
+    contexts = t.collaborators.shared.contexts
 
     def load(query: Query) -> _Target:
         named = resolve(query, place, ref)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from tract.core import TractCore
-from tract.core.graph import Node, find_head, parent, resolve, stretches
+from tract.core.graph import PER_CONTEXT, Node, find_head, parent, resolve, stretches
 from tract.domain.budgets import TokenBudget
 from tract.domain.commits import CommitOperation
 from tract.domain.events import CommitRecorded
@@ -15,7 +15,7 @@ from tract.domain.results import CommitDetail, CommitInfo, TractStatus
 from tract.errors import ContentValidationError
 from tract.formats.rendering import render
 from tract.log.protocol import Query, Row
-from tract.verbs.compiling import PER_CONTEXT, Report, find_report, reported_tokens
+from tract.verbs.compiling import Report, find_report, reported_tokens
 from tract.verbs.describing import commit_info, decode_commit
 
 MOST = 1_000_000

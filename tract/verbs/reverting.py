@@ -1,6 +1,6 @@
 """Undoing what one commit changed, by another: `revert`.
 
-Imports `core`, `changing`, `describing` and `operations.reverting`, which
+Imports `core`, `changing`, `describing`, `placing` and `operations.reverting`, which
 decides what can be undone.
 """
 
@@ -10,18 +10,19 @@ from typing import Any
 from attrs import frozen
 
 from tract.core import TractCore
-from tract.core.graph import Node, find_head, is_ancestor, resolve
+from tract.core.graph import Node, Place, find_head, is_ancestor, resolve
 from tract.domain.commits import CommitOperation
 from tract.domain.events import CommitRecorded
-from tract.domain.ids import CommitId, OperationId
+from tract.domain.ids import CommitId
+from tract.domain.messages import ABSENT, Absent
 from tract.domain.results import CommitInfo
 from tract.errors import RevertError
 from tract.log.protocol import Query
 from tract.operations.reverting import Undoing, plan_revert
-from tract.verbs.changing import Change, change_digest, changing_commit, record_change
+from tract.verbs.changing import change_digest, changing_commit
 from tract.verbs.describing import commit_info, decode_commit
 from tract.verbs.drafting import as_details, draft_words
-from tract.verbs.repeating import find_commit
+from tract.verbs.placing import Change, begin_call, place_change
 
 
 @frozen(eq=False, repr=False)
@@ -47,6 +48,7 @@ async def revert(
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     operation_id: str | None = None,
+    expect: str | None | Absent = ABSENT,
 ) -> CommitInfo:
     """Undo what one commit changed, where the change still stands.
 
@@ -60,6 +62,7 @@ async def revert(
         message: One line on why.
         metadata: Anything, JSON.
         operation_id: As for `commit`.
+        expect: As for `commit`.
 
     Raises:
         RevertError: The commit is an append, a merge or a revert; it is not in
@@ -69,37 +72,36 @@ async def revert(
         BudgetExceededError: What comes back would take the context beyond a
             budget that rejects.
         DetachedHeadError: There is no branch to commit to.
-        RefNotFoundError: Nothing answers to *target*.
+        RefNotFoundError: Nothing answers to *target*, or to *expect*.
+        HeadMovedError: The branch is not where *expect* says.
     """
     words = draft_words(t, as_details(message, metadata))
+    branch, place = t.require_branch(), t.place
+    call = await begin_call(t, place, operation_id, expect, lambda: change_digest(t, "revert", target, words))
+    if call.earlier is not None:
+        return call.earlier
     named = target
 
-    async def plan(operation: OperationId) -> Change:
+    async def plan() -> Change:
         nonlocal named
-        at = await _target(t, named)
+        at = await _target(t, place, named)
         named = at.named
-        commit = changing_commit(t, operation, CommitOperation.REVERT, at.head, (at.named,), words)
+        commit = changing_commit(t, call.operation, CommitOperation.REVERT, at.head, (at.named,), words)
         recorded = CommitRecorded(
             commit,
-            branch=t.require_branch(),
+            branch=branch,
             slot_delta=at.undoing.slot_delta,
             token_delta=at.undoing.token_delta,
         )
         return Change(at.head, recorded, words.blobs)
 
-    operation = t.operation(operation_id)
-    digest = None if operation_id is None else change_digest(t, "revert", target, words)
-    earlier = await find_commit(t, operation, digest)
-    if earlier is not None:
-        return earlier
-    event = await record_change(t, operation, plan, digest)
+    event = await place_change(t, call, place, plan)
     return commit_info(event, None, words.details, None)
 
 
-async def _target(t: TractCore, ref: str) -> _Target:
+async def _target(t: TractCore, place: Place, ref: str) -> _Target:
     """Read what undoing the commit that a ref means would change at the head."""
-    t.require_branch()
-    place, contexts, file = t.place, t.collaborators.shared.contexts, t.collaborators.shared.store.where
+    contexts, file = t.collaborators.shared.contexts, t.collaborators.shared.store.where
 
     def load(query: Query) -> _Target:
         named, head = resolve(query, place, ref), find_head(query, place)

@@ -1,34 +1,34 @@
 """Appending to the context: `commit` and its four short forms.
 
 These read refs only, so they decide inside the transaction, append to wherever
-the branch is by then, and never conflict. Read this first. Imports `core`,
-`budgeting`, `drafting` and `editing`.
+the branch is by then, and never conflict, unless the caller expects it
+somewhere. Read this first. Imports `core`, `drafting`, `editing` and `placing`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
 from msgspec import Struct
 
 from tract.core import TractCore
+from tract.core.graph import Place
 from tract.domain.commits import Commit, CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent
-from tract.domain.events import CommitRecorded, NewEvent
+from tract.domain.events import CommitRecorded
 from tract.domain.ids import CommitId, OperationId
-from tract.domain.messages import ABSENT
+from tract.domain.messages import ABSENT, Absent
 from tract.domain.results import CommitInfo
-from tract.errors import BranchNotFoundError, ContentValidationError
+from tract.errors import ContentValidationError
 from tract.formats.reading import content_from, encode_content
 from tract.formats.rendering import RENDERING
-from tract.log.protocol import Row, Statement
 from tract.operations.budgeting import Source
 from tract.operations.slots import SlotContent, Step
-from tract.verbs.budgeting import Spending
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, as_details, draft_content, draft_words
 from tract.verbs.editing import edit
-from tract.verbs.repeating import find_commit, request_digest
+from tract.verbs.placing import Call, begin_call, place_append
+from tract.verbs.repeating import request_digest
 
 
 class CommitOptions(TypedDict, total=False):
@@ -39,6 +39,7 @@ class CommitOptions(TypedDict, total=False):
     generation_config: LLMConfig | None
     metadata: Mapping[str, Any] | None
     operation_id: str | None
+    expect: str | None | Absent
 
 
 async def commit(
@@ -53,6 +54,7 @@ async def commit(
     generation_config: LLMConfig | None = None,
     metadata: Mapping[str, Any] | None = None,
     operation_id: str | None = None,
+    expect: str | None | Absent = ABSENT,
 ) -> CommitInfo:
     """Commit a content to the current branch.
 
@@ -71,10 +73,13 @@ async def commit(
         generation_config: What the content was made with.
         metadata: Anything, JSON; stored, never compiled.
         operation_id: A UUID of the caller's for this call; the same id again
-            returns the first result instead of writing twice.
+            returns the first result instead of writing twice. Not within a
+            batch, which is one operation.
+        expect: Where the branch must be, any ref, or None for no commit yet,
+            as `head()` says it; by default it may be anywhere.
 
     Returns:
-        The commit, durable.
+        The commit, durable; within a batch, as it will be when that ends.
 
     Raises:
         ContentValidationError: Content or argument is malformed; names the field.
@@ -82,7 +87,11 @@ async def commit(
         BudgetExceededError: The context would grow beyond a budget that rejects.
         DetachedHeadError: There is no branch to append to.
         BranchNotFoundError: The branch was deleted.
+        HeadMovedError: The branch is not where *expect* says.
+        RefNotFoundError: Nothing answers to *expect*, or to *target*.
         TurnInProgressError: Called from inside a turn on this branch.
+        BatchError: Called from inside a batch that ended, or through another
+            handle than the batch's.
         OperationMismatchError: The operation id belongs to another call.
     """
     if operation == "edit":
@@ -98,19 +107,18 @@ async def commit(
             generation_config=generation_config,
             metadata=metadata,
             operation_id=operation_id,
+            expect=expect,
         )
     if operation != "append":
         raise ContentValidationError("operation", "it must be append or edit")
     if target is not None:
         raise ContentValidationError("target", "an append has none; give operation='edit' with it")
-    value = content_from(content, role=role)
+    value, branch, place = content_from(content, role=role), t.require_branch(), t.place
     words = draft_words(t, as_details(message, metadata), generation_config)
     draft = await draft_content(t, value, words, priority)
-    digest = None
-    if operation_id is not None:
-        wanted = None if priority is None else draft.priority.value
-        digest = _digest(t, draft, wanted)
-    return await _append(t, draft, t.operation(operation_id), digest)
+    wanted = None if priority is None else draft.priority.value
+    call = await begin_call(t, place, operation_id, expect, lambda: _digest(t, branch, draft, wanted))
+    return await _append(t, call, place, draft) if call.earlier is None else call.earlier
 
 
 async def system(t: TractCore, text: str, **options: Unpack[CommitOptions]) -> CommitInfo:
@@ -181,35 +189,17 @@ async def _short(verb: str, t: TractCore, content: Content, options: CommitOptio
     return await commit(t, content, **options)
 
 
-async def _append(t: TractCore, draft: Draft, operation: OperationId, digest: bytes | None) -> CommitInfo:
-    branch, tract = t.require_branch(), t.place.tract
-    earlier = await find_commit(t, operation, digest)
-    if earlier is not None:
-        return earlier
-    await t.collaborators.shared.gates.pass_through(tract, branch)
-    time, spending = t.collaborators.clock(), Spending(t, branch)
+async def _append(t: TractCore, call: Call, place: Place, draft: Draft) -> CommitInfo:
     source = Source.OUTCOME if draft.message.role == "tool" else Source.CALLER
 
-    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
-        if not rows[0]:
-            raise BranchNotFoundError(branch)
-        head = rows[0][0][0]
-        parents = () if head is None else (CommitId(head.hex()),)
-        recorded = appended(t, draft, AppendPlace(operation, time, parents, branch))
-        spending.check(rows, source, recorded)
-        return [NewEvent(t.id, recorded, t.collaborators.actor)]
+    def make(time: int, head: CommitId | None) -> CommitRecorded:
+        parents = () if head is None else (head,)
+        return appended(t, draft, AppendPlace(call.operation, time, parents, place.head.branch))
 
-    (event, *_) = await t.record(
-        operation,
-        decide,
-        reads=(Statement("refs.branch", (tract, branch)), spending.read),
-        blobs=draft.blobs,
-        digest=digest,
-    )
+    event = await place_append(t, call, place, source, make, draft.blobs)
     body = event.body
     assert isinstance(body, CommitRecorded)
     t.collaborators.shared.contexts.remember(event.position, _step(body.commit, draft))
-    await spending.tell()
     return commit_info(event, draft.content, draft.words.details, draft.words.config)
 
 
@@ -263,11 +253,11 @@ def appended(t: TractCore, draft: Draft, at: AppendPlace) -> CommitRecorded:
     )
 
 
-def _digest(t: TractCore, draft: Draft, priority: str | None) -> bytes:
+def _digest(t: TractCore, branch: str, draft: Draft, priority: str | None) -> bytes:
     return request_digest(
         t,
         "commit",
-        branch=t.require_branch(),
+        branch=branch,
         content=encode_content(draft.content).decode(),
         priority=priority,
         details=draft.words.details.to_json(),

@@ -1,0 +1,44 @@
+"""What is asked of the store from inside a batch is answered with the batch's commits."""
+
+import re
+from pathlib import Path
+
+from tract.core.pending import PendingQuery
+
+PACKAGE = Path(__file__).parents[2] / "tract"
+KNOWS_NO_COMMITS = {
+    "commits.any_merge",
+    "commits.merged_in_run",
+    "generations.by_id",
+    "generations.last_report",
+    "generations.listed",
+    "generations.one",
+    "generations.reported",
+    "generations.running",
+    "log.last_position",
+    "log.operation_events",
+    "log.salt",
+    "log.stream_events_after",
+    "movements.newest",
+    "refs.branch_names",
+    "refs.branch_number",
+    "refs.tag",
+    "refs.worktree",
+    "scratch.length",
+    "scratch.pieces",
+    "settings.budget",
+    "settings.of_tract",
+    "tracts.root_by_name",
+    "tracts.roots",
+}
+"""Read by verbs, and the same whether a batch is open or not: a batch holds no merge, tag or report."""
+
+
+def test_every_statement_that_verbs_read_is_answered_inside_a_batch_or_known_not_to_depend_on_it() -> None:
+    asked = {
+        name
+        for package in ("core", "verbs")
+        for path in (PACKAGE / package).glob("*.py")
+        for name in re.findall(r'query\(\s*"([a-z_.]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert asked - PendingQuery.answered() - KNOWS_NO_COMMITS == set()
