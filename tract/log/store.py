@@ -215,7 +215,11 @@ class SqliteStore:
         await self._changes.aclose()
         if self._task is not None:
             await self._task
-        await self._writing.aclose(self._readers)
+        await self._close_connections()
+
+    async def _close_connections(self) -> None:
+        await self._readers.aclose()
+        await self._writing.aclose()
 
     def check_here(self) -> None:
         """Refuse another process or event loop than those that opened the store.
@@ -305,7 +309,7 @@ class SqliteStore:
             self._forget()
             self._users = 0
             warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
-            await self._writing.aclose(self._readers)
+            await self._close_connections()
             raise
 
     async def _run(self, requests: Sequence[Work]) -> list[Outcome]:
