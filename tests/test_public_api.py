@@ -16,15 +16,15 @@ from tract import AsyncTract
 
 VERBS = {
     "commit", "system", "user", "assistant", "tool_result",
-    "edit", "annotate", "pin", "skip",
+    "edit", "annotate", "pin", "skip", "revert",
     "compile", "log", "show", "status",
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream",
     "generations", "follow", "events",
-    "configure_llm", "record_usage",
+    "configure", "configure_llm", "record_usage",
 }  # fmt: skip
-HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config"}
-SHELL = {"place", "collaborators", "models", "worktree_name"} | {
+HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config", "budget"}
+SHELL = {"place", "collaborators", "models", "settings", "worktree_name"} | {
     "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
     "in_flight", "mark", "changed",
 }  # fmt: skip

@@ -11,6 +11,7 @@ Only the names in `__all__` are public; errors are in `tract.errors`.
 
 from typing import TYPE_CHECKING, Any
 
+from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import (
@@ -31,6 +32,7 @@ from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitI
 from tract.errors import TractError
 from tract.formats.openai import from_openai
 from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
+from tract.operations.compilers import CompiledSlot, Compiler, XMLCompiler
 from tract.operations.compiling import CompiledContext
 from tract.tract import AsyncTract
 
@@ -43,11 +45,14 @@ __all__ = [
     "AsyncTract",
     "Attempt",
     "BranchInfo",
+    "BudgetReport",
     "ChatResponse",
     "CommitDetail",
     "CommitInfo",
     "CommitOperation",
     "CompiledContext",
+    "CompiledSlot",
+    "Compiler",
     "Delta",
     "DialogueContent",
     "Event",
@@ -65,12 +70,14 @@ __all__ = [
     "Priority",
     "ReasoningContent",
     "SessionContent",
+    "TokenBudget",
     "TokenCounter",
     "TokenUsage",
     "ToolCall",
     "ToolIOContent",
     "TractError",
     "TractStatus",
+    "XMLCompiler",
     "from_openai",
 ]
 

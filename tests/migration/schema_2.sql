@@ -11,6 +11,7 @@ CREATE TABLE operation_commits ( number INTEGER NOT NULL, role TEXT NOT NULL CHE
 CREATE TABLE operation_events ( number INTEGER PRIMARY KEY, operation BLOB NOT NULL, tract BLOB NOT NULL, kind TEXT NOT NULL, branch TEXT, tokens_before INTEGER, tokens_after INTEGER, parameters BLOB ) STRICT;
 CREATE TABLE partials ( generation BLOB NOT NULL, start INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (generation, start) ) STRICT, WITHOUT ROWID;
 CREATE TABLE refs ( number INTEGER PRIMARY KEY, tract INTEGER NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('branch', 'tag', 'worktree')), name TEXT NOT NULL, head INTEGER, branch TEXT, UNIQUE (tract, kind, name) ) STRICT;
+CREATE TABLE settings ( tract INTEGER PRIMARY KEY, number INTEGER NOT NULL, llm_config BLOB, max_tokens INTEGER, action TEXT, compress_at INTEGER ) STRICT;
 CREATE TABLE tracts ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, stream BLOB NOT NULL, parent BLOB, name TEXT NOT NULL, metadata BLOB ) STRICT;
 CREATE TABLE usage ( number INTEGER PRIMARY KEY, tract INTEGER NOT NULL, generation INTEGER, attempt INTEGER NOT NULL, commit_number INTEGER, run INTEGER, prompt INTEGER, completion INTEGER, cached INTEGER, reasoning INTEGER ) STRICT;
 CREATE INDEX blobs_by_fingerprint ON blobs (substr(fingerprint, 1, 8));

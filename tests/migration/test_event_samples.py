@@ -18,6 +18,7 @@ import attrs
 import pytest
 
 from tests.builders import linked, operation_id, request, tract_id, uuid
+from tract.domain.budgets import TokenBudget
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
 from tract.domain.events import (
     TYPES,
@@ -33,6 +34,7 @@ from tract.domain.events import (
     HeadMoved,
     OperationRecorded,
     Owner,
+    TractConfigured,
     TractCreated,
     UsageFigures,
     UsageRecorded,
@@ -96,6 +98,9 @@ VALUES: Mapping[tuple[str, str], EventBody] = MappingProxyType(
     {
         ("tract.created", "a child with metadata"): TractCreated("Prüfer 猫", tract_id(2), blob_id("5")),
         ("tract.created", "a root"): TractCreated("main"),
+        ("tract.configured", "everything set"): TractConfigured(blob_id("a"), TokenBudget(8000, "reject", 6000)),
+        ("tract.configured", "a budget that only warns"): TractConfigured(None, TokenBudget(1)),
+        ("tract.configured", "everything null"): TractConfigured(None, None),
         ("commit.recorded", "everything set"): CommitRecorded(
             FULL_COMMIT,
             branch="feature/ü",
@@ -207,7 +212,7 @@ def test_an_event_class_has_its_frozen_fields(tag: str) -> None:
     assert sorted(field.name for field in attrs.fields(TYPES[tag])) == SAMPLES["fields"][tag]
 
 
-@pytest.mark.parametrize(("kind", "frozen"), [(Owner, "owner"), (UsageFigures, "figures")])
+@pytest.mark.parametrize(("kind", "frozen"), [(Owner, "owner"), (TokenBudget, "budget"), (UsageFigures, "figures")])
 def test_a_value_within_an_event_has_its_frozen_fields(kind: type[Any], frozen: str) -> None:
     assert sorted(field.name for field in attrs.fields(kind)) == SAMPLES[frozen]
 

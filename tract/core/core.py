@@ -1,7 +1,7 @@
 """`TractCore`: identity, collaborators and HEAD of a handle, and its door to the log.
 
 Verbs are functions that take it first. It knows none of them. Imports `errors`
-to `log`, `graph` and `sharing`.
+to `log`, `graph`, `settings` and `sharing`.
 
 Classes that only this package sees, here and above, are neither compared nor
 printed: `eq` and `repr` of attrs are two thirds of a class's time at import.
@@ -19,14 +19,17 @@ from msgspec.structs import replace
 from tract.core.edges import Clock, new_id
 from tract.core.graph import Head, Place, find_head
 from tract.core.models import Models
+from tract.core.settings import OnBudget, Settings
 from tract.core.sharing import Shared
 from tract.domain import canonical
+from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import OperationId, TractId, is_uuid
 from tract.errors import ClosedError, ContentValidationError, DetachedHeadError
 from tract.llm.protocol import TokenCounter
 from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
+from tract.operations.compilers import Compiler
 
 T = TypeVar("T")
 CLOSING_SECONDS = 1.0
@@ -63,12 +66,16 @@ class Collaborators:
         counter: Counts tokens.
         clock: Tells the time of a verb call.
         actor: Recorded with everything done through this handle, in the clear.
+        compiler: Makes messages of contexts.
+        on_budget: Is told when a context grew to its budget's mark or beyond.
     """
 
     shared: Shared
     counter: TokenCounter
     clock: Clock
     actor: str | None
+    compiler: Compiler
+    on_budget: OnBudget
 
 
 @frozen(eq=False, repr=False)
@@ -87,12 +94,15 @@ class TractCore:
     pickled.
     """
 
-    def __init__(self, identity: Identity, collaborators: Collaborators, models: Models, worktree: str, head: Head) -> None:
+    def __init__(
+        self, identity: Identity, collaborators: Collaborators, models: Models, settings: Settings, worktree: str, head: Head
+    ) -> None:
         self._identity = identity
         self._with = collaborators
         self._worktree = worktree
         self._head = head
         self._models = models
+        self._settings = settings
         self._turns: list[InFlight] = []
         self._watching: set[asyncio.Future[None]] = set()
         self._closing: asyncio.Future[None] | None = None
@@ -119,8 +129,22 @@ class TractCore:
 
     @property
     def config(self) -> LLMConfig:
-        """How models are asked where a call does not say otherwise."""
-        return self._models.config
+        """How models are asked where a call does not say otherwise.
+
+        What `open` or `configure_llm` gave this handle, field by field over
+        what the tract was configured with, as this process knows it.
+        """
+        return self._settings.config
+
+    @property
+    def budget(self) -> TokenBudget | None:
+        """The most tokens a context may have here, and what happens beyond; None for no budget.
+
+        What `open` gave this handle, else what the tract was configured with,
+        as this process knows it. What is written or asked goes by what is
+        stored in that moment, whichever process configured it.
+        """
+        return self._settings.budget
 
     @property
     def place(self) -> Place:
@@ -136,6 +160,11 @@ class TractCore:
     def models(self) -> Models:
         """What this handle talks through."""
         return self._models
+
+    @property
+    def settings(self) -> Settings:
+        """How this handle asks, and what its contexts may cost."""
+        return self._settings
 
     @property
     def worktree_name(self) -> str:
@@ -159,7 +188,8 @@ class TractCore:
     def sibling(self, worktree: str, head: Head) -> Self:
         """Return a second handle on this tract; its store use must be counted by the caller."""
         self._with.shared.store.share()
-        return type(self)(self._identity, self._with, self._models.copy(), worktree, head)
+        models, settings = self._models.copy(), self._settings.copy()
+        return type(self)(self._identity, self._with, models, settings, worktree, head)
 
     def operation(self, given: str | None = None) -> OperationId:
         """Return the id of a verb call: the caller's, or a new one.

@@ -11,7 +11,8 @@ from msgspec import UNSET, UnsetType
 Absent: TypeAlias = UnsetType
 ABSENT = UNSET
 """Stands for a text that was not there at all, which is neither null nor
-empty: providers send all three, and they come back as they were."""
+empty: providers send all three, and they come back as they were. As an
+argument's default it is what was not given, where None means something."""
 
 
 @frozen

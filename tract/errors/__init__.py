@@ -5,10 +5,11 @@ The second level says what the caller can do about it::
     TractError
       RefusedError              the call makes no sense as it stands: change it
         RefNotFoundError  AmbiguousRefError  InvalidNameError
-        BranchExistsError  BranchNotFoundError  DetachedHeadError
+        BranchExistsError  BranchNotFoundError  BranchTooYoungError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
-        TurnInProgressError  TurnStateError  EditTargetError  ContentValidationError
-        ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
+        TurnInProgressError  TurnStateError  EditTargetError  RevertError
+        ContentValidationError  BudgetExceededError  ClosedError  WrongLoopError
+        ModelNotConfiguredError  CompilerError  ConfigError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
@@ -45,7 +46,10 @@ from tract.errors.refused import (
     AmbiguousTractError,
     BranchExistsError,
     BranchNotFoundError,
+    BranchTooYoungError,
+    BudgetExceededError,
     ClosedError,
+    CompilerError,
     ConfigError,
     ContentValidationError,
     DetachedHeadError,
@@ -53,6 +57,7 @@ from tract.errors.refused import (
     InvalidNameError,
     ModelNotConfiguredError,
     RefNotFoundError,
+    RevertError,
     TractNotFoundError,
     TurnInProgressError,
     TurnStateError,
@@ -82,7 +87,10 @@ __all__ = [
     "AmbiguousTractError",
     "BranchExistsError",
     "BranchNotFoundError",
+    "BranchTooYoungError",
+    "BudgetExceededError",
     "ClosedError",
+    "CompilerError",
     "ConfigError",
     "ConflictError",
     "ContentValidationError",
@@ -107,6 +115,7 @@ __all__ = [
     "OperationMismatchError",
     "RefNotFoundError",
     "RefusedError",
+    "RevertError",
     "StoreError",
     "StoreFailedError",
     "StoreFullError",

@@ -1,6 +1,6 @@
 """The two appends of a turn: how it begins and how it ends.
 
-Imports `core`, `drafting`, `writing` and `operations.turning`.
+Imports `core`, `budgeting`, `drafting`, `writing` and `operations.turning`.
 """
 
 import asyncio
@@ -35,16 +35,16 @@ from tract.errors import BranchNotFoundError, ContentValidationError
 from tract.formats.openai import FORMAT
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Row, Statement
+from tract.operations.budgeting import Source
+from tract.operations.compilers import label
 from tract.operations.compiling import CompiledContext
 from tract.operations.turning import Asked, Ending, Found, Gained, end_turn
+from tract.verbs.budgeting import Spending
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, draft_content, draft_now, draft_words
 from tract.verbs.writing import AppendPlace, appended
 
 _one_word = re.compile(r"[A-Za-z_]{1,40}")
-
-COMPILER = "tract/1"
-"""Name and version of the compiler, as compile records hold it."""
 
 
 @frozen(eq=False, repr=False)
@@ -79,6 +79,7 @@ class Started:
         base: The number of the commit where the branch was, or None.
         config: What is sent.
         blobs: Of the question, in case it must be recorded again.
+        spending: Question and answer, held against the budget.
     """
 
     operation: OperationId
@@ -86,6 +87,7 @@ class Started:
     base: int | None
     config: LLMConfig
     blobs: tuple[BlobDraft, ...]
+    spending: Spending
 
 
 @frozen(eq=False, repr=False)
@@ -136,6 +138,7 @@ async def record_start(
 
     Raises:
         ContentValidationError: The question is blank, or there is nothing to answer.
+        BudgetExceededError: The context is beyond a budget that rejects.
         BranchNotFoundError: The branch was deleted.
         OperationMismatchError: The operation id belongs to another call.
     """
@@ -144,7 +147,7 @@ async def record_start(
     if options.question is not None:
         draft = await draft_content(t, options.question, draft_words(t, options.details))
     sent = t.blob(config.to_dict())
-    time = t.collaborators.clock()
+    time, spending = t.collaborators.clock(), Spending(t, branch)
     found: list[tuple[Asked, int | None, int]] = []
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
@@ -160,12 +163,13 @@ async def record_start(
             bodies.append(question)
         elif asked.base is None:
             raise ContentValidationError("text", "there is nothing to answer: the branch has no commit yet")
+        spending.check(rows, Source.TURN, asked.question)
         found.append((asked, number, len(rows[1])))
-        bodies.append(_started(asked, sent))
+        bodies.append(_started(asked, sent, label(t.collaborators.compiler)))
         return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
     place = (t.place.tract, branch)
-    reads = (Statement("refs.branch", place), Statement("generations.running_on", place))
+    reads = (Statement("refs.branch", place), Statement("generations.running_on", place), spending.read)
     blobs = (sent, *(() if draft is None else draft.blobs))
     t.collaborators.shared.deltas.begin(generation, t.collaborators.clock)
     try:
@@ -181,7 +185,7 @@ async def record_start(
     asked, base, others = found[-1]
     if others:
         await interrupt_abandoned(t.collaborators.shared.store, t.collaborators.counter, t.collaborators.clock)
-    return Started(operation, asked, base, config, blobs)
+    return Started(operation, asked, base, config, blobs, spending)
 
 
 def is_start_of(generation: GenerationId, event: Event) -> bool:
@@ -189,7 +193,7 @@ def is_start_of(generation: GenerationId, event: Event) -> bool:
     return isinstance(event.body, GenerationStarted) and event.body.generation == generation
 
 
-def _started(asked: Asked, config: BlobDraft) -> GenerationStarted:
+def _started(asked: Asked, config: BlobDraft, compiler: str) -> GenerationStarted:
     return GenerationStarted(
         generation=asked.generation,
         branch=asked.branch,
@@ -197,7 +201,7 @@ def _started(asked: Asked, config: BlobDraft) -> GenerationStarted:
         question=None if asked.question is None else asked.question.commit.id,
         head=asked.head,
         order=None,
-        compiler=COMPILER,
+        compiler=compiler,
         rendering=RENDERING,
         format=FORMAT,
         config=config.id,
@@ -254,11 +258,16 @@ def submit_end(
         id = rows[0][0][0] if rows[0] else None
         gained = [Gained(CommitOperation(operation), parent == started.base) for operation, parent in rows[1]]
         found.append(Found(None if id is None else CommitId(id.hex()), gained, is_lost=rows[2] != [("running",)]))
-        return [NewEvent(t.id, body, t.collaborators.actor) for body in end_turn(asked, ending, found[-1])]
+        bodies = end_turn(asked, ending, found[-1])
+        for body in bodies:
+            if isinstance(body, CommitRecorded) and body.branch is not None:
+                started.spending.check(rows, Source.OUTCOME, asked.question, body)
+        return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
     branch = (t.place.tract, asked.branch)
     status = Statement("generations.status", (uuid_bytes(asked.generation),))
-    reads = (Statement("refs.branch", branch), Statement("refs.gained", (*branch, started.base)), status)
+    gains = Statement("refs.gained", (*branch, started.base))
+    reads = (Statement("refs.branch", branch), gains, status, started.spending.read)
     # From here on nothing of this call is written to the scratch tables any more.
     clearing = t.collaborators.shared.deltas.end(asked.generation)
     submission = t.submit(started.operation, decide, reads=reads, blobs=blobs, scratch=clearing)

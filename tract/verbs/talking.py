@@ -48,6 +48,8 @@ async def chat(
 
     Raises:
         ModelNotConfiguredError: No client or model; nothing was recorded.
+        BudgetExceededError: With the question, the context is beyond a budget
+            that rejects; nothing was recorded or sent.
         ModelError: The call failed, after the client's retries.
         HeadMovedError: The branch gained something that the model never saw;
             the answer is kept off the branch.
@@ -78,6 +80,7 @@ async def generate(
     Raises:
         ContentValidationError: The branch has no commit yet.
         ModelNotConfiguredError: No client or model; nothing was recorded.
+        BudgetExceededError: The context is beyond a budget that rejects.
         ModelError: The call failed, after the client's retries.
         HeadMovedError: As for `chat`.
         GenerationLostError: As for `chat`.

@@ -107,6 +107,7 @@ class Turn:
                 assert digest is not None
                 await self._recall(digest)
                 return self
+            await self._started.spending.tell()
             self._compiled = await compile(self._t, at=self._started.asked.head)
             await self._call(client, config)
         except BaseException as exc:
@@ -191,6 +192,8 @@ class Turn:
             raise error from exc
         answer = Answer(GenerationCompleted, content, keeps=True, finish_reason=reply.finish_reason, reply=reply)
         self._respond(await self._end(answer), reply)
+        assert self._started is not None
+        await self._started.spending.tell()
 
     async def _failed(self, error: ModelError) -> None:
         """Record the failure and name in the error what was kept."""
@@ -223,6 +226,8 @@ class Turn:
             return
         if keeps and ended.answer is not None and (error is None or ended.is_on_branch):
             self._respond(ended, ModelReply(self.text, finish_reason="cancelled"))
+        if error is None:
+            await self._started.spending.tell()
 
     async def _abandoned(self) -> None:
         await self._leave(asyncio.CancelledError())

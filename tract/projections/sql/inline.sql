@@ -164,6 +164,9 @@ WHERE r.tract = ?1 AND r.kind = 'branch' AND r.name = ?2;
 -- name: refs.branch_names
 SELECT name FROM refs WHERE tract = ? AND kind = 'branch' ORDER BY name;
 
+-- name: refs.branch_number
+SELECT number FROM refs WHERE tract = ? AND kind = 'branch' AND name = ?;
+
 -- name: refs.tag
 SELECT c.id, c.number FROM refs r JOIN commits c ON c.number = r.head
 WHERE r.tract = ? AND r.kind = 'tag' AND r.name = ?;
@@ -222,6 +225,11 @@ SELECT r.number, ?1,
        (SELECT m.branch_after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
        ?4
 FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND r.kind = 'worktree' AND r.name = ?3;
+
+-- name: movements.newest
+SELECT m.position, e.recorded_at, m.after
+FROM movements m JOIN events e ON e.position = m.position
+WHERE m.ref = ?1 AND m.position <= ?2 ORDER BY m.position DESC LIMIT 1;
 
 -- name: receipts.create_events
 CREATE TABLE operation_events (
@@ -366,3 +374,26 @@ SELECT u.prompt, u.completion, u.reasoning, c.tokens, f.data
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
 WHERE u.run = ?1 AND u.commit_number <= ?2 AND u.prompt IS NOT NULL
 ORDER BY u.commit_number DESC, u.number DESC LIMIT 1;
+
+-- name: settings.create
+CREATE TABLE settings (
+    tract       INTEGER PRIMARY KEY,
+    number      INTEGER NOT NULL,
+    llm_config  BLOB,
+    max_tokens  INTEGER,
+    action      TEXT,
+    compress_at INTEGER
+) STRICT;
+
+-- name: settings.drop
+DROP TABLE IF EXISTS settings;
+
+-- name: settings.replace
+INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6 FROM tracts t WHERE t.id = ?2;
+
+-- name: settings.of_tract
+SELECT s.number, s.llm_config, b.data, s.max_tokens, s.action, s.compress_at
+FROM settings s LEFT JOIN blobs b ON b.id = s.llm_config WHERE s.tract = ?;
+
+-- name: settings.budget
+SELECT max_tokens, action, compress_at FROM settings WHERE tract = ? AND max_tokens IS NOT NULL;
