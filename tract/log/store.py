@@ -103,6 +103,8 @@ class SqliteStore:
             StoreNotFoundError: There is no file and *create* is false.
             NotAStoreError: The file is something else.
             NewerSchemaError: A later version wrote it.
+            NetworkFileSystemError: Its folder is on one.
+            StoreLockedError: Another process wrote for too long.
             StoreError: It cannot be read or written.
         """
         path = where if where == MEMORY else os.path.realpath(where)
