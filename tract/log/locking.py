@@ -46,7 +46,7 @@ class WriteLock:
     it again long before any other looks. So there are two. Who wants to write
     takes the lock on `<file>-next`, waits for the one on `<file>-lock`, and
     gives the first up: who has just written stands behind whoever is next. Of
-    8 busy processes on 2 cores none waited longer than 0.1 s; with SQLite's
+    8 busy processes on 2 cores none waited longer than some 0.1 s; with SQLite's
     own lock alone it was a second.
 
     The kernel frees what a killed process held. Who has taken the lock looks

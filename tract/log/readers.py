@@ -86,10 +86,10 @@ class Readers:
         return version
 
     async def aclose(self) -> None:
-        """Close them; again is nothing."""
-        connections, self._connections = ([] if self._is_shared else self._connections), []
-        for connection in connections:
-            await connection.close()
+        """Close them."""
+        if not self._is_shared:
+            for connection in self._connections:
+                await connection.close()
 
     async def _connect(self) -> None:
         connection = await connect(self._path, mode="ro")

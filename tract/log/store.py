@@ -102,6 +102,8 @@ class SqliteStore:
             StoreNotFoundError: There is no file and *create* is false.
             NotAStoreError: The file is something else.
             NewerSchemaError: A later version wrote it.
+            NetworkFileSystemError: Its folder is on one.
+            StoreLockedError: Another process wrote for too long.
             StoreError: It cannot be read or written.
         """
         path = where if where == MEMORY else os.path.realpath(where)
@@ -223,7 +225,11 @@ class SqliteStore:
         await self._changes.aclose()
         if self._task is not None:
             await self._task
-        await self._writing.aclose(self._readers)
+        await self._close_connections()
+
+    async def _close_connections(self) -> None:
+        await self._readers.aclose()
+        await self._writing.aclose()
 
     def check_here(self) -> None:
         """Refuse another process or event loop than those that opened the store.
@@ -308,7 +314,7 @@ class SqliteStore:
             self._forget()
             self._users = 0
             warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
-            await self._writing.aclose(self._readers)
+            await self._close_connections()
             raise
 
     async def _run(self, requests: Sequence[Work]) -> list[Outcome]:

@@ -1,18 +1,18 @@
 """The connection of a store that writes, checkpoints and holds the lock meanwhile.
 
-Imports `errors`, `diagnostics`, `locking`, `readers` and `sqlite_files`.
+Imports `errors`, `diagnostics`, `locking` and `sqlite_files`.
 """
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from tract.diagnostics import warn
 from tract.errors import StoreError
 from tract.log.locking import WriteLock
-from tract.log.readers import Readers
 from tract.log.sqlite_files import MEMORY, connect, on_thread
 
 if TYPE_CHECKING:
@@ -75,24 +75,12 @@ class WriteConnection:
         if self._wal_pages > CHECKPOINT_PAGES:
             await self._checkpoint()
 
-    async def aclose(self, readers: Readers) -> None:
-        """Close it and the readers; of all processes, the last one leaves nothing but the file."""
-        if self._connection is None:
-            return
-        # SQLite checkpoints when a connection that can write is the last to
-        # close, so that it closes last and under the lock. Where another
-        # process keeps that, it goes before the readers, which cannot.
-        is_held = await on_thread(self._connection, _is_acquired, self._lock)
-        try:
-            if is_held:
-                await readers.aclose()
+    async def aclose(self) -> None:
+        """Close it, when the readers are closed; of all processes, the last one leaves nothing but the file."""
+        if self._connection is not None:
+            # On the thread as a whole: nobody may leave in between and keep the lock.
+            await on_thread(self._connection, _close, self._path, self._lock)
             await self._connection.close()
-            await readers.aclose()
-            if self._lock is not None and is_held and not Path(f"{self._path}-wal").exists():
-                self._lock.remove()
-        finally:
-            if self._lock is not None:
-                self._lock.close()
 
     async def _checkpoint(self) -> None:
         self._wal_pages = 0
@@ -111,13 +99,27 @@ def _under(connection: sqlite3.Connection, lock: WriteLock | None, function: Cal
         return function(connection, *args)
 
 
-def _is_acquired(_: sqlite3.Connection, lock: WriteLock | None) -> bool:
-    if lock is not None:
-        try:
-            lock.acquire(CLOSING_PATIENCE)
-        except StoreError:
-            return False
-    return True
+def _close(connection: sqlite3.Connection, path: str, lock: WriteLock | None) -> None:
+    if lock is None:
+        connection.close()
+        return
+    try:
+        lock.acquire(CLOSING_PATIENCE)
+        connection.close()
+        if not Path(f"{path}-wal").exists():
+            lock.remove()
+    except StoreError:
+        _leave(connection, path)
+    finally:
+        lock.close()
+
+
+def _leave(connection: sqlite3.Connection, path: str) -> None:
+    """Close a connection without a checkpoint, which SQLite makes when one that can write is the last to close."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as reader:
+        reader.execute("PRAGMA schema_version").fetchone()
+        connection.close()
+    connection.close()
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
