@@ -20,14 +20,17 @@ from tract.domain.content import (
     InstructionContent,
     OutputContent,
     ReasoningContent,
+    RegisteredContent,
     SessionContent,
     ToolIOContent,
 )
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest, TokenUsage
 from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
 from tract.errors import TractError
 from tract.formats.openai import from_openai
+from tract.formats.registry import register_content_type
 from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
 from tract.operations.compiling import CompiledContext
 from tract.tract import AsyncTract
@@ -48,6 +51,7 @@ __all__ = [
     "CompiledContext",
     "DialogueContent",
     "FreeformContent",
+    "ImagePart",
     "InstructionContent",
     "LLMClient",
     "LLMConfig",
@@ -59,7 +63,9 @@ __all__ = [
     "OutputContent",
     "Priority",
     "ReasoningContent",
+    "RegisteredContent",
     "SessionContent",
+    "TextPart",
     "TokenCounter",
     "TokenUsage",
     "ToolCall",
@@ -67,6 +73,7 @@ __all__ = [
     "TractError",
     "TractStatus",
     "from_openai",
+    "register_content_type",
 ]
 
 

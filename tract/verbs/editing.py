@@ -22,14 +22,17 @@ from tract.domain.content import (
     InstructionContent,
     OutputContent,
     ReasoningContent,
+    RegisteredContent,
+    Renderable,
     SessionContent,
     ToolIOContent,
 )
 from tract.domain.events import CommitRecorded, Event, NewEvent
 from tract.domain.ids import CommitId, OperationId
 from tract.domain.messages import ABSENT
+from tract.domain.parts import with_text
 from tract.domain.results import CommitInfo
-from tract.errors import BranchNotFoundError, EditTargetError, HeadMovedError
+from tract.errors import BranchNotFoundError, ContentValidationError, EditTargetError, HeadMovedError
 from tract.formats.reading import content_from, decode_content, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Query, Row, Statement
@@ -72,7 +75,7 @@ class _Change:
 async def edit(
     t: TractCore,
     target: str,
-    content: Content | Mapping[str, Any] | str,
+    content: Content | Renderable | Mapping[str, Any] | str,
     *,
     message: str | None = None,
     generation_config: LLMConfig | None = None,
@@ -88,7 +91,8 @@ async def edit(
         t: The tract.
         target: Any ref of the slot or of an earlier edit of it.
         content: A string replaces the text and keeps type, role and other
-            fields; a content or a mapping replaces everything.
+            fields, and of several parts the images; a content, a value of a
+            registered class or a mapping replaces everything.
         message: One line on why.
         generation_config: What the content was made with; None keeps the slot's.
         metadata: Anything, JSON.
@@ -303,6 +307,10 @@ def _with_text(content: Content, text: str) -> Content:
             return evolve(content, summary=text)
         case ToolIOContent():
             return evolve(content, text=text, payload=ABSENT)
+        case RegisteredContent():
+            raise ContentValidationError("content", f"a {content.content_type} has no text of its own; pass a value or a mapping")
+        case DialogueContent(text=tuple(parts)):
+            return evolve(content, text=with_text(parts, text))
         case InstructionContent() | DialogueContent() | ReasoningContent() | OutputContent():
             return evolve(content, text=text)
 
