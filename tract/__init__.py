@@ -29,6 +29,7 @@ from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
 from tract.errors import TractError
+from tract.formats.anthropic_reading import from_anthropic
 from tract.formats.openai import from_openai
 from tract.formats.registry import register_content_type
 from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
@@ -72,6 +73,7 @@ __all__ = [
     "ToolIOContent",
     "TractError",
     "TractStatus",
+    "from_anthropic",
     "from_openai",
     "register_content_type",
 ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tract import AsyncTract, DialogueContent, ImagePart, Message, TextPart
+from tract import AsyncTract, DialogueContent, ImagePart, Message, TextPart, from_anthropic, from_openai
 from tract.errors import ContentValidationError
 from tract.llm.counting import ApproximateCounter
 from tract.testing import ScriptedLLM
@@ -89,3 +89,13 @@ async def test_a_mapping_may_hold_parts(t: AsyncTract) -> None:
 async def test_a_malformed_part_of_a_mapping_is_refused_by_its_place(t: AsyncTract) -> None:
     with pytest.raises(ContentValidationError, match=r"^text\[0\]\.url: "):
         await t.commit({"content_type": "dialogue", "role": "user", "text": [{"type": "image", "url": "a.png"}]})
+
+
+async def test_what_both_providers_were_sent_comes_back(t: AsyncTract) -> None:
+    for content in (*from_openai([SENT]), *from_anthropic((await t.compile()).to_anthropic())):
+        await t.commit(content)
+    compiled = await t.compile()
+    assert compiled.to_openai() == [SENT, {"role": "user", "content": "(start)"}]
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+    words = [{"type": "text", "text": text} for text in ("What is it?", "And why?", "(start)")]
+    assert compiled.to_anthropic() == {"messages": [{"role": "user", "content": [words[0], image, *words[1:]]}]}

@@ -23,6 +23,7 @@ from tract import (
     TokenUsage,
     ToolCall,
     TractStatus,
+    from_anthropic,
     from_openai,
     register_content_type,
 )
@@ -94,6 +95,7 @@ async def test_reading() -> None:
         assert_type(context.warnings, tuple[str, ...])
         assert_type(context.to_dicts(), list[dict[str, Any]])
         assert_type(context.to_openai(), list[dict[str, Any]])
+        assert_type(context.to_anthropic(), dict[str, Any])
         assert_type(await t.log(5, at="HEAD", operation=CommitOperation.APPEND), tuple[CommitInfo, ...])
         shown = await t.show("HEAD")
         assert_type(shown, CommitDetail)
@@ -149,6 +151,7 @@ async def test_configuring() -> None:
 
 def test_reading_messages() -> None:
     assert_type(from_openai([{"role": "user", "content": "a"}]), tuple[Content, ...])
+    assert_type(from_anthropic({"messages": [{"role": "user", "content": "a"}]}), tuple[Content, ...])
 
 
 @frozen
