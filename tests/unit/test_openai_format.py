@@ -163,6 +163,7 @@ def test_parts_have_their_own_fields_in_dicts() -> None:
         (shown(), ".content"),
         (shown("hi"), ".content[0]"),
         (shown({"text": "hi"}), ".content[0].type"),
+        (shown({"type": ["text"]}), ".content[0].type"),
         (shown({"type": "input_audio", "input_audio": {}}), ".content[0].type"),
         (shown({"type": "file", "file": {}}), ".content[0].type"),
         (shown({"type": "refusal", "refusal": "no"}, role="assistant"), ".content[0].type"),

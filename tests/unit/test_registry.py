@@ -7,7 +7,7 @@ import pytest
 from attrs import define, field, frozen
 
 from tract.domain.commits import Priority
-from tract.domain.content import RegisteredContent
+from tract.domain.content import InstructionContent, RegisteredContent
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.parts import ImagePart, TextPart
 from tract.errors import ConfigError, ContentValidationError
@@ -186,6 +186,22 @@ def test_a_registration_that_cannot_be_is_refused(arguments: dict[str, Any], set
     with pytest.raises(ConfigError, match=reason) as refusal:
         register_content_type(given.pop("name"), given.pop("cls"), **given)
     assert refusal.value.field == setting
+
+
+@frozen
+class Order(InstructionContent):
+    urgent: bool = False
+
+    def to_message(self) -> Message:
+        return Message("system", self.text.upper())
+
+
+def test_a_class_derived_from_a_content_is_taken_only_where_it_is_registered() -> None:
+    with pytest.raises(ContentValidationError, match="not Order"):
+        content_from(Order("Be kind."))
+    register_content_type("registry.order", Order)
+    stored = RegisteredContent("registry.order", {"text": "Be kind.", "urgent": False}, Message("system", "BE KIND."))
+    assert content_from(Order("Be kind.")) == stored
 
 
 def test_a_refused_registration_leaves_nothing_behind() -> None:

@@ -123,7 +123,7 @@ def part_from_openai(value: object, where: str) -> Part:
     part = _mapping(value, where)
     kind = part.get("type")
     if kind not in ("text", "image_url"):
-        named = f"{kind} parts are" if kind in _OTHER_PARTS else "other parts are"
+        named = f"{kind} parts are" if isinstance(kind, str) and kind in _OTHER_PARTS else "other parts are"
         raise ContentValidationError(f"{where}.type", f"it must be text or image_url; {named} not read")
     _refuse_unknown(part, frozenset({"type", kind}), where)
     if kind == "text":

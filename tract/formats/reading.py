@@ -31,7 +31,8 @@ def content_from(value: object, *, role: str = "user") -> Content:
         ContentValidationError: Naming the field that is unknown, missing or
             malformed, such as `tool_calls[0].name`.
     """
-    if isinstance(value, _CLASSES):
+    # By the very class: one derived from it is a caller's, and is stored as that only where it is registered.
+    if isinstance(value, _CLASSES) and type(value) in _CLASSES:
         return value
     if isinstance(value, str):
         return _from_text(value, role)
