@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure.
+settings.register_profile("tract", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tract")
 
 REAL_TRAJECTORIES = Path(__file__).parents[2] / "shared" / "data" / "airline-trajectories.jsonl"
 

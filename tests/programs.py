@@ -144,6 +144,12 @@ async def _annotate(player: Player, back: int, priority: Priority) -> None:
     await player.t.annotate(player.commit(back), priority)
 
 
+async def _revert(player: Player, back: int) -> None:
+    commits = await player.t.log(limit=10)
+    if commits:
+        player.commits.append((await player.t.revert(commits[back % len(commits)].id)).id)
+
+
 async def _branch(player: Player, back: int) -> None:
     name = f"b{len(player.branches)}"
     await player.t.branch(name, at=player.commit(back))
@@ -174,6 +180,7 @@ VERBS: dict[str, tuple[st.SearchStrategy[tuple[Any, ...]], Verb]] = {
     "annotate": (st.tuples(places, st.sampled_from(Priority)), _annotate),
     "pin": (st.tuples(places), lambda player, back: player.t.pin(player.commit(back))),
     "skip": (st.tuples(places), lambda player, back: player.t.skip(player.commit(back))),
+    "revert": (st.tuples(places), _revert),
     "branch": (st.tuples(places), _branch),
     "switch": (st.tuples(places), lambda player, back: player.t.switch(player.branch(back))),
     "chat": (st.tuples(words | dialogues, replies), _chat),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from anyio import to_thread
 
-from cookbook import first_conversation, import_transcripts
+from cookbook import branch_and_compare, first_conversation, import_transcripts, stream_and_cancel
 from tract import AsyncTract
 from tract.testing.server import Reply, serve
 
@@ -76,6 +76,34 @@ async def test_a_first_conversation_asks_the_server_it_is_given(capsys: pytest.C
 def test_a_first_conversation_tells_a_failure_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert first_conversation.main(["--base-url", "not a url"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_two_branches_answer_at_once_and_differ_where_they_should(capsys: pytest.CaptureFixture[str]) -> None:
+    assert branch_and_compare.main([]) == 0
+    said = capsys.readouterr().out
+    assert all(words in said for words in ("Sorry, we deliver", "four days to Lisbon.", "We ship to all of Europe."))
+
+
+async def test_the_comparison_asks_the_server_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serve([Reply("Yes."), Reply("No.")]) as server:
+        arguments = ["--base-url", server.base_url, "--model", "served"]
+        assert await to_thread.run_sync(branch_and_compare.main, arguments) == 0
+    assert "scripted" not in capsys.readouterr().out
+
+
+def test_an_answer_that_was_stopped_is_kept_on_the_branch_or_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert stream_and_cancel.main([]) == 0
+    said = capsys.readouterr().out
+    assert "The branch did not move." in said
+    assert "the call was cancelled" in said
+    assert "Taken with branch('after-all'" in said
+
+
+async def test_stopping_asks_the_server_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serve() as server:
+        arguments = ["--base-url", server.base_url, "--model", "served"]
+        assert await to_thread.run_sync(stream_and_cancel.main, arguments) == 0
+    assert "scripted" not in capsys.readouterr().out
 
 
 async def test_every_transcript_comes_back_as_it_was(trajectories: list[Said], tmp_path: Path, db: Path) -> None:
@@ -151,7 +179,12 @@ def test_a_file_that_is_missing_is_told_in_one_line(tmp_path: Path, db: Path, ca
 
 def test_every_recipe_says_what_it_shows_and_how_to_run_it() -> None:
     recipes = sorted(path for path in COOKBOOK.glob("*.py"))
-    assert [path.name for path in recipes] == ["first_conversation.py", "import_transcripts.py"]
+    assert [path.name for path in recipes] == [
+        "branch_and_compare.py",
+        "first_conversation.py",
+        "import_transcripts.py",
+        "stream_and_cancel.py",
+    ]
     for path in recipes:
         done = subprocess.run(
             [sys.executable, str(path), "--help"], cwd=ROOT, env={"PYTHONPATH": "."}, capture_output=True, check=False

@@ -10,22 +10,24 @@ from collections.abc import Iterator
 import pytest
 
 import tract
+import tract.admin
 import tract.errors
 import tract.testing
 from tract import AsyncTract
 
 VERBS = {
     "commit", "system", "user", "assistant", "tool_result",
-    "edit", "annotate", "pin", "skip",
+    "edit", "annotate", "pin", "skip", "revert",
     "compile", "log", "show", "status",
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream",
-    "configure_llm", "record_usage",
+    "generations", "follow", "events",
+    "configure", "configure_llm", "record_usage",
 }  # fmt: skip
-HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config"}
-SHELL = {"place", "collaborators", "models", "worktree_name"} | {
+HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config", "budget"}
+SHELL = {"place", "collaborators", "models", "settings", "worktree_name"} | {
     "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
-    "in_flight",
+    "in_flight", "mark", "changed",
 }  # fmt: skip
 """What verbs need of a handle; not for users."""
 HEAVY = ("openai", "aiosqlite", "structlog", "rich", "click", "starlette", "uvicorn", "splintr")
@@ -60,7 +62,7 @@ def is_whole_sentence(line: str) -> bool:
     return bool(re.fullmatch(r"[A-Z`].*[.:]", line))
 
 
-@pytest.mark.parametrize("module", [tract, tract.errors, tract.testing], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [tract, tract.admin, tract.errors, tract.testing], ids=lambda module: module.__name__)
 def test_the_public_names_are_those_that_are_there(module: types.ModuleType) -> None:
     shown = [name for name in dir(module) if not name.startswith("_") and not inspect.ismodule(getattr(module, name))]
     assert sorted(module.__all__) == sorted(shown)
@@ -85,9 +87,9 @@ def test_every_verb_is_a_function_of_the_verbs_package() -> None:
     assert elsewhere == []
 
 
-def test_only_stream_is_no_coroutine() -> None:
-    plain = [name for name in VERBS if not inspect.iscoroutinefunction(vars(AsyncTract)[name])]
-    assert plain == ["stream"]
+def test_only_what_is_iterated_is_no_coroutine() -> None:
+    plain = {name for name in VERBS if not inspect.iscoroutinefunction(vars(AsyncTract)[name])}
+    assert plain == {"stream", "follow", "events"}
 
 
 def test_flags_of_verbs_are_given_by_name() -> None:

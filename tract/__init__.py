@@ -11,6 +11,7 @@ Only the names in `__all__` are public; errors are in `tract.errors`.
 
 from typing import TYPE_CHECKING, Any
 
+from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import (
@@ -24,7 +25,9 @@ from tract.domain.content import (
     SessionContent,
     ToolIOContent,
 )
+from tract.domain.events import Event
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest, TokenUsage
+from tract.domain.generations import Delta, GenerationInfo
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
@@ -33,6 +36,7 @@ from tract.formats.anthropic_reading import from_anthropic
 from tract.formats.openai import from_openai
 from tract.formats.registry import register_content_type
 from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
+from tract.operations.compilers import CompiledSlot, Compiler, XMLCompiler
 from tract.operations.compiling import CompiledContext
 from tract.tract import AsyncTract
 
@@ -45,13 +49,19 @@ __all__ = [
     "AsyncTract",
     "Attempt",
     "BranchInfo",
+    "BudgetReport",
     "ChatResponse",
     "CommitDetail",
     "CommitInfo",
     "CommitOperation",
     "CompiledContext",
+    "CompiledSlot",
+    "Compiler",
+    "Delta",
     "DialogueContent",
+    "Event",
     "FreeformContent",
+    "GenerationInfo",
     "ImagePart",
     "InstructionContent",
     "LLMClient",
@@ -67,12 +77,14 @@ __all__ = [
     "RegisteredContent",
     "SessionContent",
     "TextPart",
+    "TokenBudget",
     "TokenCounter",
     "TokenUsage",
     "ToolCall",
     "ToolIOContent",
     "TractError",
     "TractStatus",
+    "XMLCompiler",
     "from_anthropic",
     "from_openai",
     "register_content_type",

@@ -10,9 +10,12 @@ from typing import Any, Self
 from tract.core import Opening, TractCore
 from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
+from tract.core.settings import OnBudget
+from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
-from tract.verbs import branching, compiling, configuring, editing, inspecting, talking, writing
+from tract.operations.compilers import Compiler
+from tract.verbs import branching, compiling, configuring, editing, following, inspecting, reverting, talking, writing
 
 
 class AsyncTract(TractCore):
@@ -36,7 +39,10 @@ class AsyncTract(TractCore):
         base_url: str | None = None,
         llm: LLMClient | None = None,
         llm_config: LLMConfig | None = None,
+        budget: TokenBudget | None = None,
+        on_budget: OnBudget | None = None,
         tokens: TokenCounter | None = None,
+        compiler: Compiler | None = None,
         durability: str = "full",
         actor: str | None = None,
         clock: Clock = system_clock,
@@ -58,8 +64,18 @@ class AsyncTract(TractCore):
                 environment's `OPENAI_API_KEY`.
             base_url: Of any server that speaks OpenAI's Chat Completions.
             llm: A client of your own instead.
-            llm_config: How to ask where a call does not say otherwise.
+            llm_config: How to ask where a call does not say otherwise; for
+                this handle, field by field over what `configure` stored.
+            budget: The most tokens a context may have; for this handle, in
+                the place of what `configure` stored.
+            on_budget: An async function that is told of each append after
+                which the context is larger and at the budget's mark or beyond
+                it, and of each such turn before it is sent. Its exceptions go
+                to the event loop's exception handler: what was written stands.
             tokens: Counts tokens; by default exactly, with `o200k_base`.
+            compiler: Makes the messages of a context; by default they are
+                what the history says. Its name and version are recorded with
+                every context that is sent.
             durability: full survives power loss; normal survives the death
                 of the process, and may lose the last moments at power loss.
             actor: Recorded with everything done here, in the clear.
@@ -84,7 +100,10 @@ class AsyncTract(TractCore):
             base_url=base_url,
             llm=llm,
             llm_config=llm_config,
+            budget=budget,
+            on_budget=on_budget,
             tokens=tokens,
+            compiler=compiler,
             durability=durability,
             actor=actor,
             clock=clock,
@@ -101,11 +120,16 @@ class AsyncTract(TractCore):
     annotate = editing.annotate
     pin = editing.pin
     skip = editing.skip
+    revert = reverting.revert
 
     compile = compiling.compile
     log = inspecting.log
     show = inspecting.show
     status = inspecting.status
+
+    generations = following.generations
+    follow = following.follow
+    events = following.events
 
     branch = branching.branch
     branches = branching.branches
@@ -116,5 +140,6 @@ class AsyncTract(TractCore):
     generate = talking.generate
     stream = talking.stream
 
+    configure = configuring.configure
     configure_llm = configuring.configure_llm
     record_usage = configuring.record_usage

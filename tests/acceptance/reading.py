@@ -1,7 +1,9 @@
 """What tests read from a tract to compare whole values."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Any
 
 from tract import AsyncTract
@@ -20,6 +22,13 @@ async def previews(t: AsyncTract, at: str | None = None) -> list[str]:
 async def state(t: AsyncTract) -> tuple[Any, ...]:
     """Return all that a refused call must leave as it was."""
     return await t.head(), await t.log(10_000), await t.branches(), str(await t.status()), t.current_branch
+
+
+def recorded(path: str) -> int:
+    """Return how many events a file holds."""
+    with closing(sqlite3.connect(path)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM events").fetchone()
+    return int(count)
 
 
 async def from_elsewhere(path: str, write: Callable[[AsyncTract], Awaitable[object]]) -> None:

@@ -1,11 +1,22 @@
 """Story: a user shows images, and what the model is sent is what was shown."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from tract import AsyncTract, DialogueContent, ImagePart, Message, TextPart, from_anthropic, from_openai
-from tract.errors import ContentValidationError
+from tract import (
+    AsyncTract,
+    CompiledSlot,
+    DialogueContent,
+    ImagePart,
+    Message,
+    TextPart,
+    XMLCompiler,
+    from_anthropic,
+    from_openai,
+)
+from tract.errors import CompilerError, ContentValidationError
 from tract.llm.counting import ApproximateCounter
 from tract.testing import ScriptedLLM
 from tract.testing.server import serve
@@ -99,3 +110,45 @@ async def test_what_both_providers_were_sent_comes_back(t: AsyncTract) -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
     words = [{"type": "text", "text": text} for text in ("What is it?", "And why?", "(start)")]
     assert compiled.to_anthropic() == {"messages": [{"role": "user", "content": [words[0], image, *words[1:]]}]}
+
+
+async def test_a_compiler_of_tags_puts_each_text_into_one_and_leaves_the_images() -> None:
+    async with AsyncTract.open(compiler=XMLCompiler()) as t:
+        await t.commit(QUESTION)
+        (message,) = (await t.compile()).messages
+    assert message.content == (TextPart("<dialogue>What is it?</dialogue>"), IMAGE, TextPart("<dialogue>And why?</dialogue>"))
+
+
+class Captions:
+    """A compiler that says of each image that it is one."""
+
+    name = "captions"
+    version = 1
+
+    def compile(self, slots: Sequence[CompiledSlot]) -> list[Message]:
+        return [Message(slot.message.role, (TextPart("See:"), IMAGE)) for slot in slots]
+
+
+async def test_a_compiler_may_make_parts() -> None:
+    async with AsyncTract.open(compiler=Captions()) as t:
+        await t.user("Hi")
+        assert (await t.compile()).messages[0].content == (TextPart("See:"), IMAGE)
+
+
+async def test_a_compiler_that_shows_an_image_of_the_assistants_is_refused() -> None:
+    async with AsyncTract.open(compiler=Captions()) as t:
+        await t.assistant("Hi")
+        with pytest.raises(CompilerError, match="only a user shows images"):
+            await t.compile()
+
+
+async def test_an_edit_is_marked_behind_the_last_text(t: AsyncTract) -> None:
+    slot = await t.user("Hi")
+    await t.edit(slot.id, DialogueContent("user", [TextPart("Hello."), IMAGE]))
+    alone = await t.user("Hi")
+    await t.edit(alone.id, DialogueContent("user", [IMAGE]))
+    compiled = await t.compile(include_edit_marks=True)
+    assert [message.content for message in compiled.messages] == [
+        (TextPart("Hello. [edited]"), IMAGE),
+        (IMAGE, TextPart("[edited]")),
+    ]

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.builders import broken_links, operation_id, tract_id
-from tract import AsyncTract, LLMConfig
+from tract import AsyncTract, LLMConfig, TokenBudget
 from tract.errors import ModelConnectionError, ModelError
 from tract.log.protocol import Request
 from tract.testing import Cut, ScriptedLLM
@@ -154,6 +154,11 @@ async def use_an_operation_id(t: AsyncTract) -> None:
     await t.user("once", operation_id="01928c5e-0000-7000-8000-000000000007")
 
 
+async def configure(t: AsyncTract) -> None:
+    await t.configure(budget=TokenBudget(1, compress_at=1))
+    await t.user("told of")
+
+
 PROGRAMS: list[Program] = [
     commit,
     commit_a_long_text,
@@ -168,6 +173,7 @@ PROGRAMS: list[Program] = [
     use_a_worktree,
     read,
     use_an_operation_id,
+    configure,
 ]
 MOMENTS = ["begins", "waits", "ends"]
 
@@ -255,6 +261,20 @@ async def test_a_cancelled_switch_leaves_the_handle_where_the_log_says(tmp_path:
             stands = t.current_branch
         async with AsyncTract.open(str(path)) as again:
             assert again.current_branch == stands
+        if not reached:
+            break
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_cancelled_configure_leaves_the_handle_with_what_is_stored(tmp_path: Path, moment: str) -> None:
+    for last in count(1):
+        path = tmp_path / f"{last}.db"
+        async with await AsyncTract.open(str(path), budget=TokenBudget(9)) as t:
+            call = t.configure(budget=TokenBudget(5), operation_id="01928c5e-0000-7000-8000-000000000007")
+            reached = await cancelled_at(call, last, moment)
+            known = t.budget
+        async with AsyncTract.open(str(path), budget=None) as again:
+            assert (known, again.budget) in [(TokenBudget(9), None), (TokenBudget(5), TokenBudget(5))]
         if not reached:
             break
 

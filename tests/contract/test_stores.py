@@ -12,11 +12,23 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 import pytest
+from msgspec.structs import replace
 
 from tests.builders import operation_id, request, tract_id
-from tract.domain.events import BranchCreated, Event, EventBody, HeadMoved, NewEvent, TractCreated, UsageRecorded
+from tests.memory_store import MemoryStore
+from tract.domain.events import (
+    BranchCreated,
+    Event,
+    EventBody,
+    GenerationStarted,
+    HeadMoved,
+    NewEvent,
+    Owner,
+    TractCreated,
+    UsageRecorded,
+)
 from tract.domain.events import UsageFigures as Figures
-from tract.domain.ids import OperationId, TractId, uuid_bytes
+from tract.domain.ids import GenerationId, OperationId, TractId, uuid_bytes
 from tract.errors import ClosedError, OperationMismatchError, StoreError, TractError
 from tract.log.protocol import BlobDraft, EventStore, Request, Row, Statement
 from tract.log.statements import load
@@ -47,7 +59,15 @@ def sqlite_opener(where: str, clock: Callable[[], int]) -> Opener:
     return opener
 
 
-STORES = ["sqlite file", "sqlite memory"]
+def memory_opener(clock: Callable[[], int]) -> Opener:
+    async def opener() -> Store:
+        return MemoryStore(clock, load(*SQL), INLINE)
+
+    return opener
+
+
+# The plain one has no file: what is about opening one again has it made by `sqlite_opener`.
+STORES = ["sqlite file", "sqlite memory", "plain memory"]
 
 
 @pytest.fixture
@@ -55,9 +75,15 @@ def clock() -> FixedClock:
     return FixedClock()
 
 
+def opener_of(kind: str, folder: Path, clock: Callable[[], int]) -> Opener:
+    if kind == "plain memory":
+        return memory_opener(clock)
+    return sqlite_opener(str(folder / "log.db") if kind == "sqlite file" else ":memory:", clock)
+
+
 @pytest.fixture(params=STORES)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: FixedClock) -> Opener:
-    return sqlite_opener(str(tmp_path / "log.db") if request.param == "sqlite file" else ":memory:", clock)
+    return opener_of(request.param, tmp_path, clock)
 
 
 @pytest.fixture
@@ -578,3 +604,127 @@ async def test_two_stores_in_memory_are_separate(clock: FixedClock) -> None:
     assert await logged(two) == []
     await one.aclose()
     await two.aclose()
+
+
+async def test_an_append_moves_the_mark(store: Store) -> None:
+    mark = store.mark()
+    await store.append(creating("a"))
+    assert store.mark() > mark
+
+
+async def test_what_was_appended_after_the_mark_needs_no_waiting(store: Store) -> None:
+    mark = store.mark()
+    await store.append(creating("a"))
+    await asyncio.wait_for(store.changed(mark), 10)
+
+
+async def test_an_append_wakes_everybody_who_waits(store: Store) -> None:
+    waiting = [asyncio.create_task(store.changed(store.mark())) for _ in range(3)]
+    await asyncio.sleep(0)
+    await store.append(creating("a"))
+    await asyncio.wait_for(asyncio.gather(*waiting), 10)
+
+
+async def test_whoever_marks_reads_and_waits_sees_every_append(store: Store) -> None:
+    async def follow() -> list[str]:
+        seen: list[str] = []
+        while len(seen) < 50:
+            mark = store.mark()
+            found = await branches_in_log(store)
+            if found == seen:
+                await store.changed(mark)
+            seen = found
+        return seen
+
+    following = asyncio.create_task(follow())
+    for number in range(50):
+        await store.append(creating(f"b{number}"))
+    assert await asyncio.wait_for(following, 10) == [f"b{number}" for number in range(50)]
+
+
+async def test_closing_wakes_who_waits_for_a_change(open_store: Opener) -> None:
+    store = await open_store()
+    waiting = [asyncio.create_task(store.changed(store.mark() + 1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await store.aclose()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ClosedError] * 3
+
+
+async def test_a_closed_store_has_no_changes_to_wait_for(open_store: Opener) -> None:
+    store = await open_store()
+    await store.aclose()
+    with pytest.raises(ClosedError):
+        await store.changed(store.mark())
+
+
+GENERATION = GenerationId(operation_id(50))
+KEY = uuid_bytes(GENERATION)
+
+
+async def answering(store: Store) -> None:
+    """A model call is running, so that there is something to note in the scratch tables."""
+    started = GenerationStarted(
+        GENERATION, "main", None, None, None, None, "slots/1", 1, "openai/1", None, None, Owner(None, None, None, None, None)
+    )
+    await store.append(request(TractCreated("main"), started, stream=A))
+
+
+def noting(text: str) -> tuple[Statement, ...]:
+    return (Statement("scratch.renew", (KEY, 1)), Statement("scratch.add", (KEY, 0, text)))
+
+
+async def noted(store: Store) -> list[Row]:
+    return [tuple(row) for row in await store.read(lambda query: query("scratch.pieces", KEY, 0))]
+
+
+async def test_scratch_is_seen_once_it_was_written_and_is_no_event(store: Store) -> None:
+    await answering(store)
+    assert await store.scratch(noting("text")).wait() == ()
+    assert await noted(store) == [(0, "text")]
+    assert len(await logged(store)) == 2
+
+
+async def test_the_scratch_of_a_request_is_written_with_its_events(store: Store) -> None:
+    await answering(store)
+    await store.append(replace(creating("a"), scratch=noting("text")))
+    assert await noted(store) == [(0, "text")]
+    assert await branches_in_log(store) == ["a"]
+
+
+async def test_the_scratch_of_a_request_that_was_refused_is_not_written(store: Store) -> None:
+    await answering(store)
+    with pytest.raises(ZeroDivisionError):
+        await store.append(replace(raising(ZeroDivisionError()), scratch=noting("text")))
+    assert await noted(store) == []
+
+
+async def test_a_scratch_that_fails_takes_the_events_of_its_request_along(store: Store) -> None:
+    await answering(store)
+    with pytest.raises(StoreError):
+        await store.append(replace(creating("a"), scratch=(*noting("text"), *noting("again"))))
+    assert await noted(store) == []
+    assert await branches_in_log(store) == []
+
+
+async def test_scratch_wakes_who_waits_for_a_change(store: Store) -> None:
+    await answering(store)
+    waiting = asyncio.create_task(store.changed(store.mark()))
+    await asyncio.sleep(0)
+    await store.scratch(noting("text")).wait()
+    await asyncio.wait_for(waiting, 10)
+
+
+async def test_every_store_writes_the_same_rows_for_the_same_requests(tmp_path: Path) -> None:
+    logs = []
+    for kind in STORES:
+        store = await opener_of(kind, tmp_path, FixedClock(step=0))()
+        await answering(store)
+        for number in range(10):
+            await store.append(
+                creating(f"a{number}", f"b{number}", stream=B if number % 3 else A, operation=operation_id(number))
+            )
+        await in_one_batch(store, creating("c"), raising(ZeroDivisionError()), creating("a0"), creating("d"))
+        logs.append(await logged(store))
+        await store.aclose()
+    assert all(log == logs[0] for log in logs)

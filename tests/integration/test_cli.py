@@ -48,6 +48,13 @@ def test_the_demo_shows_two_answers_a_pin_and_an_edit() -> None:
     assert all(word in said for word in ("Bratislava", "Venice", "pinned", "edited", "is now skip", "o200k_base"))
 
 
+def test_the_demo_leaves_an_answer_half_way_and_keeps_what_was_seen() -> None:
+    said = tract("demo").stdout
+    assert 'finish_reason="cancelled"' in said
+    assert "an hour" in said
+    assert "upside down" not in said
+
+
 def test_piped_output_is_plain_text() -> None:
     assert "\x1b" not in tract("demo", TERM="xterm-256color").stdout
 
@@ -68,7 +75,7 @@ async def test_the_demo_keeps_its_history_in_the_file_it_is_given(tmp_path: Path
     assert [tract("demo", "--db", db).returncode, tract("demo", "--db", db).returncode] == [0, 0]
     for name in ("demo", "demo-2"):
         async with AsyncTract.open(db, name=name, create=False) as t:
-            assert [branch.name for branch in await t.branches()] == ["main", "more-money"]
+            assert [branch.name for branch in await t.branches()] == ["enough", "main", "more-money"]
 
 
 def test_live_without_a_configuration_is_refused_in_one_line() -> None:
@@ -90,7 +97,7 @@ def test_a_model_without_live_is_a_misunderstanding() -> None:
 
 
 async def test_live_talks_to_the_server_it_is_given() -> None:
-    async with serve([Reply("To Graz."), Reply("To Rome.")]) as server:
+    async with serve([Reply("To Graz."), Reply("Much."), Reply("To Rome.")]) as server:
         command = [sys.executable, "-c", RUN, "demo", "--live", "--model", "served", "--base-url", server.base_url]
         done = await run_process(command, env=environment(), check=False)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -260,6 +260,22 @@ async def test_closing_the_client_ends_an_answer_on_its_way() -> None:
         await server.disconnected()
 
 
+async def test_leaving_the_block_ends_what_another_task_still_reads() -> None:
+    async with connected([Hold(anyio.Event(), ["Half "])]) as (client, server):
+        begun = asyncio.Event()
+
+        async def read() -> None:
+            async for _ in answer:
+                begun.set()
+
+        async with client.stream(REQUEST) as answer:
+            reading = asyncio.create_task(read())
+            await begun.wait()
+        await server.disconnected()
+        with pytest.raises(ModelConnectionError):
+            await reading
+
+
 async def test_closing_the_client_before_its_first_call_is_nothing() -> None:
     client = OpenAIClient(api_key=KEY)
     await client.aclose()

@@ -24,6 +24,7 @@ from tract.errors import (
     ContentValidationError,
     CorruptLogError,
     InvalidNameError,
+    NetworkFileSystemError,
     NewerSchemaError,
     NotAStoreError,
     StoreError,
@@ -32,6 +33,8 @@ from tract.errors import (
     TractNotFoundError,
     WrongLoopError,
 )
+from tract.log import filesystems
+from tract.log.sqlite_files import make_durable
 from tract.log.store import SqliteStore
 from tract.testing import FixedClock, ScriptedLLM
 
@@ -149,6 +152,27 @@ async def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=str(tmp_path)):
         await AsyncTract.open(str(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel is asked in another way")
+async def test_a_network_file_system_is_refused_and_nothing_is_made_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts, folder = tmp_path / "mounts", tmp_path / "shared"
+    folder.mkdir()
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:30 / {folder} rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(filesystems, "MOUNTS", mounts)
+    with pytest.raises(NetworkFileSystemError) as caught:
+        await AsyncTract.open(str(folder / "log.db"))
+    assert caught.value.file_system == "nfs4"
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel is asked in another way")
+async def test_a_file_system_that_cannot_be_told_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filesystems, "MOUNTS", tmp_path / "absent")
+    async with AsyncTract.open(str(tmp_path / "log.db")) as t:
+        await t.user("works")
 
 
 @pytest.mark.parametrize("create", [True, False])
@@ -289,10 +313,16 @@ async def test_durability_is_what_sqlite_is_told(tmp_path: Path, durability: str
     async with AsyncTract.open(str(tmp_path / "log.db"), durability=durability) as t:
         store = t.collaborators.shared.store
         assert isinstance(store, SqliteStore)
-        writing = store._writing  # noqa: SLF001 - a pragma of a connection is seen by that connection only
-        assert writing is not None
+        writing = store._writing.connection  # noqa: SLF001 - a pragma of a connection is seen by that connection only
         found = [row[0] for row in await writing.execute_fetchall("PRAGMA synchronous")]
     assert found == [synchronous]
+
+
+def test_full_durability_asks_a_drive_that_keeps_data_back_to_write_it() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        make_durable(connection)
+        pragmas = ("synchronous", "fullfsync", "checkpoint_fullfsync")
+        assert [connection.execute(f"PRAGMA {name}").fetchone() for name in pragmas] == [(2,), (1,), (1,)]
 
 
 async def test_the_strongest_durability_that_was_asked_for_holds_for_all(tmp_path: Path) -> None:
@@ -300,8 +330,7 @@ async def test_the_strongest_durability_that_was_asked_for_holds_for_all(tmp_pat
     async with AsyncTract.open(path, durability="normal") as one, AsyncTract.open(path, durability="full"):
         store = one.collaborators.shared.store
         assert isinstance(store, SqliteStore)
-        writing = store._writing  # noqa: SLF001 - a pragma of a connection is seen by that connection only
-        assert writing is not None
+        writing = store._writing.connection  # noqa: SLF001 - a pragma of a connection is seen by that connection only
         found = [row[0] for row in await writing.execute_fetchall("PRAGMA synchronous")]
     assert found == [2]
 
@@ -311,8 +340,7 @@ async def test_a_weaker_durability_weakens_nobody(tmp_path: Path) -> None:
     async with AsyncTract.open(path, durability="full") as one, AsyncTract.open(path, durability="normal"):
         store = one.collaborators.shared.store
         assert isinstance(store, SqliteStore)
-        writing = store._writing  # noqa: SLF001 - a pragma of a connection is seen by that connection only
-        assert writing is not None
+        writing = store._writing.connection  # noqa: SLF001 - a pragma of a connection is seen by that connection only
         found = [row[0] for row in await writing.execute_fetchall("PRAGMA synchronous")]
     assert found == [2]
 

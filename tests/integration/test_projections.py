@@ -11,6 +11,7 @@ import pytest
 
 from tests.builders import broken_links, operation_id
 from tract import (
+    ABSENT,
     ArtifactContent,
     AsyncTract,
     DialogueContent,
@@ -20,6 +21,7 @@ from tract import (
     OutputContent,
     ReasoningContent,
     SessionContent,
+    TokenBudget,
     TokenUsage,
     ToolCall,
     ToolIOContent,
@@ -35,7 +37,8 @@ from tract.projections import INLINE, SQL
 from tract.testing import Cut, FixedClock, ScriptedLLM
 
 Dump: TypeAlias = dict[str, list[Row]]
-LOG_TABLES = {"events", "blobs"}
+LOG_TABLES = {"events", "blobs", "partials", "leases"}
+"""The log, and what is no part of it and derived from nothing."""
 
 
 def dumped(connection: sqlite3.Connection) -> Dump:
@@ -103,12 +106,14 @@ class Program:
             self.commit,
             self.edit,
             self.annotate,
+            self.revert,
             self.branch,
             self.switch,
             self.worktree,
             self.chat,
             self.chat,
             self.usage,
+            self.configure,
         ]
         for _ in range(steps):
             verb, handle = self.random.choice(verbs), self.random.choice(self.handles)
@@ -133,6 +138,10 @@ class Program:
     async def annotate(self, t: AsyncTract) -> None:
         priority = self.random.choice(["skip", "normal", "important", "pinned"])
         await t.annotate(await self.target(t), priority, reason=self.random.choice([None, "why"]), retain={"keep": 1})
+
+    async def revert(self, t: AsyncTract) -> None:
+        changed = [info.id for kind in ("edit", "annotate") for info in await t.log(30, operation=kind)]
+        await t.revert(self.random.choice(changed or [await self.target(t)]))
 
     async def branch(self, t: AsyncTract) -> None:
         at = self.random.choice([None, await self.target(t)])
@@ -163,6 +172,11 @@ class Program:
 
     async def usage(self, t: AsyncTract) -> None:
         await t.record_usage(TokenUsage(prompt=self.random.randrange(99), completion=self.random.choice([None, 5])))
+
+    async def configure(self, t: AsyncTract) -> None:
+        config = self.random.choice([ABSENT, None, LLMConfig(seed=self.told, stop_sequences=self.word())])
+        budgets = [TokenBudget(9), TokenBudget(10**6, "reject", compress_at=5)]
+        await t.configure(llm_config=config, budget=self.random.choice([ABSENT, None, *budgets]))
 
 
 def scripted(seed: int) -> ScriptedLLM:
@@ -220,7 +234,8 @@ async def test_the_random_histories_fill_every_table_and_use_every_verb(tmp_path
         rows = connection.execute("SELECT * FROM events ORDER BY position").fetchall()
     assert {name for name, found in dump(path).items() if not found} <= {"operation_events", "operation_commits"}
     assert tags >= {"generation.completed", "generation.failed", "generation.cancelled", "usage.recorded", "context.compiled"}
-    assert kinds >= {"append", "edit", "annotate"}
+    assert "tract.configured" in tags
+    assert kinds >= {"append", "edit", "annotate", "revert"}
     assert broken_links(rows) == []
 
 
@@ -272,6 +287,7 @@ def tables_of(query: Query) -> Dump:
     found: Dump = {"roots": query("tracts.roots", 100)}
     for number, *_ in found["roots"]:
         branches = query("refs.branches", number)
+        found[f"settings of {number}"] = query("settings.of_tract", number)
         found[f"branches of {number}"] = branches
         for _, _, head, _ in branches:
             if head is not None:

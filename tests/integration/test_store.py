@@ -277,8 +277,7 @@ class Room:
     def __init__(self, t: AsyncTract) -> None:
         store = t.collaborators.shared.store
         assert isinstance(store, SqliteStore)
-        writing = store._writing  # noqa: SLF001 - the limit is that of a connection
-        assert writing is not None
+        writing = store._writing.connection  # noqa: SLF001 - the limit is that of a connection
         self._writing = writing
 
     async def leave(self, pages: int) -> None:

@@ -18,6 +18,7 @@ import attrs
 import pytest
 
 from tests.builders import linked, operation_id, request, tract_id, uuid
+from tract.domain.budgets import TokenBudget
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
 from tract.domain.events import (
     TYPES,
@@ -33,6 +34,7 @@ from tract.domain.events import (
     HeadMoved,
     OperationRecorded,
     Owner,
+    TractConfigured,
     TractCreated,
     UsageFigures,
     UsageRecorded,
@@ -49,7 +51,7 @@ from tract.testing import FixedClock
 HERE = Path(__file__)
 SAMPLES = json.loads(HERE.with_name("events.json").read_text(encoding="utf-8"))
 CHAIN = json.loads(HERE.with_name("digest_chain.json").read_text(encoding="utf-8"))
-SCHEMA = HERE.with_name("schema_1.sql")
+SCHEMA = HERE.with_name("schema_2.sql")
 
 
 def commit_id(digit: str) -> CommitId:
@@ -96,6 +98,9 @@ VALUES: Mapping[tuple[str, str], EventBody] = MappingProxyType(
     {
         ("tract.created", "a child with metadata"): TractCreated("Prüfer 猫", tract_id(2), blob_id("5")),
         ("tract.created", "a root"): TractCreated("main"),
+        ("tract.configured", "everything set"): TractConfigured(blob_id("a"), TokenBudget(8000, "reject", 6000)),
+        ("tract.configured", "a budget that only warns"): TractConfigured(None, TokenBudget(1)),
+        ("tract.configured", "everything null"): TractConfigured(None, None),
         ("commit.recorded", "everything set"): CommitRecorded(
             FULL_COMMIT,
             branch="feature/ü",
@@ -207,7 +212,7 @@ def test_an_event_class_has_its_frozen_fields(tag: str) -> None:
     assert sorted(field.name for field in attrs.fields(TYPES[tag])) == SAMPLES["fields"][tag]
 
 
-@pytest.mark.parametrize(("kind", "frozen"), [(Owner, "owner"), (UsageFigures, "figures")])
+@pytest.mark.parametrize(("kind", "frozen"), [(Owner, "owner"), (TokenBudget, "budget"), (UsageFigures, "figures")])
 def test_a_value_within_an_event_has_its_frozen_fields(kind: type[Any], frozen: str) -> None:
     assert sorted(field.name for field in attrs.fields(kind)) == SAMPLES[frozen]
 
@@ -292,7 +297,7 @@ def test_a_fresh_store_has_the_frozen_schema(fresh: Path) -> None:
     assert normalised(fresh) == SCHEMA.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("pragma", "value"), [("application_id", 0x54524354), ("user_version", 1), ("journal_mode", "wal")])
+@pytest.mark.parametrize(("pragma", "value"), [("application_id", 0x54524354), ("user_version", 2), ("journal_mode", "wal")])
 def test_a_fresh_store_says_what_it_is(fresh: Path, pragma: str, value: int | str) -> None:
     with closing(sqlite3.connect(fresh)) as connection:
         assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)

@@ -1,6 +1,7 @@
 """What type checkers see of every public verb; mypy reads this, pytest runs it too."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, assert_type
 
 from attrs import frozen
@@ -8,11 +9,14 @@ from attrs import frozen
 from tract import (
     AsyncTract,
     BranchInfo,
+    BudgetReport,
     ChatResponse,
     CommitDetail,
     CommitInfo,
     CommitOperation,
     CompiledContext,
+    CompiledSlot,
+    Compiler,
     DialogueContent,
     ImagePart,
     LLMConfig,
@@ -20,9 +24,11 @@ from tract import (
     OutputContent,
     Priority,
     TextPart,
+    TokenBudget,
     TokenUsage,
     ToolCall,
     TractStatus,
+    XMLCompiler,
     from_anthropic,
     from_openai,
     register_content_type,
@@ -40,6 +46,7 @@ async def test_opening_and_attributes() -> None:
         assert_type(t.current_branch, str | None)
         assert_type(t.is_detached, bool)
         assert_type(t.config, LLMConfig)
+        assert_type(t.budget, TokenBudget | None)
         assert_type(await t.head(), str | None)
     awaited = await AsyncTract.open(":memory:", model="tiny")
     assert_type(awaited, AsyncTract)
@@ -73,7 +80,9 @@ async def test_editing() -> None:
         assert_type(await t.edit(slot.id, "b", message="c"), CommitInfo)
         assert_type(await t.annotate(slot.id, "important", reason="d", retain=[1]), CommitInfo)
         assert_type(await t.pin(slot.id, reason="e"), CommitInfo)
-        assert_type(await t.skip(slot.id), CommitInfo)
+        hidden = await t.skip(slot.id)
+        assert_type(hidden, CommitInfo)
+        assert_type(await t.revert(hidden.id, message="f", metadata={"g": 1}), CommitInfo)
 
 
 async def test_reading() -> None:
@@ -81,6 +90,9 @@ async def test_reading() -> None:
         await t.user("a")
         context = await t.compile(at="HEAD")
         assert_type(context, CompiledContext)
+        assert_type(await t.compile(at_time=datetime.now(UTC), include_edit_marks=True), CompiledContext)
+        assert_type(await t.compile(order=["HEAD"]), CompiledContext)
+        assert_type(context.compiler, str)
         assert_type(context.messages, Sequence[Message])
         assert_type(context.messages[0], Message)
         assert_type(context.commit_ids, Sequence[CommitId])
@@ -142,11 +154,33 @@ async def test_talking() -> None:
 
 
 async def test_configuring() -> None:
-    async with AsyncTract.open() as t:
+    async def on_budget(report: BudgetReport) -> None:
+        assert_type(report.budget, TokenBudget)
+
+    async with AsyncTract.open(budget=TokenBudget(9), on_budget=on_budget) as t:
+        assert_type(await t.configure(budget=TokenBudget(9, "reject", compress_at=8), llm_config=None), None)
+        assert_type((await t.status()).budget, TokenBudget | None)
+        await t.configure(budget=None)
         assert_type(await t.configure_llm(ScriptedLLM(["a"]), config=LLMConfig(model="tiny")), None)
         await t.user("Hi")
         assert_type(await t.record_usage(TokenUsage(prompt=1)), None)
         assert_type(await t.record_usage({"prompt_tokens": 1}), None)
+
+
+async def test_compilers() -> None:
+    class Mine:
+        name = "mine"
+        version = 1
+
+        def compile(self, slots: Sequence[CompiledSlot]) -> list[Message]:
+            assert_type(slots[0].message, Message)
+            return [slot.message for slot in slots]
+
+    compilers: list[Compiler] = [XMLCompiler(), Mine()]
+    for compiler in compilers:
+        async with AsyncTract.open(compiler=compiler) as t:
+            await t.user("a")
+            assert_type(await t.compile(), CompiledContext)
 
 
 def test_reading_messages() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import canonical, operation_id, tract_id, uuid
+from tract.domain.budgets import TokenBudget
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
 from tract.domain.events import (
     BranchCreated,
@@ -22,6 +23,7 @@ from tract.domain.events import (
     HeadMoved,
     OperationRecorded,
     Owner,
+    TractConfigured,
     TractCreated,
     UsageFigures,
     UsageRecorded,
@@ -52,6 +54,9 @@ commits = st.builds(
     actor=st.just("ann"),
     rendering=st.none() | numbers,
     index=numbers,
+)
+token_budgets = st.integers(1, 2**63 - 1).flatmap(
+    lambda most: st.builds(TokenBudget, st.just(most), st.sampled_from(["warn", "reject"]), st.none() | st.integers(1, most))
 )
 ends = {
     "generation": generations,
@@ -109,6 +114,7 @@ bodies: st.SearchStrategy[EventBody] = st.one_of(
         st.none() | st.builds(UsageFigures, maybe_number, maybe_number, maybe_number, maybe_number),
     ),
     st.builds(ContextCompiled, generations, maybe_commit, blob_ids),
+    st.builds(TractConfigured, maybe_blob, st.none() | token_budgets),
 )
 
 
@@ -178,6 +184,10 @@ DAMAGED = {
     "text for a list": row("commit.recorded", json.dumps({**COMMIT, "commit": {**COMMIT["commit"], "parents": "abc"}})),
     "an unknown operation": row("commit.recorded", json.dumps({**COMMIT, "commit": {**COMMIT["commit"], "operation": "x"}})),
     "no commit": row("commit.recorded", json.dumps({**COMMIT, "commit": None})),
+    "a budget out of range": row(
+        "tract.configured", '{"budget":{"action":"warn","compress_at":null,"max_tokens":0},"llm_config":null}'
+    ),
+    "an unknown action": row("tract.configured", '{"budget":{"action":"x","compress_at":null,"max_tokens":9},"llm_config":null}'),
     "a number for a request": row("branch.created", '{"branch":"main","head":null,"request":5}'),
 }
 

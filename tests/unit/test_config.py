@@ -138,3 +138,11 @@ HARMLESS = "prompt_cache_key max_reasoning_tokens max_completion_tokens maxOutpu
 @pytest.mark.parametrize("key", HARMLESS.split(" "))
 def test_an_option_that_only_sounds_like_a_credential_is_kept(key: str) -> None:
     assert LLMConfig(extra={key: 1}).extra == {key: 1}
+
+
+@pytest.mark.parametrize("field", ["model", "stop_sequences"])
+def test_text_that_cannot_be_written_is_refused(field: str) -> None:
+    given: dict[str, Any] = {field: "a\ud800"}
+    with pytest.raises(ConfigError) as refused:
+        LLMConfig(**given)
+    assert refused.value.field == field

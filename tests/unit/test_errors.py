@@ -5,6 +5,7 @@ import inspect
 import pickle
 import re
 import traceback
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ VALUES: dict[str, Any] = {
     "int | None": 3,
     "float | None": 2.5,
     "tuple[str, ...]": ("main", "try"),
+    "datetime": datetime(2026, 1, 1, tzinfo=UTC),
 }
 ROOTS = {"TractError", "RefusedError", "ConflictError", "StoreError"}
 CLASSES: list[type[TractError]] = [getattr(errors, name) for name in errors.__all__]

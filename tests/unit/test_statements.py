@@ -17,7 +17,7 @@ STATEMENTS = load(*SQL)
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:")) as connection:
-        for name in ("log.create_events", "log.create_blobs"):
+        for name in ("log.create_events", "log.create_blobs", "scratch.create_partials", "scratch.create_leases"):
             connection.execute(STATEMENTS[name])
         for projection in INLINE:
             for name in projection.create:
@@ -26,7 +26,7 @@ def database() -> Iterator[sqlite3.Connection]:
 
 
 def test_every_statement_has_a_name_with_its_topic() -> None:
-    assert {name.partition(".")[0] for name in STATEMENTS} == {"log", *(projection.name for projection in INLINE)}
+    assert {name.partition(".")[0] for name in STATEMENTS} == {"log", "scratch", *(projection.name for projection in INLINE)}
 
 
 def test_no_statement_holds_more_than_one() -> None:

@@ -17,7 +17,7 @@ from tract.domain.events import (
 )
 from tract.domain.exchange import Attempt
 from tract.domain.ids import BlobId, CommitId, GenerationId
-from tract.operations.turning import Asked, Ending, Gained, end_turn
+from tract.operations.turning import Asked, Ending, Found, Gained, end_turn
 
 BASE, ELSEWHERE = CommitId("a" * 64), CommitId("b" * 64)
 GENERATION = GenerationId(uuid(9))
@@ -55,90 +55,90 @@ def end(events: list[EventBody]) -> GenerationEnded:
 
 
 def test_at_its_base_the_branch_moves_to_the_answer() -> None:
-    (answer,) = commits(end_turn(ASKED, ENDING, BASE, []))
+    (answer,) = commits(end_turn(ASKED, ENDING, Found(BASE, [])))
     assert (answer.branch, answer.before, answer.commit.parents) == ("main", BASE, (QUESTION.commit.id,))
 
 
 def test_without_a_question_the_answer_follows_the_base() -> None:
     asked = evolve(ASKED, question=None)
-    (answer,) = commits(end_turn(asked, ENDING, BASE, []))
+    (answer,) = commits(end_turn(asked, ENDING, Found(BASE, [])))
     assert (answer.branch, answer.before, answer.commit.parents) == ("main", None, (BASE,))
 
 
 def test_the_first_turn_of_a_branch_without_commits_moves_it() -> None:
     asked = evolve(ASKED, base=None, question=recorded(0))
-    (answer,) = commits(end_turn(asked, ENDING, None, []))
+    (answer,) = commits(end_turn(asked, ENDING, Found(None, [])))
     assert (answer.branch, answer.before) == ("main", None)
 
 
 def test_a_branch_that_gained_only_edits_gets_question_and_answer_on_top() -> None:
-    question, answer = commits(end_turn(ASKED, ENDING, ELSEWHERE, EDITED))
+    question, answer = commits(end_turn(ASKED, ENDING, Found(ELSEWHERE, EDITED)))
     assert question.commit.parents == (ELSEWHERE,)
     assert question.branch is None
     assert (answer.branch, answer.before, answer.commit.parents) == ("main", ELSEWHERE, (question.commit.id,))
 
 
 def test_a_question_recorded_again_is_another_commit_with_the_same_words() -> None:
-    question, _ = commits(end_turn(ASKED, ENDING, ELSEWHERE, EDITED))
+    question, _ = commits(end_turn(ASKED, ENDING, Found(ELSEWHERE, EDITED)))
     again, first = question.commit, QUESTION.commit
     assert again.id != first.id
     assert evolve(again, parents=first.parents, index=first.index) == first
 
 
 def test_the_commits_of_one_turn_have_different_places_in_it() -> None:
-    question, answer = commits(end_turn(ASKED, ENDING, ELSEWHERE, EDITED))
+    question, answer = commits(end_turn(ASKED, ENDING, Found(ELSEWHERE, EDITED)))
     assert len({QUESTION.commit.index, question.commit.index, answer.commit.index}) == 3
 
 
 def test_the_end_names_the_question_that_is_on_the_branch() -> None:
-    events = end_turn(ASKED, ENDING, ELSEWHERE, EDITED)
+    events = end_turn(ASKED, ENDING, Found(ELSEWHERE, EDITED))
     question, answer = commits(events)
     assert (end(events).question, end(events).answer) == (question.commit.id, answer.commit.id)
 
 
 def test_without_a_question_an_answer_goes_on_top_of_edits() -> None:
     asked = evolve(ASKED, question=None)
-    (answer,) = commits(end_turn(asked, ENDING, ELSEWHERE, EDITED))
+    (answer,) = commits(end_turn(asked, ENDING, Found(ELSEWHERE, EDITED)))
     assert (answer.branch, answer.before, answer.commit.parents) == ("main", None, (ELSEWHERE,))
 
 
 def test_every_operation_that_adds_no_slot_lets_the_answer_onto_the_branch() -> None:
     for operation in set(CommitOperation) - {CommitOperation.APPEND, CommitOperation.MERGE}:
-        *_, answer = commits(end_turn(ASKED, ENDING, ELSEWHERE, [Gained(operation, is_on_base=True)]))
+        *_, answer = commits(end_turn(ASKED, ENDING, Found(ELSEWHERE, [Gained(operation, is_on_base=True)])))
         assert answer.branch == "main", operation
 
 
 def test_a_branch_that_gained_a_slot_keeps_the_answer_off() -> None:
     for operation in (CommitOperation.APPEND, CommitOperation.MERGE):
         gained = [*EDITED[:1], Gained(operation, is_on_base=False), *EDITED[1:]]
-        (answer,) = commits(end_turn(ASKED, ENDING, ELSEWHERE, gained))
+        (answer,) = commits(end_turn(ASKED, ENDING, Found(ELSEWHERE, gained)))
         assert (answer.branch, answer.before, answer.commit.parents) == (None, None, (QUESTION.commit.id,)), operation
 
 
 def test_a_branch_that_no_longer_stands_on_its_base_keeps_the_answer_off() -> None:
-    (answer,) = commits(end_turn(ASKED, ENDING, ELSEWHERE, [Gained(CommitOperation.EDIT, is_on_base=False)]))
+    (answer,) = commits(end_turn(ASKED, ENDING, Found(ELSEWHERE, [Gained(CommitOperation.EDIT, is_on_base=False)])))
     assert answer.branch is None
 
 
 def test_a_branch_that_is_gone_keeps_the_answer_off() -> None:
-    (answer,) = commits(end_turn(ASKED, ENDING, None, []))
+    (answer,) = commits(end_turn(ASKED, ENDING, Found(None, [])))
     assert (answer.branch, answer.commit.parents) == (None, (QUESTION.commit.id,))
 
 
 def test_a_branch_moved_back_keeps_the_answer_off() -> None:
-    (answer,) = commits(end_turn(ASKED, ENDING, ELSEWHERE, []))
+    (answer,) = commits(end_turn(ASKED, ENDING, Found(ELSEWHERE, [])))
     assert answer.branch is None
 
 
 def test_a_branch_born_meanwhile_keeps_the_answer_off() -> None:
     asked = evolve(ASKED, base=None, question=recorded(0))
-    (answer,) = commits(end_turn(asked, ENDING, ELSEWHERE, [Gained(CommitOperation.APPEND, is_on_base=True)]))
+    (answer,) = commits(end_turn(asked, ENDING, Found(ELSEWHERE, [Gained(CommitOperation.APPEND, is_on_base=True)])))
     assert answer.branch is None
 
 
 def test_an_answer_not_to_be_kept_is_recorded_off_the_branch() -> None:
     ending = evolve(ENDING, kind=GenerationCancelled, keeps=False, partial=BlobId("d" * 64), finish_reason="cancelled")
-    events = end_turn(ASKED, ending, BASE, [])
+    events = end_turn(ASKED, ending, Found(BASE, []))
     (answer,) = commits(events)
     assert (answer.branch, answer.before, answer.commit.parents) == (None, None, (QUESTION.commit.id,))
     assert end(events) == GenerationCancelled(GENERATION, QUESTION.commit.id, answer.commit.id, BlobId("d" * 64), "cancelled")
@@ -146,14 +146,14 @@ def test_an_answer_not_to_be_kept_is_recorded_off_the_branch() -> None:
 
 def test_a_failure_without_an_answer_records_no_commit() -> None:
     ending = evolve(ENDING, kind=GenerationFailed, answer=None, keeps=False, finish_reason="ModelTimeoutError")
-    events = end_turn(ASKED, ending, BASE, [])
+    events = end_turn(ASKED, ending, Found(BASE, []))
     assert not commits(events)
     assert end(events) == GenerationFailed(GENERATION, QUESTION.commit.id, None, None, "ModelTimeoutError")
 
 
 def test_the_attempt_that_succeeded_paid_for_the_answer() -> None:
     attempts = (Attempt(1, error="ModelRateLimitError"), Attempt(2, UsageFigures(10, 2)))
-    events = end_turn(ASKED, evolve(ENDING, attempts=attempts), BASE, [])
+    events = end_turn(ASKED, evolve(ENDING, attempts=attempts), Found(BASE, []))
     (answer,) = commits(events)
     assert [event for event in events if isinstance(event, UsageRecorded)] == [
         UsageRecorded(GENERATION, None, 1, None),
@@ -162,17 +162,17 @@ def test_the_attempt_that_succeeded_paid_for_the_answer() -> None:
 
 
 def test_what_was_sent_is_recorded_with_the_question_it_was_sent_for() -> None:
-    events = end_turn(ASKED, ENDING, ELSEWHERE, EDITED)
+    events = end_turn(ASKED, ENDING, Found(ELSEWHERE, EDITED))
     assert [event for event in events if isinstance(event, ContextCompiled)] == [
         ContextCompiled(GENERATION, QUESTION.commit.id, PAYLOAD)
     ]
 
 
 def test_a_turn_that_ended_before_it_compiled_has_no_compile_record() -> None:
-    events = end_turn(ASKED, evolve(ENDING, payload_digest=None), BASE, [])
+    events = end_turn(ASKED, evolve(ENDING, payload_digest=None), Found(BASE, []))
     assert not [event for event in events if isinstance(event, ContextCompiled)]
 
 
 def test_the_end_is_the_last_event() -> None:
-    events = end_turn(ASKED, ENDING, ELSEWHERE, EDITED)
+    events = end_turn(ASKED, ENDING, Found(ELSEWHERE, EDITED))
     assert [event for event in events if isinstance(event, GenerationEnded)] == [events[-1]]

@@ -31,6 +31,7 @@ SECONDS_A_WORD = 0.015
 """Between the words of a scripted answer, and only where somebody watches."""
 TRACT = "demo"
 BRANCH = "more-money"
+SIDE = "enough"
 
 INSTRUCTION = "You suggest weekend trips from Vienna. Two short sentences."
 BUDGET = "My budget is 200 euros."
@@ -40,12 +41,21 @@ QUESTION = "Where shall I go on Friday?"
 MODEST = (
     "Take the early train to Bratislava: one hour, and a room near the castle for 60 euros. Half of your money comes home again."
 )
+MORE = "Tell me all about it."
+LONG = (
+    "Gladly! Bratislava lies on the Danube, an hour down the river. Begin at the castle, which looks like a table turned "
+    "upside down, and then"
+)
+ENOUGH = 9
+"""Pieces of that answer after which the demo leaves it."""
 GENEROUS = "Take the night train to Venice and wake up by the lagoon. 900 euros buy a room on the canal, and dinner too."
 
 
 def suggest(request: ModelRequest) -> str:
     """Answer by what the compiled context says, as a model would."""
     said = " ".join(str(message.get("content")) for message in request.messages)
+    if request.messages[-1].get("content") == MORE:
+        return LONG
     return GENEROUS if MORE_BUDGET in said else MODEST
 
 
@@ -108,6 +118,7 @@ class Demo:
         name = await _free_name(db)
         async with AsyncTract.open(str(db), name=name, llm=self.client, model=self.model) as t:
             budget, chatter = await self._begin(t)
+            await self._leave(t)
             await self._branch(t, budget, chatter)
             before = await self._look(t, budget)
         return await self._reopen(db, name, before, is_kept=is_kept)
@@ -134,10 +145,25 @@ class Demo:
         await self._ask(t)
         return budget, chatter
 
+    async def _leave(self, t: AsyncTract) -> None:
+        """Stop an answer half-way, on a branch of its own."""
+        self._step(
+            3,
+            "Seen enough? Leave the block: what you saw stays, the rest is not waited for",
+            f'await t.branch("{SIDE}")',
+            f'async with t.stream("{MORE}") as answer:',
+            "    async for delta in answer: ...  # and break",
+        )
+        await t.branch(SIDE)
+        async with t.stream(MORE) as answer:
+            await showing.show_answer(self.console, _first(answer, ENOUGH), label=f"{self.model}, on {t.current_branch}")
+        left = answer.response
+        self.console.print(showing.remark(f'finish_reason="{left.finish_reason}", kept as {left.commit_info.id[:8]}.'))
+
     async def _branch(self, t: AsyncTract, budget: CommitInfo, chatter: CommitInfo) -> None:
         """Ask the same again where another thing is true."""
         self._step(
-            3,
+            4,
             "What if? Branch from before the question, edit a fact, skip a slot",
             f'await t.branch("{BRANCH}", at=chatter.id)',
             f'await t.edit(budget.id, "{MORE_BUDGET}", message="a bonus")',
@@ -151,13 +177,13 @@ class Demo:
     async def _look(self, t: AsyncTract, budget: CommitInfo) -> dict[str, CompiledContext]:
         """Show the history, where we are, and what the model reads on either branch."""
         show = self.console.print
-        self._step(4, "The history remembers all of it: nothing is overwritten", "await t.log()")
+        self._step(5, "The history remembers all of it: nothing is overwritten", "await t.log()")
         show(showing.log_table(await t.log()))
         show()
         show(showing.code("await t.status(), await t.branches()"))
         show(showing.status_lines(await t.status(), await t.branches()))
 
-        self._step(5, "The model reads only what is true on its branch", f'await t.compile("main"), await t.compile("{BRANCH}")')
+        self._step(6, "The model reads only what is true on its branch", f'await t.compile("main"), await t.compile("{BRANCH}")')
         compiled = {name: await t.compile(name) for name in ("main", BRANCH)}
         for name, context in compiled.items():
             marks = {} if name == "main" else {budget.id: "edited"}
@@ -166,7 +192,7 @@ class Demo:
 
     async def _reopen(self, db: Path, name: str, before: dict[str, CompiledContext], *, is_kept: bool) -> bool:
         """Open the closed file again and compare."""
-        self._step(6, "Close it, open it again: nothing was lost", "await t.aclose()", 't = await AsyncTract.open("demo.db")')
+        self._step(7, "Close it, open it again: nothing was lost", "await t.aclose()", 't = await AsyncTract.open("demo.db")')
         async with AsyncTract.open(str(db), name=name, create=False) as t:
             after = {branch: await t.compile(branch) for branch in before}
         self.console.print(showing.digest_table((branch, before[branch], after[branch]) for branch in before))
@@ -181,6 +207,15 @@ class Demo:
     def _step(self, number: int, words: str, *lines: str) -> None:
         self.console.print(showing.heading(number, words))
         self.console.print(showing.code(*lines))
+
+
+async def _first(deltas: AsyncIterator[str], count: int) -> AsyncIterator[str]:
+    """Yield so many pieces at the most, and leave the rest."""
+    async for delta in deltas:
+        yield delta
+        count -= 1
+        if not count:
+            return
 
 
 def _scripted_model(pause: float) -> LLMClient:

@@ -1,10 +1,7 @@
 """`TractCore`: identity, collaborators and HEAD of a handle, and its door to the log.
 
 Verbs are functions that take it first. It knows none of them. Imports `errors`
-to `log`, `graph` and `sharing`.
-
-Classes that only this package sees, here and above, are neither compared nor
-printed: `eq` and `repr` of attrs are two thirds of a class's time at import.
+to `log`, `collaborators`, `graph` and `settings`.
 """
 
 import asyncio
@@ -13,19 +10,19 @@ from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from attrs import frozen
 from msgspec.structs import replace
 
-from tract.core.edges import Clock, new_id
+from tract.core.collaborators import Collaborators, Identity, InFlight
+from tract.core.edges import new_id
 from tract.core.graph import Head, Place, find_head
 from tract.core.models import Models
-from tract.core.sharing import Shared
+from tract.core.settings import Settings
 from tract.domain import canonical
+from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import OperationId, TractId, is_uuid
 from tract.errors import ClosedError, ContentValidationError, DetachedHeadError
-from tract.llm.protocol import TokenCounter
 from tract.log.protocol import BlobDraft, Decide, Query, Request, Row, Statement, Submission
 
 T = TypeVar("T")
@@ -37,49 +34,6 @@ are shared only while this process remembers them: a look-up is a hop to a
 thread, 70 microseconds."""
 
 
-@frozen(eq=False, repr=False)
-class Identity:
-    """Which tract this is.
-
-    Attributes:
-        id: Its id.
-        name: Its name.
-        number: Its row in the tracts table.
-        stream: Its family.
-    """
-
-    id: TractId
-    name: str
-    number: int
-    stream: TractId
-
-
-@frozen(eq=False, repr=False)
-class Collaborators:
-    """What a handle was given to work with.
-
-    Attributes:
-        shared: The store and what is derived from it.
-        counter: Counts tokens.
-        clock: Tells the time of a verb call.
-        actor: Recorded with everything done through this handle, in the clear.
-    """
-
-    shared: Shared
-    counter: TokenCounter
-    clock: Clock
-    actor: str | None
-
-
-@frozen(eq=False, repr=False)
-class InFlight:
-    """A turn that is running: its task, how to end it, and when it has ended."""
-
-    task: "asyncio.Task[Any]"
-    end: Callable[[], Awaitable[None]]
-    ended: "asyncio.Future[None]"
-
-
 class TractCore:
     """An open tract: a place to stand on in one store.
 
@@ -87,13 +41,17 @@ class TractCore:
     pickled.
     """
 
-    def __init__(self, identity: Identity, collaborators: Collaborators, models: Models, worktree: str, head: Head) -> None:
+    def __init__(
+        self, identity: Identity, collaborators: Collaborators, models: Models, settings: Settings, worktree: str, head: Head
+    ) -> None:
         self._identity = identity
         self._with = collaborators
         self._worktree = worktree
         self._head = head
         self._models = models
+        self._settings = settings
         self._turns: list[InFlight] = []
+        self._watching: set[asyncio.Future[None]] = set()
         self._closing: asyncio.Future[None] | None = None
 
     @property
@@ -118,8 +76,22 @@ class TractCore:
 
     @property
     def config(self) -> LLMConfig:
-        """How models are asked where a call does not say otherwise."""
-        return self._models.config
+        """How models are asked where a call does not say otherwise.
+
+        What `open` or `configure_llm` gave this handle, field by field over
+        what the tract was configured with, as this process knows it.
+        """
+        return self._settings.config
+
+    @property
+    def budget(self) -> TokenBudget | None:
+        """The most tokens a context may have here, and what happens beyond; None for no budget.
+
+        What `open` gave this handle, else what the tract was configured with,
+        as this process knows it. What is written or asked goes by what is
+        stored in that moment, whichever process configured it.
+        """
+        return self._settings.budget
 
     @property
     def place(self) -> Place:
@@ -135,6 +107,11 @@ class TractCore:
     def models(self) -> Models:
         """What this handle talks through."""
         return self._models
+
+    @property
+    def settings(self) -> Settings:
+        """How this handle asks, and what its contexts may cost."""
+        return self._settings
 
     @property
     def worktree_name(self) -> str:
@@ -158,7 +135,8 @@ class TractCore:
     def sibling(self, worktree: str, head: Head) -> Self:
         """Return a second handle on this tract; its store use must be counted by the caller."""
         self._with.shared.store.share()
-        return type(self)(self._identity, self._with, self._models.copy(), worktree, head)
+        models, settings = self._models.copy(), self._settings.copy()
+        return type(self)(self._identity, self._with, models, settings, worktree, head)
 
     def operation(self, given: str | None = None) -> OperationId:
         """Return the id of a verb call: the caller's, or a new one.
@@ -223,9 +201,19 @@ class TractCore:
         *,
         reads: Sequence[Statement] = (),
         blobs: Iterable[BlobDraft] = (),
+        scratch: tuple[Statement, ...] = (),
     ) -> Submission:
-        """Append as `record` does, for an end that must be written although its caller is leaving."""
-        return self._with.shared.store.submit(self._request(operation, decide, reads, blobs, None))
+        """Append as `record` does, for an end that must be written although its caller is leaving.
+
+        Args:
+            operation: The verb call.
+            decide: As for `record`.
+            reads: As for `record`.
+            blobs: As for `record`.
+            scratch: Statements on scratch tables, in the same transaction.
+        """
+        request = self._request(operation, decide, reads, blobs, None)
+        return self._with.shared.store.submit(replace(request, scratch=scratch))
 
     def _request(
         self,
@@ -254,6 +242,33 @@ class TractCore:
         """
         self._check_open()
         return await self._with.shared.store.read(query)
+
+    def mark(self) -> int:
+        """Return a number for what was written so far, to wait for more with `changed`.
+
+        Raises:
+            ClosedError: The tract is closed.
+        """
+        self._check_open()
+        return self._with.shared.store.mark()
+
+    async def changed(self, mark: int) -> None:
+        """Return once anybody wrote something after *mark*.
+
+        Raises:
+            ClosedError: The tract is closed, or was meanwhile.
+        """
+        self._check_open()
+        waiting = asyncio.ensure_future(self._with.shared.store.changed(mark))
+        self._watching.add(waiting)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            self._check_open()
+            raise
+        finally:
+            waiting.cancel()
+            self._watching.discard(waiting)
 
     @contextmanager
     def in_flight(self, end: Callable[[], Awaitable[None]]) -> Iterator[None]:
@@ -301,6 +316,8 @@ class TractCore:
         await asyncio.shield(self._closing)
 
     async def _close(self, caller: "asyncio.Task[Any] | None") -> None:
+        for waiting in self._watching:
+            waiting.cancel()
         async with AsyncExitStack() as closing:
             # Whatever fails before, the store's use is given up.
             closing.push_async_callback(self._with.shared.store.aclose)

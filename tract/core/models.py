@@ -1,22 +1,19 @@
-"""What a handle talks through. Imports `domain` and `llm`."""
+"""What a handle talks through. Imports `llm`."""
 
 from collections.abc import Callable
 
-from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient
 
 
 class Models:
-    """The client that a handle talks through, and how it asks by default.
+    """The client that a handle talks through.
 
     Args:
-        config: The default config.
         connect: Makes a client when one is first needed, so that opening a
             tract loads no SDK and touches no network.
     """
 
-    def __init__(self, config: LLMConfig, connect: Callable[[], LLMClient]) -> None:
-        self.config = config
+    def __init__(self, connect: Callable[[], LLMClient]) -> None:
         self._connect = connect
         self._made: LLMClient | None = None
         self._given: LLMClient | None = None
@@ -39,7 +36,7 @@ class Models:
 
     def copy(self) -> "Models":
         """Return the same for another handle, which closes its own client."""
-        models = Models(self.config, self._connect)
+        models = Models(self._connect)
         models._given = self._given
         return models
 

@@ -3,20 +3,26 @@
 Imports `core`, `log` and `projections`.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from os import PathLike, fspath
+from inspect import iscoroutinefunction
+from os import PathLike, fsdecode, fsencode
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from tract.core.core import Collaborators, Identity, TractCore
+from tract.core.collaborators import Collaborators, Identity
+from tract.core.core import TractCore
 from tract.core.edges import Clock, new_id
 from tract.core.graph import Head, is_written
+from tract.core.interrupting import interrupt_abandoned
 from tract.core.models import Models
+from tract.core.settings import OnBudget, Settings, configured, require_budget, tell_nobody
 from tract.core.sharing import shared
 from tract.domain import canonical
+from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import BranchCreated, HeadMoved, NewEvent, TractCreated
 from tract.domain.ids import CommitId, OperationId, TractId, uuid_text
@@ -31,11 +37,13 @@ from tract.llm.counting import default_counter
 from tract.llm.protocol import LLMClient, TokenCounter, require_client, require_config, require_shape
 from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, Statement
 from tract.log.statements import load
+from tract.operations.compilers import DEFAULT, Compiler
 from tract.projections import INLINE, SQL
 
 C = TypeVar("C", bound=TractCore)
 _SHOWN = 10
 """Names that an error lists."""
+_compiler_name = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 @frozen(eq=False, repr=False)
@@ -51,7 +59,10 @@ class OpenOptions:
     base_url: str | None
     llm: LLMClient | None
     llm_config: LLMConfig | None
+    budget: TokenBudget | None
+    on_budget: OnBudget | None
     tokens: TokenCounter | None
+    compiler: Compiler | None
     durability: str
     actor: str | None
     clock: Clock
@@ -105,10 +116,20 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
     )
     try:
         together = shared(store)
-        identity = await _find_tract(store, options) or await _create_tract(store, options)
-        head = await store.read(lambda query: _worktree_head(query, identity.number, MAIN))
         counter = options.tokens or default_counter()
-        return cls(identity, Collaborators(together, counter, options.clock, options.actor), models, MAIN, head)
+        await interrupt_abandoned(store, counter, options.clock)
+        identity = await _find_tract(store, options) or await _create_tract(store, options)
+        number = identity.number
+        head, found = await store.read(
+            lambda query: (_worktree_head(query, number, MAIN), configured(query("settings.of_tract", number)))
+        )
+        config = options.llm_config or LLMConfig(model=options.model)
+        settings = Settings(number, together.configured, config, options.budget)
+        settings.learn(found)
+        compiler = DEFAULT if options.compiler is None else options.compiler
+        on_budget = options.on_budget or tell_nobody
+        given = Collaborators(together, counter, options.clock, options.actor, compiler, on_budget)
+        return cls(identity, given, models, settings, MAIN, head)
     except BaseException:
         await store.aclose()
         raise
@@ -127,8 +148,27 @@ def _check(options: OpenOptions) -> None:
         require_client("llm", options.llm)
     if options.llm_config is not None:
         require_config("llm_config", options.llm_config)
+    if options.budget is not None:
+        require_budget(options.budget)
+    if options.on_budget is not None and not callable(options.on_budget):
+        raise ConfigError("on_budget", "it must be an async function that takes a BudgetReport")
     if options.tokens is not None:
         require_shape("tokens", options.tokens, "TokenCounter", "name", "count", "count_message")
+    if options.compiler is not None:
+        _check_compiler(options.compiler)
+
+
+def _check_compiler(compiler: Compiler) -> None:
+    """Refuse a compiler whose name and version could not stand on a record."""
+    require_shape("compiler", compiler, "Compiler", "name", "version", "compile")
+    if not is_written(compiler.name) or not _compiler_name.fullmatch(compiler.name):
+        raise ConfigError("compiler", "its name must be 1 to 40 of A-Z, a-z, 0-9, _ and -")
+    if compiler.name == DEFAULT.name and not isinstance(compiler, type(DEFAULT)):
+        raise ConfigError("compiler", f"the name {DEFAULT.name} is that of the default compiler")
+    if type(compiler.version) is not int or compiler.version < 1:
+        raise ConfigError("compiler", "its version must be a whole number from 1")
+    if iscoroutinefunction(compiler.compile):
+        raise ConfigError("compiler", "its compile must be a plain function, not a coroutine")
 
 
 def _check_connection(api_key: str | None, base_url: str | None) -> None:
@@ -142,7 +182,11 @@ def _check_connection(api_key: str | None, base_url: str | None) -> None:
 def _path(where: str | PathLike[str]) -> str:
     if not isinstance(where, str | PathLike):
         raise ConfigError("where", "it must be a path, :memory: or sqlite:///path")
-    path = fspath(where)
+    try:
+        path = fsdecode(where)
+        fsencode(path)
+    except UnicodeError as exc:
+        raise ConfigError("where", "it holds what no path of this system can") from exc
     path = str(Path(path).expanduser()) if path.startswith("~") else path
     if path.startswith("sqlite:///"):
         return path.removeprefix("sqlite:///") or ":memory:"
@@ -158,7 +202,6 @@ def _models(options: OpenOptions) -> Models:
         raise ConfigError("model", "give either model= or llm_config=, which holds a model of its own")
     if options.llm is not None and (options.api_key or options.base_url):
         raise ConfigError("llm", "give either llm=, which has its own connection, or api_key= and base_url=")
-    config = options.llm_config or LLMConfig(model=options.model)
     api_key, base_url = options.api_key, options.base_url
 
     def connect() -> LLMClient:
@@ -167,7 +210,7 @@ def _models(options: OpenOptions) -> Models:
 
         return OpenAIClient(api_key=api_key, base_url=base_url)
 
-    models = Models(config, connect)
+    models = Models(connect)
     if options.llm is not None:
         models.use(options.llm)
     return models

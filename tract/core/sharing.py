@@ -1,24 +1,35 @@
-"""What all handles of one open store share: contexts and gates.
+"""What all handles of one open store share: contexts, gates, deltas and settings.
 
-Imports `contexts`, `gates` and `log`.
+Imports `contexts`, `gates`, `deltas`, `settings` and `log`.
 """
 
 from weakref import WeakKeyDictionary
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from tract.core.contexts import ContextCache
+from tract.core.deltas import Deltas
 from tract.core.gates import Gates
+from tract.core.settings import Configured
 from tract.log.protocol import EventStore
 
 
 @frozen(eq=False, repr=False)
 class Shared:
-    """One store, and what is derived from it in this process."""
+    """One store, and what is derived from it in this process.
+
+    Attributes:
+        store: The store.
+        contexts: What was compiled.
+        gates: Who may add to a branch.
+        configured: What tracts were configured with, by number.
+    """
 
     store: EventStore
     contexts: ContextCache = field(factory=ContextCache)
     gates: Gates = field(factory=Gates)
+    deltas: Deltas = Factory(lambda self: Deltas(self.store), takes_self=True)
+    configured: dict[int, Configured] = field(factory=dict)
 
 
 def shared(store: EventStore) -> Shared:

@@ -76,11 +76,20 @@ def _whole(low: int) -> Any:
 def _name(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ConfigError(attribute.name, "it must be a name")
+    _check_text(attribute, value)
 
 
 def _texts(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not (isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)):
         raise ConfigError(attribute.name, "it must be strings that are not empty")
+    _check_text(attribute, value)
+
+
+def _check_text(attribute: "Attribute[Any]", value: object) -> None:
+    try:
+        canonical.check(value)
+    except canonical.NotCanonicalError as exc:
+        raise ConfigError(attribute.name, f"{exc}") from exc
 
 
 def _extra(_: object, attribute: "Attribute[Any]", value: Mapping[str, Any]) -> None:
@@ -165,6 +174,14 @@ class LLMConfig:
             if name not in fields_dict(cls):
                 raise ConfigError(str(name), "LLMConfig has no such field; provider options go into extra")
         return cls(**values)
+
+    def without(self, other: "LLMConfig") -> "LLMConfig":
+        """Return this config without what *other* sets, options of `extra` one by one."""
+        set_there = other.to_dict()
+        kept = {name: value for name, value in self.to_dict().items() if name == "extra" or name not in set_there}
+        if "extra" in kept:
+            kept["extra"] = {name: value for name, value in kept["extra"].items() if name not in other.extra}
+        return LLMConfig.from_dict(kept)
 
     def override(self, over: "LLMConfig | None") -> "LLMConfig":
         """Return this config with the fields that *over* sets in their place."""

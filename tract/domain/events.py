@@ -4,8 +4,8 @@
 What a person or a model wrote is a blob, and an event holds its id. Names of
 branches, worktrees, tracts and actors stand in events in the clear and cannot
 be erased. The two envelopes are Structs of msgspec: every append makes them, in
-a fifth of the time of an attrs class. Imports `commits` and `ids`; `log.codec`
-turns events into bytes.
+a fifth of the time of an attrs class. Imports `budgets`,
+`commits` and `ids`; `log.codec` turns events into bytes.
 """
 
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 from attrs import frozen
 from msgspec import Struct
 
+from tract.domain.budgets import TokenBudget
 from tract.domain.commits import Commit
 from tract.domain.ids import BlobId, CommitId, GenerationId, OperationId, TractId
 
@@ -33,6 +34,22 @@ class TractCreated:
     name: str
     parent: TractId | None = None
     metadata: BlobId | None = None
+
+
+@frozen
+class TractConfigured:
+    """What a tract is set to from now on: the whole of it, not what changed.
+
+    Attributes:
+        llm_config: Blob of how models are asked by default, or None; never
+            with a key or secret.
+        budget: The most tokens that its contexts may have, or None.
+    """
+
+    tag: ClassVar[str] = "tract.configured"
+    schema: ClassVar[int] = 1
+    llm_config: BlobId | None
+    budget: TokenBudget | None
 
 
 @frozen
@@ -269,6 +286,7 @@ class ContextCompiled:
 GenerationEnd: TypeAlias = GenerationCompleted | GenerationFailed | GenerationCancelled | GenerationInterrupted
 EventBody: TypeAlias = (
     TractCreated
+    | TractConfigured
     | CommitRecorded
     | BranchCreated
     | HeadMoved
@@ -284,6 +302,7 @@ TYPES: MappingProxyType[str, type[Any]] = MappingProxyType(
         kind.tag: kind
         for kind in (
             TractCreated,
+            TractConfigured,
             CommitRecorded,
             BranchCreated,
             HeadMoved,

@@ -13,7 +13,8 @@ from tract.domain.parts import Part, TextPart
 Absent: TypeAlias = UnsetType
 ABSENT = UNSET
 """Stands for a text that was not there at all, which is neither null nor
-empty: providers send all three, and they come back as they were."""
+empty: providers send all three, and they come back as they were. As an
+argument's default it is what was not given, where None means something."""
 
 Said: TypeAlias = str | None | Absent | tuple[Part, ...]
 """What a message says: one text, or several parts."""

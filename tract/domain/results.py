@@ -1,6 +1,6 @@
 """What verbs return: frozen values with a readable `__str__`.
 
-Imports `commits`, `config`, `content`, `exchange` and `messages`.
+Imports `budgets`, `commits`, `config`, `content`, `exchange` and `messages`.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tract.domain.budgets import TokenBudget
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, Renderable
@@ -155,6 +156,8 @@ class TractStatus:
         token_count: What they cost.
         token_source: `counted:<counter>`, or `reported:<model>` where a
             provider told; what was committed since is counted on top.
+        budget: What the context may cost, or None. It is held against the
+            recorded counts, also where a provider told another figure.
     """
 
     tract_id: TractId
@@ -164,12 +167,14 @@ class TractStatus:
     slots: int
     token_count: int
     token_source: str
+    budget: TokenBudget | None = None
 
     def __str__(self) -> str:
         at = f"on {self.branch}" if self.branch else "detached"
         head = self.head[:SHORT] if self.head else "no commit yet"
         slots = f"{self.slots} slot{'' if self.slots == 1 else 's'}"
-        return f"{self.name} {at} at {head}: {slots}, {self.token_count} tokens ({self.token_source})"
+        tokens = f"{self.token_count}" if self.budget is None else f"{self.token_count:,} of {self.budget.max_tokens:,}"
+        return f"{self.name} {at} at {head}: {slots}, {tokens} tokens ({self.token_source})"
 
 
 @frozen

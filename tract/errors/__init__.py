@@ -5,18 +5,20 @@ The second level says what the caller can do about it::
     TractError
       RefusedError              the call makes no sense as it stands: change it
         RefNotFoundError  AmbiguousRefError  InvalidNameError
-        BranchExistsError  BranchNotFoundError  DetachedHeadError
+        BranchExistsError  BranchNotFoundError  BranchTooYoungError  DetachedHeadError
         TractNotFoundError  AmbiguousTractError
-        TurnInProgressError  TurnStateError  EditTargetError  ContentValidationError
-        ClosedError  WrongLoopError  ModelNotConfiguredError  ConfigError
+        TurnInProgressError  TurnStateError  EditTargetError  RevertError
+        ContentValidationError  BudgetExceededError  ClosedError  WrongLoopError
+        ModelNotConfiguredError  CompilerError  ConfigError
       ConflictError             somebody else was faster: look, then decide
-        HeadMovedError  OperationMismatchError
+        HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
         ModelAuthError  ModelRateLimitError  ModelContextError
         ModelResponseError  ModelTimeoutError  ModelConnectionError
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
-        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreFailedError
+        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
+        StoreFailedError  NetworkFileSystemError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -26,6 +28,7 @@ time of `import tract`. Imports nothing of ours.
 """
 
 from tract.errors.conflicts import (
+    GenerationLostError,
     HeadMovedError,
     OperationMismatchError,
 )
@@ -43,7 +46,10 @@ from tract.errors.refused import (
     AmbiguousTractError,
     BranchExistsError,
     BranchNotFoundError,
+    BranchTooYoungError,
+    BudgetExceededError,
     ClosedError,
+    CompilerError,
     ConfigError,
     ContentValidationError,
     DetachedHeadError,
@@ -51,6 +57,7 @@ from tract.errors.refused import (
     InvalidNameError,
     ModelNotConfiguredError,
     RefNotFoundError,
+    RevertError,
     TractNotFoundError,
     TurnInProgressError,
     TurnStateError,
@@ -65,6 +72,7 @@ from tract.errors.roots import (
 from tract.errors.stores import (
     CorruptLogError,
     FolderNotFoundError,
+    NetworkFileSystemError,
     NewerSchemaError,
     NotAStoreError,
     StoreFailedError,
@@ -72,6 +80,7 @@ from tract.errors.stores import (
     StoreLockedError,
     StoreNotFoundError,
     StoreReadOnlyError,
+    StoreVanishedError,
 )
 
 __all__ = [
@@ -79,7 +88,10 @@ __all__ = [
     "AmbiguousTractError",
     "BranchExistsError",
     "BranchNotFoundError",
+    "BranchTooYoungError",
+    "BudgetExceededError",
     "ClosedError",
+    "CompilerError",
     "ConfigError",
     "ConflictError",
     "ContentValidationError",
@@ -87,6 +99,7 @@ __all__ = [
     "DetachedHeadError",
     "EditTargetError",
     "FolderNotFoundError",
+    "GenerationLostError",
     "HeadMovedError",
     "InvalidNameError",
     "ModelAuthError",
@@ -97,17 +110,20 @@ __all__ = [
     "ModelRateLimitError",
     "ModelResponseError",
     "ModelTimeoutError",
+    "NetworkFileSystemError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
     "RefNotFoundError",
     "RefusedError",
+    "RevertError",
     "StoreError",
     "StoreFailedError",
     "StoreFullError",
     "StoreLockedError",
     "StoreNotFoundError",
     "StoreReadOnlyError",
+    "StoreVanishedError",
     "TractError",
     "TractNotFoundError",
     "TurnInProgressError",

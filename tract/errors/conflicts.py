@@ -41,3 +41,25 @@ class OperationMismatchError(ConflictError):
 
     def __str__(self) -> str:
         return f"Operation {self.operation} was recorded with another verb or other arguments. Use a new operation_id."
+
+
+class GenerationLostError(ConflictError):
+    """Somebody else ended the call, because its owner seemed to be gone.
+
+    Attributes:
+        generation: The call.
+        answer: The commit that holds the answer, on no branch; None if none arrived.
+    """
+
+    def __init__(self, generation: str, answer: str | None) -> None:
+        super().__init__(generation, answer)
+        self.generation = generation
+        self.answer = answer
+
+    def __str__(self) -> str:
+        kept = (
+            f" The answer is kept as {self.answer[:8]}: take it with branch(name, at={self.answer[:8]!r})."
+            if self.answer
+            else " Call again to ask once more."
+        )
+        return f"Another process recorded generation {self.generation} as interrupted, so it cannot move its branch.{kept}"

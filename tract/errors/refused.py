@@ -1,5 +1,7 @@
 """Refusals: the call makes no sense as it stands. Imports `roots`."""
 
+from datetime import datetime
+
 from tract.errors.roots import RefusedError
 
 
@@ -71,6 +73,23 @@ class BranchNotFoundError(RefusedError):
     def __str__(self) -> str:
         hint = f" Did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
         return f"There is no branch {self.branch!r}.{hint} Create it with branch({self.branch!r}), or list them with branches()."
+
+
+class BranchTooYoungError(RefusedError):
+    """The branch did not exist yet at the time that was asked for.
+
+    Attributes:
+        branch: The branch.
+        began: When it was created, aware, UTC.
+    """
+
+    def __init__(self, branch: str, began: datetime) -> None:
+        super().__init__(branch, began)
+        self.branch = branch
+        self.began = began
+
+    def __str__(self) -> str:
+        return f"Branch {self.branch!r} began only at {self.began.isoformat()}. Give a later time, or a commit with at=."
 
 
 class DetachedHeadError(RefusedError):
@@ -146,6 +165,18 @@ class EditTargetError(RefusedError):
         return f"Commit {self.target[:12]} cannot be the target: {self.reason}."
 
 
+class RevertError(RefusedError):
+    """The commit cannot be undone by another one, or there is nothing of it left to undo."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target = target
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Commit {self.target[:12]} cannot be reverted: {self.reason}."
+
+
 class ContentValidationError(RefusedError):
     """A content, message or argument does not have the promised form.
 
@@ -161,6 +192,21 @@ class ContentValidationError(RefusedError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}."
+
+
+class BudgetExceededError(RefusedError):
+    """The context would have more tokens than its budget, which rejects that."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(tokens, limit)
+        self.tokens = tokens
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"The context would have {self.tokens} tokens and its budget is {self.limit}, so nothing was written or sent. "
+            "Skip or shorten what stands in it, or raise the budget with configure(budget=...)."
+        )
 
 
 class ClosedError(RefusedError):
@@ -198,6 +244,23 @@ class ModelNotConfiguredError(RefusedError):
         else:
             advice = "Set OPENAI_API_KEY, pass api_key= to AsyncTract.open(), or base_url= for a server of your own."
         return f"No {self.missing} is configured, so nothing was recorded. {advice}"
+
+
+class CompilerError(RefusedError):
+    """The compiler that was given to `open()` did not do what it must.
+
+    Attributes:
+        compiler: Its name and version.
+        reason: What went wrong, without repeating any text.
+    """
+
+    def __init__(self, compiler: str, reason: str) -> None:
+        super().__init__(compiler, reason)
+        self.compiler = compiler
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The compiler {self.compiler!r} failed: {self.reason}. Mend it, or open the tract with another compiler=."
 
 
 class ConfigError(RefusedError):

@@ -83,6 +83,40 @@ class StoreReadOnlyError(StoreError):
         return f"{self.path} cannot be written. Check the permissions of the file and of its folder."
 
 
+class NetworkFileSystemError(StoreError):
+    """The folder is on a network file system, where a store could be damaged.
+
+    Attributes:
+        path: The store.
+        file_system: The file system's name, such as `nfs4`.
+    """
+
+    def __init__(self, path: str, file_system: str) -> None:
+        super().__init__(path, file_system)
+        self.path = path
+        self.file_system = file_system
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is on a network file system ({self.file_system}), where two machines do not see each other's locks. "
+            "Nothing was written; keep the store on a local disk."
+        )
+
+
+class StoreVanishedError(StoreError):
+    """The file of an open store was removed, renamed or replaced."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} or its write-ahead log was removed, renamed or replaced while it was open, so nothing is "
+            "acknowledged any more. Close it, put the files back if they were moved, and open it again."
+        )
+
+
 class StoreFailedError(StoreError):
     """The database reported an error that has no class of its own.
 

@@ -86,9 +86,9 @@ class Answer:
         """Take in *chunk* and return the text that it adds, often none.
 
         Raises:
-            ModelResponseError: It is no chunk, or an error object.
+            ModelResponseError: It is no chunk.
         """
-        if not isinstance(chunk, Mapping) or chunk.get("error"):
+        if not isinstance(chunk, Mapping):
             raise ModelResponseError("the provider's answer is not a completion")
         self._has_chunk = True
         self.model = self.model or _label(chunk, "model")

@@ -2,17 +2,19 @@
 
 `OpenAIStream` is one call with its attempts, read it first. What is sent and
 received is in `openai_answers`, what a failure means in `openai_errors`. The
-only module that imports the openai package, and only at the first call.
-Imports `errors`, `domain` and `protocol`.
+only module that imports the openai package, and only at the first call. The
+package sends; what comes back is read here, since its own reading costs more
+and loses text of streams that are legal, if odd. Imports `errors`, `domain`,
+`protocol` and `event_streams`.
 """
 
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from importlib import import_module
-from types import TracebackType
+from types import AsyncGeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,9 +23,17 @@ from attrs import evolve, frozen
 
 from tract.diagnostics import note
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
-from tract.errors import ClosedError, ConfigError, ModelConnectionError, ModelError, ModelNotConfiguredError
+from tract.errors import (
+    ClosedError,
+    ConfigError,
+    ModelConnectionError,
+    ModelError,
+    ModelNotConfiguredError,
+    ModelResponseError,
+)
+from tract.llm.event_streams import EventDecoder
 from tract.llm.openai_answers import Answer, parameters
-from tract.llm.openai_errors import is_transient, model_error, pause
+from tract.llm.openai_errors import ReportedError, is_transient, model_error, pause
 from tract.llm.protocol import ModelStream
 
 if TYPE_CHECKING:
@@ -32,6 +42,8 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT = 10.0
 _PLACEHOLDER_KEY = "none"
 _END = object()
+_REST_SECONDS = 1.0
+"""How long the end of a connection may take that could be used again."""
 
 
 class OpenAIClient:
@@ -150,7 +162,7 @@ class OpenAIStream:
         self._attempts: list[Attempt] = []
         self._answer = Answer()
         self._response: Any = None
-        self._chunks: AsyncIterator[Any] | None = None
+        self._chunks: AsyncGenerator[object, None] | None = None
         self._reply: ModelReply | None = None
         self._is_over = False
 
@@ -193,10 +205,9 @@ class OpenAIStream:
             self._attempts.append(Attempt(len(self._attempts) + 1))
             self._answer = Answer()
             self._response = await self._send()
-            self._chunks = _chunks(self._response)
-        # Not `async for`: left early, that strands a generator of the SDK's.
+            self._chunks = _chunks(self._response.response)
         while (chunk := await anext(self._chunks, _END)) is not _END:
-            if text := self._answer.add(_as_json(chunk)):
+            if text := self._answer.add(chunk):
                 return text
         self._finish()
         return ""
@@ -227,10 +238,14 @@ class OpenAIStream:
         await self._sleep(seconds)
 
     async def _hang_up(self) -> None:
-        response, self._response, self._chunks = self._response, None, None
-        if response is not None:
-            with anyio.CancelScope(shield=True):
+        response, chunks = self._response, self._chunks
+        self._response, self._chunks = None, None
+        with anyio.CancelScope(shield=True):
+            if response is not None:
                 await response.close()
+            # Another task that is still reading ends it by the error it gets.
+            if isinstance(chunks, AsyncGeneratorType) and not chunks.ag_running:
+                await chunks.aclose()
 
 
 @frozen
@@ -243,19 +258,48 @@ class _Connection:
         return self.make_timeout(seconds, connect=min(seconds, _CONNECT_TIMEOUT))
 
 
-def _chunks(response: Any) -> AsyncIterator[Any]:
-    kind = response.response.headers.get("content-type", "")
+def _chunks(http: Any) -> AsyncGenerator[object, None]:
+    kind = http.headers.get("content-type", "")
     # A server that does not stream answers JSON, and a wrong base_url a web page.
-    return _whole(response.response) if "json" in kind or "html" in kind else response
+    return _whole(http) if "json" in kind or "html" in kind else _streamed(http)
 
 
-async def _whole(http: Any) -> AsyncIterator[Any]:
-    yield json.loads(await http.aread())
+async def _whole(http: Any) -> AsyncGenerator[object, None]:
+    yield _chunk(await http.aread())
 
 
-def _as_json(chunk: Any) -> object:
-    # The SDK wraps objects in models that check nothing, and leaves the rest alone.
-    return chunk.to_dict(warnings=False) if hasattr(chunk, "to_dict") else chunk
+async def _streamed(http: Any) -> AsyncGenerator[object, None]:
+    decoder = EventDecoder()
+    async with aclosing(http.aiter_bytes()) as pieces:
+        async for piece in pieces:
+            for data in decoder.feed(piece):
+                if data.startswith("[DONE]"):
+                    await _read_rest(pieces)
+                    return
+                yield _chunk(data)
+
+
+async def _read_rest(pieces: AsyncIterator[bytes]) -> None:
+    """Read what is after the end, without which the connection cannot be used again."""
+    with anyio.move_on_after(_REST_SECONDS):
+        try:
+            async for _ in pieces:
+                pass
+        except Exception as exc:
+            # The answer is whole, whatever becomes of its connection.
+            if model_error(exc) is None:
+                raise
+
+
+def _chunk(data: str | bytes) -> object:
+    try:
+        chunk: object = json.loads(data)
+    except (ValueError, RecursionError) as exc:
+        # No JSON, a number of thousands of digits, or brackets without end.
+        raise ModelResponseError("the provider's answer could not be read") from exc
+    if isinstance(chunk, Mapping) and chunk.get("error"):
+        raise ReportedError(chunk["error"])
+    return chunk
 
 
 def _key(given: str | None, *, has_server: bool) -> str:

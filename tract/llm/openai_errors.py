@@ -45,6 +45,21 @@ _statuses_of_codes = {
 }
 
 
+class ReportedError(Exception):
+    """An error object where an answer was to be.
+
+    Attributes:
+        body: The object, or whatever stands in its place.
+    """
+
+    def __init__(self, body: object) -> None:
+        super().__init__("the provider reported an error in its answer")
+        self.body = body
+        fields = body if isinstance(body, Mapping) else {}
+        self.code = fields.get("code")
+        self.message = fields.get("message")
+
+
 def model_error(exc: Exception) -> ModelError | None:
     """Return our error for *exc*, or None for what is nobody's failure but a bug.
 
@@ -178,6 +193,7 @@ _errors: dict[str, Callable[[Exception], ModelError]] = {
     "anyio.EndOfStream": _disconnected,
     "anyio.BrokenResourceError": _disconnected,
     "anyio.ClosedResourceError": _disconnected,
+    "tract.ReportedError": _answered,
     "json.JSONDecodeError": _unreadable,
     "builtins.UnicodeDecodeError": _unreadable,
     "builtins.TimeoutError": _timed_out,

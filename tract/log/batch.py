@@ -5,17 +5,17 @@ error. Imports `domain`, `protocol`, `codec` and `chain`.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
-from tract.errors import OperationMismatchError
+from tract.errors import CorruptLogError, OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
-from tract.log.protocol import Projection, Request
+from tract.log.protocol import Projection, Request, Scratch, Statement, Work
 from tract.log.sqlite_errors import translate
 
 Outcome: TypeAlias = "tuple[Event, ...] | Exception"
@@ -53,15 +53,26 @@ class BatchRunner:
     clock: Callable[[], int]
     interested: dict[type[Any], tuple[Projection, ...]] = field(factory=dict)
 
-    def run(self, connection: sqlite3.Connection, requests: Sequence[Request]) -> list[Outcome]:
-        """Append the requests in one transaction and return their outcomes.
+    def run(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
+        """Write the requests in one transaction and return their outcomes.
 
         After a failing statement the batch is rolled back and its requests
-        run one by one, so that only the guilty one fails.
+        run one by one, so that only the guilty one fails. Scratch alone does
+        not wait for the disk.
 
         Raises:
             UnknownOutcomeError: The connection must not be used again.
         """
+        if not all(isinstance(request, Scratch) for request in requests):
+            return self._run(connection, requests)
+        (level,) = connection.execute("PRAGMA synchronous").fetchone()
+        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            return self._run(connection, requests)
+        finally:
+            connection.execute(f"PRAGMA synchronous = {level}")
+
+    def _run(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as exc:
@@ -82,14 +93,14 @@ class BatchRunner:
             return [error]
         return [outcome for request in requests for outcome in self.run(connection, [request])]
 
-    def _transaction(self, connection: sqlite3.Connection, requests: Sequence[Request]) -> list[Outcome]:
+    def _transaction(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
             (position,) = connection.execute(self.statements["log.last_position"]).fetchone()
             tail = _Tail(position)
             # One cursor for all, straight to C: `execute` of our connection
             # class is Python, and each call of it makes a cursor.
             cursor = connection.cursor()
-            outcomes = [self._append(cursor, request, tail) for request in requests]
+            outcomes = [self._write(cursor, request, tail) for request in requests]
         except BaseException:
             # A full disk has rolled it back already.
             if connection.in_transaction:
@@ -98,8 +109,27 @@ class BatchRunner:
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as exc:
-            raise UnknownOutcomeError from exc
+            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise UnknownOutcomeError from exc
+            # A transaction counts once its last frame is in the write-ahead
+            # log, so one that found no room for it was never there.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
         return outcomes
+
+    def _write(self, cursor: sqlite3.Cursor, request: Work, tail: _Tail) -> Outcome:
+        if isinstance(request, Scratch):
+            self._execute(cursor, request.statements)
+            return ()
+        outcome = self._append(cursor, request, tail)
+        if request.scratch and not isinstance(outcome, Exception):
+            self._execute(cursor, request.scratch)
+        return outcome
+
+    def _execute(self, cursor: sqlite3.Cursor, statements: Sequence[Statement]) -> None:
+        for statement in statements:
+            cursor.execute(self.statements[statement.name], statement.parameters)
 
     def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> Outcome:
         try:
@@ -181,9 +211,9 @@ class BatchRunner:
     def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:
         blobs = {blob.id: blob.data for blob in request.blobs}
         for event in events:
-            self._fold(cursor, event, blobs)
+            self.fold(cursor, event, blobs)
 
-    def _fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
+    def fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         """Show one event to the projections that fold it.
 
         Event by event, also in a replay: a later projection's statements read
@@ -195,8 +225,12 @@ class BatchRunner:
             interested = tuple(projection for projection in self.projections if issubclass(kind, projection.folds))
             self.interested[kind] = interested
         for projection in interested:
-            for statement in projection.apply((event,), blobs):
-                cursor.execute(self.statements[statement.name], statement.parameters)
+            self._execute(cursor, tuple(projection.apply((event,), blobs)))
+
+    def only(self, names: Collection[str]) -> "BatchRunner":
+        """Return a runner that keeps no projections but those, for their replay."""
+        kept = tuple(projection for projection in self.projections if projection.name in names)
+        return evolve(self, projections=kept, interested={})
 
     def replay(self, connection: sqlite3.Connection) -> int:
         """Fold the whole log into new projection tables; return how many events that were.
@@ -205,19 +239,23 @@ class BatchRunner:
         """
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for projection in reversed(self.projections):
-                for name in projection.drop:
-                    connection.execute(self.statements[name])
-            for projection in self.projections:
-                for name in projection.create:
-                    connection.execute(self.statements[name])
-            count = self._replay_events(connection)
+            count = self.refold(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         return count
+
+    def refold(self, connection: sqlite3.Connection) -> int:
+        """Do what `replay` does within the caller's transaction."""
+        for projection in reversed(self.projections):
+            for name in projection.drop:
+                connection.execute(self.statements[name])
+        for projection in self.projections:
+            for name in projection.create:
+                connection.execute(self.statements[name])
+        return self._replay_events(connection)
 
     def _replay_events(self, connection: sqlite3.Connection) -> int:
         position, cursor = 0, connection.cursor()
@@ -226,5 +264,10 @@ class BatchRunner:
             if not rows:
                 return position
             for row in rows:
-                self._fold(cursor, decode_event(row, file=self.where), {})
+                event = decode_event(row, file=self.where)
+                try:
+                    self.fold(cursor, event, {})
+                except (sqlite3.IntegrityError, ValueError, OverflowError) as exc:
+                    finding = f"{event.body.tag} cannot follow what is before it"
+                    raise CorruptLogError(self.where, event.stream, event.version, finding) from exc
             position = rows[-1][0]

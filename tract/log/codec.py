@@ -12,7 +12,7 @@ import msgspec
 from tract.domain.canonical import encode_plain
 from tract.domain.events import TYPES, CommitRecorded, Event, EventBody
 from tract.domain.ids import BlobId, OperationId, TractId, uuid_text
-from tract.errors import CorruptLogError
+from tract.errors import ConfigError, CorruptLogError
 from tract.log.protocol import Row
 
 
@@ -49,7 +49,7 @@ def decode_event(row: Row, *, file: str = "") -> Event:
     stream_id, operation_id = TractId(uuid_text(stream)), OperationId(uuid_text(operation))
     try:
         body, request = _decode_body(tag, schema, data, operation_id, actor)
-    except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as exc:
+    except (KeyError, TypeError, ValueError, msgspec.MsgspecError, ConfigError) as exc:
         raise CorruptLogError(file, stream_id, version, f"the data of {tag}, schema {schema}, has not its shape") from exc
     return Event(
         position=position,

@@ -58,6 +58,8 @@ class Request(Struct, frozen=True, eq=False):
         digest: SHA-256 of verb and arguments where the caller gave the
             operation's id: the operation's earlier events are returned
             instead of deciding again. None otherwise.
+        scratch: Statements on scratch tables, run in the same transaction
+            if the decision did not raise.
     """
 
     stream: TractId
@@ -66,6 +68,21 @@ class Request(Struct, frozen=True, eq=False):
     decide: Decide
     blobs: tuple[BlobDraft, ...] = ()
     digest: bytes | None = None
+    scratch: tuple[Statement, ...] = ()
+
+
+class Scratch(Struct, frozen=True, eq=False):
+    """Statements on scratch tables alone, which no event depends on.
+
+    They survive the death of the process. When the machine loses power, the
+    last moments of them may be gone, so that nobody waits for the disk.
+    """
+
+    statements: tuple[Statement, ...]
+
+
+Work: TypeAlias = Request | Scratch
+"""What the writer is handed."""
 
 
 class Query(Protocol):
@@ -102,6 +119,16 @@ class Projection(Protocol):
     @property
     def drop(self) -> tuple[str, ...]:
         """Names of the statements that remove them."""
+        ...
+
+    @property
+    def tables(self) -> tuple[tuple[str, str], ...]:
+        """Its tables, each with the statement that returns all its rows, in the order of their key."""
+        ...
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the projections whose tables its own statements read, all of them earlier ones."""
         ...
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
@@ -147,11 +174,38 @@ class EventStore(Protocol):
         """
         ...
 
+    def scratch(self, statements: Sequence[Statement]) -> "Submission":
+        """Hand statements on scratch tables to the writer, behind what waits there.
+
+        Raises:
+            ClosedError: The store is closed.
+        """
+        ...
+
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on a reader's thread.
 
         Raises:
             ClosedError: The store is closed.
+            StoreError: The file could not be read.
+        """
+        ...
+
+    def mark(self) -> int:
+        """Return how many changes were noticed so far; one may count twice.
+
+        Take it, read, then wait with `changed`: nothing is missed between.
+        """
+        ...
+
+    async def changed(self, mark: int) -> None:
+        """Wait until something was written after *mark*, in this process or another.
+
+        It may return early, so read again and look. What this process writes
+        wakes at once, what another one writes within some 20 ms.
+
+        Raises:
+            ClosedError: The store is closed, or was meanwhile.
             StoreError: The file could not be read.
         """
         ...

@@ -2,7 +2,8 @@
 
 One object a real path, process and event loop; opening the file again shares
 it. The writer task owns the only connection that writes; two more read.
-Imports `protocol`, `writer`, `batch` and `sqlite_files`.
+Imports `protocol`, `writer`, `batch`, `write_connection`, `readers`,
+`changes`, `filesystems`, `migrating` and `sqlite_files`.
 """
 
 import asyncio
@@ -10,9 +11,9 @@ import os
 import sqlite3
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import ClassVar, TypeVar
 
 from tract.diagnostics import warn
 from tract.domain.canonical import sha256
@@ -20,38 +21,35 @@ from tract.domain.events import Event
 from tract.domain.ids import BlobId
 from tract.errors import (
     ClosedError,
-    FolderNotFoundError,
+    NetworkFileSystemError,
+    StoreError,
     StoreFailedError,
-    StoreNotFoundError,
-    StoreReadOnlyError,
+    StoreVanishedError,
     WrongLoopError,
 )
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
+from tract.log.changes import Changes
 from tract.log.entropy import forks, random_bytes
-from tract.log.protocol import BlobDraft, Projection, Query, Request, Row
+from tract.log.filesystems import network_file_system
+from tract.log.locking import PATIENCE
+from tract.log.migrating import migrate
+from tract.log.places import Presence, needs_look
+from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
+from tract.log.readers import Readers
 from tract.log.sqlite_errors import translate
 from tract.log.sqlite_files import (
     MEMORY,
     connect,
-    looks_foreign,
     make_durable,
     on_thread,
-    prepare_reader,
     prepare_writer,
     refuse_foreign,
 )
+from tract.log.write_connection import WriteConnection
 from tract.log.writer import PendingAppend, Writer
-
-if TYPE_CHECKING:
-    import aiosqlite
 
 T = TypeVar("T")
 
-READERS = 2
-CHECKPOINT_PAGES = 4_000
-"""A write-ahead log of about so many pages goes into the file when nobody waits."""
-WAL_LIMIT_PAGES = 16_000
-"""One of so many goes there even when somebody does."""
 SALTS = 4096
 """Texts whose salts are remembered, so that equal ones are stored once."""
 
@@ -62,7 +60,12 @@ class SqliteStore:
     """One log with its blobs and inline projections.
 
     Made by `open`, never directly. Counted: `aclose` as often as `open`.
+
+    Attributes:
+        patience: Seconds that an append waits for writers of other processes.
     """
+
+    patience: ClassVar[float] = PATIENCE
 
     def __init__(self, path: str, runner: BatchRunner, durability: str) -> None:
         self._path = path
@@ -72,16 +75,15 @@ class SqliteStore:
         self._forks = forks()
         self._users = 0
         self._ready: asyncio.Task[None] | None = None
-        self._writing: aiosqlite.Connection | None = None
-        self._readers: list[aiosqlite.Connection] = []
-        self._busy: list[int] = []
-        self._writer = Writer(self._run, self._rest)
+        self._writing = WriteConnection(path, self.patience)
+        self._readers = Readers(path, runner.statements)
+        self._writer = Writer(self._run, self._writing.rest)
+        self._changes = Changes(None if path == MEMORY else self._readers.data_version)
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
-        self._facts: dict[Any, Any] = {}
-        self._wal_pages = 0
+        self._presence: Presence | None = None
 
     @classmethod
     async def open(
@@ -106,7 +108,7 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         key = (path, forks(), id(loop))
         store = None if path == MEMORY else _open_stores.get(key)
-        if store is None:
+        if store is None or store.is_lost():
             store = cls(path, BatchRunner(path, statements, projections, clock), durability)
             if path != MEMORY:
                 _open_stores[key] = store
@@ -134,18 +136,24 @@ class SqliteStore:
         self._check()
         return self._writer.submit(request)
 
+    def scratch(self, statements: Sequence[Statement]) -> PendingAppend:
+        """Hand statements on scratch tables to the writer."""
+        self._check()
+        return self._writer.submit(Scratch(tuple(statements)))
+
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on a reader's thread."""
         self._check()
-        reader = min(range(len(self._readers)), key=self._busy.__getitem__)
-        self._busy[reader] += 1
-        try:
-            result: T = await on_thread(self._readers[reader], self._query, query)
-        except sqlite3.Error as exc:
-            raise translate(exc, self._path) from exc
-        finally:
-            self._busy[reader] -= 1
-        return result
+        return await self._readers.read(query)
+
+    def mark(self) -> int:
+        """Return how many changes were noticed so far."""
+        return self._changes.mark()
+
+    async def changed(self, mark: int) -> None:
+        """Wait until something changed after *mark*, by whoever it was."""
+        self._check()
+        await self._changes.changed(mark)
 
     def draft(self, data: bytes) -> BlobDraft:
         """Return a blob for *data*, with the salt of equal data if it is remembered."""
@@ -173,17 +181,26 @@ class SqliteStore:
         self._check()
         self._users += 1
 
-    async def replay(self) -> int:
-        """Rebuild every inline projection from the log; return the number of events.
+    async def replay(self, projections: Collection[str] | None = None) -> int:
+        """Rebuild every inline projection from the log, or some; return the number of events.
 
         Holds the write lock throughout.
+
+        Args:
+            projections: Names of those to rebuild, together with all that
+                they read; by default every one.
         """
         self._check()
-        assert self._writing is not None
+        runner = self._runner if projections is None else self._runner.only(projections)
         try:
-            count: int = await on_thread(self._writing, self._runner.replay)
+            count: int = await self._writing.run(runner.replay)
         except sqlite3.Error as exc:
             raise translate(exc, self._path) from exc
+        # What was remembered may come from rows that were damaged.
+        self._readers.forget()
+        self._changes.note()
+        if self.is_lost():
+            raise self._fail(StoreVanishedError(self._path))
         return count
 
     async def aclose(self) -> None:
@@ -203,18 +220,10 @@ class SqliteStore:
         if self._ready is not None:
             await asyncio.wait((self._ready,))
         self._writer.close()
+        await self._changes.aclose()
         if self._task is not None:
             await self._task
-        await self._close_connections()
-
-    async def _close_connections(self) -> None:
-        # The writer's connection goes last: a read-write connection that
-        # closes last checkpoints, a read-only one cannot.
-        for reader in self._readers:
-            if reader is not self._writing:
-                await reader.close()
-        if self._writing is not None:
-            await self._writing.close()
+        await self._writing.aclose(self._readers)
 
     def check_here(self) -> None:
         """Refuse another process or event loop than those that opened the store.
@@ -234,6 +243,11 @@ class SqliteStore:
         if self._failure is not None:
             raise self._failure
 
+    def _is_open_elsewhere(self) -> bool:
+        """Say whether another event loop of this process has the file open."""
+        keys = list(_open_stores)
+        return any(key[:2] == (self._path, self._forks) and key[2] != id(self._loop) for key in keys)
+
     def _forget(self) -> None:
         key = (self._path, self._forks, id(self._loop))
         if _open_stores.get(key) is self:
@@ -242,8 +256,7 @@ class SqliteStore:
     async def _strengthen(self, durability: str) -> None:
         """Give everybody the stronger durability that was asked for."""
         if durability == "full" and self._durability != "full":
-            assert self._writing is not None
-            await on_thread(self._writing, make_durable)
+            await on_thread(self._writing.connection, make_durable)
             self._durability = durability
 
     async def _started(self, *, create: bool) -> None:
@@ -259,37 +272,33 @@ class SqliteStore:
         self._task = asyncio.create_task(self._work(), name=f"tract writer of {self._path}")
 
     async def _connect(self, *, create: bool) -> None:
-        in_memory = self._path == MEMORY
-        file = Path(self._path)
-        if not in_memory and not file.exists():
-            if not create:
-                raise StoreNotFoundError(self._path)
-            if not file.parent.is_dir():
-                raise FolderNotFoundError(str(file.parent))
-        if not in_memory and file.is_dir():
-            raise StoreReadOnlyError(self._path)
-        if not in_memory and file.exists() and looks_foreign(file):
+        if self._path != MEMORY:
+            await self._look(create=create)
+        await self._writing.open()
+        runner = self._runner
+        await self._writing.run(prepare_writer, self._path, self._durability, runner.statements, runner.projections)
+        await self._writing.run(migrate, runner)
+        if self._path == MEMORY:
+            self._readers.share(self._writing.connection)
+        else:
+            await self._readers.open()
+            self._presence = Presence(self._path)
+
+    async def _look(self, *, create: bool) -> None:
+        """Refuse what cannot be a store, before anything is written."""
+        # Not at its bytes where another event loop has it open: whoever closes a
+        # file gives up every lock that the process has on it, SQLite's too.
+        must_look = needs_look(self._path, create=create, is_open=self._is_open_elsewhere())
+        network = network_file_system(str(Path(self._path).parent))
+        if network is not None:
+            raise NetworkFileSystemError(self._path, network)
+        if must_look:
             has_log = Path(self._path + "-wal").exists()
             looking = await connect(self._path, mode="ro" if has_log else "look")
             try:
                 await on_thread(looking, refuse_foreign, self._path)
             finally:
                 await looking.close()
-        self._writing = await connect(self._path, mode="rwc")
-        runner = self._runner
-        await on_thread(self._writing, prepare_writer, self._path, self._durability, runner.statements, runner.projections)
-        if in_memory:
-            self._readers = [self._writing]
-        else:
-            opened = await asyncio.gather(*(self._open_reader() for _ in range(READERS)), return_exceptions=True)
-            for failure in filter(None, opened):
-                raise failure
-        self._busy = [0] * len(self._readers)
-
-    async def _open_reader(self) -> None:
-        reader = await connect(self._path, mode="ro")
-        self._readers.append(reader)
-        await on_thread(reader, prepare_reader)
 
     async def _work(self) -> None:
         try:
@@ -299,76 +308,53 @@ class SqliteStore:
             self._forget()
             self._users = 0
             warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
-            await self._close_connections()
+            await self._writing.aclose(self._readers)
             raise
 
-    async def _run(self, requests: Sequence[Request]) -> list[Outcome]:
-        assert self._writing is not None
+    async def _run(self, requests: Sequence[Work]) -> list[Outcome]:
         if self._failure is not None:
             return [self._failure for _ in requests]
         try:
-            outcomes: list[Outcome] = await on_thread(self._writing, self._runner.run, requests)
+            outcomes: list[Outcome] = await self._writing.run(self._runner.run, requests)
+        except StoreError as exc:
+            # The lock was not to be had, so nothing was written.
+            refusal = self._fail(exc) if isinstance(exc, StoreVanishedError) else exc
+            return [refusal for _ in requests]
         except UnknownOutcomeError as exc:
             assert isinstance(exc.__cause__, sqlite3.Error)
-            self._failure = translate(exc.__cause__, self._path)
-            self._forget()  # so that opening the path again does open it again
-            warn("store.failed", store=self._path, error=type(self._failure).__name__)
-            return [self._failure for _ in requests]
+            failure = self._fail(translate(exc.__cause__, self._path))
+            return [failure for _ in requests]
         except sqlite3.Error as exc:
             self._failure = StoreFailedError(self._path, type(exc).__name__)
             return [self._failure for _ in requests]
-        self._wal_pages += _pages(requests)
-        if self._wal_pages > WAL_LIMIT_PAGES:
-            await self._checkpoint()
+        finally:
+            self._changes.note()
+        # After the COMMIT, so that what is acknowledged is where the path leads.
+        if self.is_lost():
+            return [self._fail(StoreVanishedError(self._path)) for _ in requests]
+        await self._writing.wrote(_pages(requests))
         return outcomes
 
-    async def _rest(self) -> None:
-        if self._wal_pages > CHECKPOINT_PAGES:
-            await self._checkpoint()
+    def is_lost(self) -> bool:
+        """Say whether the path leads to another file than was opened, or to none."""
+        return self._presence is not None and self._presence.is_lost()
 
-    async def _checkpoint(self) -> None:
-        self._wal_pages = 0
-        if self._path != MEMORY:
-            assert self._writing is not None
-            try:
-                await on_thread(self._writing, _checkpoint)
-            except sqlite3.Error as exc:
-                # Nothing is lost: the pages are in the write-ahead log, and an
-                # append will say so if the disk is full. It is tried again.
-                warn("checkpoint.failed", store=self._path, error=type(exc).__name__)
-
-    def _query(self, connection: sqlite3.Connection, query: Callable[[Query], T]) -> T:
-        connection.execute("BEGIN")
-        try:
-            return query(_Snapshot(connection.cursor(), self._runner.statements, self._facts))
-        finally:
-            connection.execute("ROLLBACK")
+    def _fail(self, failure: Exception) -> Exception:
+        """Refuse everything from now on, and return why."""
+        if self._failure is None:
+            self._failure = failure
+            self._forget()  # so that opening the path again does open it again
+            warn("store.failed", store=self._path, error=type(failure).__name__)
+        return self._failure
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"
 
 
-class _Snapshot:
-    """A `Query` over one transaction of a reader."""
-
-    __slots__ = ("_cursor", "_statements", "facts")
-
-    def __init__(self, cursor: sqlite3.Cursor, statements: Mapping[str, str], facts: dict[Any, Any]) -> None:
-        self._cursor = cursor
-        self._statements = statements
-        self.facts = facts
-
-    def __call__(self, name: str, *parameters: Any) -> list[Row]:
-        return self._cursor.execute(self._statements[name], parameters).fetchall()
-
-
-def _pages(requests: Sequence[Request]) -> int:
+def _pages(requests: Sequence[Work]) -> int:
     """Estimate what a batch adds to the write-ahead log.
 
     A dozen pages for the tips of tables and indexes, and the data.
     """
-    return 12 + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in requests)
-
-
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    appends = [request for request in requests if not isinstance(request, Scratch)]
+    return (12 if appends else 3) + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in appends)

@@ -14,7 +14,7 @@ from attrs import define
 from tract.domain.events import Event
 from tract.errors import ClosedError
 from tract.log.batch import Outcome
-from tract.log.protocol import Request
+from tract.log.protocol import Request, Work
 
 Result: TypeAlias = "asyncio.Future[tuple[Event, ...]]"
 
@@ -26,7 +26,7 @@ CAPACITY = 4096
 
 @define(eq=False, repr=False)
 class _Pending:
-    request: Request
+    request: Work
     result: Result
     is_owned: bool
     """An owned request is written even when nobody waits for it any more."""
@@ -53,7 +53,7 @@ class Writer:
             anybody wait.
     """
 
-    def __init__(self, run: Callable[[Sequence[Request]], Awaitable[list[Outcome]]], rest: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, run: Callable[[Sequence[Work]], Awaitable[list[Outcome]]], rest: Callable[[], Awaitable[None]]) -> None:
         self._run = run
         self._rest = rest
         self._queue: list[_Pending] = []
@@ -73,11 +73,11 @@ class Writer:
         pending.result.add_done_callback(lambda done: None if done.cancelled() or done.exception() else then())
         return await _followed(pending)
 
-    def submit(self, request: Request) -> PendingAppend:
+    def submit(self, request: Work) -> PendingAppend:
         """Hand *request* over for good."""
         return PendingAppend(self._enqueue(request, is_owned=True).result)
 
-    def _enqueue(self, request: Request, *, is_owned: bool) -> _Pending:
+    def _enqueue(self, request: Work, *, is_owned: bool) -> _Pending:
         if self._closing:
             raise ClosedError("store")
         result: Result = asyncio.get_running_loop().create_future()

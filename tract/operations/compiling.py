@@ -18,9 +18,11 @@ from tract.domain.messages import Message
 from tract.formats.anthropic import messages_to_anthropic
 from tract.formats.openai import message_to_dict, message_to_openai
 from tract.operations.closing import Repair, find_repairs
+from tract.operations.compilers import DEFAULT, label
 from tract.operations.context import Context
-from tract.operations.hashing import finish
-from tract.operations.sequence import View
+from tract.operations.hashing import digest_of, finish
+from tract.operations.overlaying import Overlay
+from tract.operations.sequence import Vector, View
 from tract.operations.slots import Closing, Line
 
 __all__ = ["CompiledContext", "Repair"]
@@ -40,6 +42,8 @@ class CompiledContext:
         token_count: What the whole costs.
         token_source: Who says so: `counted:<name>` or `reported:<model>`.
         warnings: What the reader should know, one sentence each.
+        overlay: What this compile shows in the place of the history's own
+            order and messages, or None.
     """
 
     context: Context
@@ -47,39 +51,47 @@ class CompiledContext:
     token_count: int
     token_source: str
     warnings: tuple[str, ...] = ()
+    overlay: Overlay | None = None
 
     def __len__(self) -> int:
         return len(self.context.lines)
 
     @property
+    def compiler(self) -> str:
+        """Name and version of what made the messages, such as `tract/1`."""
+        return label(DEFAULT) if self.overlay is None else self.overlay.compiler
+
+    @property
     def messages(self) -> Sequence[Message]:
         """What the model reads."""
+        if self.overlay is not None:
+            return View(self.overlay.messages, _itself)
         return View(self.context.lines, attrgetter("message"))
 
     @property
     def commit_ids(self) -> Sequence[CommitId]:
         """The commit whose content is shown; that of the call for a closing."""
-        return View(self.context.lines, attrgetter("commit"))
+        return View(self._lines, attrgetter("commit"))
 
     @property
     def slot_ids(self) -> Sequence[CommitId]:
         """The commit that created the slot; that of the call for a closing."""
-        return View(self.context.lines, attrgetter("id"))
+        return View(self._lines, attrgetter("id"))
 
     @property
     def priorities(self) -> Sequence[Priority]:
         """The slot's; that of the call for a closing."""
-        return View(self.context.lines, attrgetter("priority"))
+        return View(self._lines, attrgetter("priority"))
 
     @property
     def generation_configs(self) -> Sequence[LLMConfig | None]:
         """What the content was made with, where that is known."""
-        return View(self.context.lines, attrgetter("config"))
+        return View(self._lines, attrgetter("config"))
 
     @property
     def token_counts(self) -> Sequence[int | None]:
         """As recorded with the commit; None for a closing."""
-        return View(self.context.lines, attrgetter("tokens"))
+        return View(self._lines, attrgetter("tokens"))
 
     @cached_property
     def repairs(self) -> tuple[Repair, ...]:
@@ -90,6 +102,8 @@ class CompiledContext:
     def digest(self) -> str:
         """What identifies the context: of types, roles and blobs, not of text, so it outlives erasure."""
         context = self.context
+        if self._lines is not context.lines:
+            return digest_of([_entry(line) for line in self._lines])
         context.chains.content = context.chains.content.over(context.lines.leaves, _entry)
         return finish(context.chains.content, context.lines, _entry)
 
@@ -97,6 +111,8 @@ class CompiledContext:
     def payload_digest(self) -> str:
         """What identifies the messages as `to_openai` gives them."""
         context = self.context
+        if self.overlay is not None:
+            return digest_of([encode_plain(message) for message in self.to_openai()])
         context.chains.payload = context.chains.payload.over(context.lines.leaves, _payload_entry)
         return finish(context.chains.payload, context.lines, _payload_entry)
 
@@ -117,12 +133,18 @@ class CompiledContext:
         """
         return messages_to_anthropic(self.messages)
 
+    @property
+    def _lines(self) -> Vector[Line]:
+        return self.context.lines if self.overlay is None else self.overlay.lines
+
     def __str__(self) -> str:
         at = self.head[:8] if self.head else "no commit"
         lines = [
             f"Compiled context at {at}",
             f"  {len(self)} messages, {self.token_count} tokens ({self.token_source})",
         ]
+        if self.overlay is not None and self.compiler != label(DEFAULT):
+            lines.append(f"  compiler: {self.compiler}")
         if self.repairs:
             kinds = [repair.kind for repair in self.repairs]
             counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
@@ -133,6 +155,10 @@ class CompiledContext:
     def __repr__(self) -> str:
         at = self.head[:8] if self.head else None
         return f"<CompiledContext {at}: {len(self)} messages, {self.token_count} tokens>"
+
+
+def _itself(message: Message) -> Message:
+    return message
 
 
 def _entry(line: Line) -> bytes:

@@ -88,6 +88,13 @@ class Context:
         number = self._number(commit)
         return None if number is None else self.slots[number]
 
+    def find_change(self, commit: CommitId) -> Change | None:
+        """Return what the edit, annotate or reorder *commit* replaced."""
+        place = ~self.index.get(commit, 0)
+        if 0 <= place < len(self.changes) and (change := self.changes[place]).commit == commit:
+            return change
+        return None
+
     @property
     def live(self) -> Sequence[Slot]:
         """The live slots, skipped ones included, in context order."""
@@ -119,11 +126,8 @@ class Context:
             return None
         if number >= 0:
             return number if number < len(self.slots) and self.slots[number].id == commit else None
-        if ~number < len(self.changes):
-            change = self.changes[~number]
-            if isinstance(change, Edited) and change.commit == commit:
-                return change.number
-        return None
+        change = self.find_change(commit)
+        return change.number if isinstance(change, Edited) else None
 
     def __repr__(self) -> str:
         return f"<Context of {self.slot_count} slots, {len(self.lines)} lines>"

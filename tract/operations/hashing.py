@@ -7,12 +7,12 @@ d(i+1) = SHA-256(d(i) + leaf(i)); the last leaf may be short.
 Imports `domain.canonical`, `sequence` and `slots`. Read `Chain.digest`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attrs import define, frozen
 
 from tract.domain.canonical import sha256
-from tract.operations.sequence import Vector
+from tract.operations.sequence import LEAF, Vector
 from tract.operations.slots import Line
 
 START = bytes(32)
@@ -68,6 +68,14 @@ class Chains:
 def finish(chain: Chain, lines: Vector[Line], entry: Callable[[Line], bytes]) -> str:
     """Return the digest of *lines* in hex, given the chain over their leaves."""
     return (_link(chain.last, (_hash(lines.tail, entry),)) if lines.tail else chain.last).hex()
+
+
+def digest_of(entries: Sequence[bytes]) -> str:
+    """Return the digest of entries in hex, from nothing."""
+    last = START
+    for first in range(0, len(entries), LEAF):
+        last = sha256(last, sha256(b"\n".join(entries[first : first + LEAF])))
+    return last.hex()
 
 
 def _hash(leaf: tuple[Line, ...], entry: Callable[[Line], bytes]) -> bytes:

@@ -83,31 +83,49 @@ class Gained:
     is_on_base: bool
 
 
-def end_turn(asked: Asked, ending: Ending, head: CommitId | None, gained: Sequence[Gained]) -> list[EventBody]:
+@frozen(eq=False, repr=False)
+class Found:
+    """What an ending turn finds.
+
+    Attributes:
+        head: Where the branch is now; None where it has no commit or is gone.
+        gained: What the branch gained since, newest first; empty where it
+            is still at its base.
+        is_lost: Whether somebody else ended the call already.
+    """
+
+    head: CommitId | None
+    gained: Sequence[Gained] = ()
+    is_lost: bool = False
+
+
+def end_turn(asked: Asked, ending: Ending, found: Found) -> list[EventBody]:
     """Return the events that end a turn.
 
     Args:
         asked: The turn as it began.
         ending: How it ended.
-        head: Where the branch is now; None where it has no commit or is gone.
-        gained: What the branch gained since, newest first; empty where it
-            is still at its base.
+        found: Where that left the branch and the call.
 
     Returns:
         The answer moves the branch where that is still at its base. Where it
         gained only what adds no slot, question and answer are recorded again
         on top. Else, and where the answer is not to be kept, it is recorded
-        on no branch.
+        on no branch. A call that was lost has its end already: the answer
+        and what it cost are recorded, and nothing moves.
     """
-    question, answer = asked.question, ending.answer
+    question, answer, head = asked.question, ending.answer, found.head
+    keeps = ending.keeps and not found.is_lost
     events: list[EventBody] = []
     if answer is not None:
         parent, index = asked.head, 0 if question is None else 1
+        if found.is_lost:
+            index += 1  # Who ended the call has recorded what had arrived before.
         branch, before = None, None
-        if ending.keeps and head == asked.base:
+        if keeps and head == asked.base:
             branch = asked.branch
             before = asked.base if question is not None else None
-        elif ending.keeps and head is not None and _stands_on_base(gained):
+        elif keeps and head is not None and _stands_on_base(found.gained):
             branch = asked.branch
             if question is not None:
                 question, index = _again(question, head), 2
@@ -121,6 +139,8 @@ def end_turn(asked: Asked, ending: Ending, head: CommitId | None, gained: Sequen
     # answer's commit is not where they hold.
     is_measured = answer is not None and answer.commit.parents == (() if asked.head is None else (asked.head,))
     events += _accounts(asked, ending, answer.commit.id if answer is not None and is_measured else None)
+    if found.is_lost:
+        return events
     events.append(
         ending.kind(
             generation=asked.generation,

@@ -13,12 +13,32 @@ from tract.projections.generations import Generations
 from tract.projections.movements import Movements
 from tract.projections.receipts import Receipts
 from tract.projections.refs import Refs
+from tract.projections.settings import Settings
 from tract.projections.tracts import Tracts
 
-INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Receipts(), Generations())
+INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Receipts(), Generations(), Settings())
 """In the order that they are applied: a later one may read an earlier one's tables."""
 
 SQL = (statements.SQL, Path(__file__).with_name("sql"))
 """The folders whose statements a store needs."""
 
-__all__ = ["INLINE", "SQL"]
+
+def with_what_it_reads(name: str) -> tuple[str, ...]:
+    """Return the projections to replay so that one comes out right, whatever became of the others.
+
+    Its statements may read the tables of others as they were at that event,
+    so those are replayed with it.
+
+    Args:
+        name: Of an inline projection.
+    """
+    by_name = {projection.name: projection for projection in INLINE}
+    wanted, waiting = set(), [name]
+    while waiting:
+        one = waiting.pop()
+        wanted.add(one)
+        waiting += by_name[one].reads
+    return tuple(projection.name for projection in INLINE if projection.name in wanted)
+
+
+__all__ = ["INLINE", "SQL", "with_what_it_reads"]

@@ -18,6 +18,8 @@ class Commits:
     folds = (CommitRecorded,)
     create = ("commits.create", "commits.create_by_run", "commits.create_by_merge")
     drop = ("commits.drop",)
+    tables = (("commits", "commits.rows"),)
+    reads = ()
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Add the commits that were recorded."""

@@ -25,11 +25,14 @@ class Generations:
     create = (
         "generations.create",
         "generations.create_by_tract",
+        "generations.create_running",
         "generations.create_usage",
         "generations.create_usage_by_run",
         "generations.create_usage_reported",
     )
     drop = ("generations.drop", "generations.drop_usage")
+    tables = (("generations", "generations.rows"), ("usage", "generations.usage_rows"))
+    reads = ("tracts", "commits")
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Start and end calls, and add what they cost."""

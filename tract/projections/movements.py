@@ -17,6 +17,8 @@ class Movements:
     folds = (CommitRecorded, BranchCreated, HeadMoved)
     create = ("movements.create",)
     drop = ("movements.drop",)
+    tables = (("movements", "movements.rows"),)
+    reads = ("tracts", "commits", "refs")
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Add what moved, from where to where."""

@@ -18,6 +18,8 @@ class Receipts:
     folds = (OperationRecorded,)
     create = ("receipts.create_events", "receipts.create_commits")
     drop = ("receipts.drop_events", "receipts.drop_commits")
+    tables = (("operation_events", "receipts.event_rows"), ("operation_commits", "receipts.commit_rows"))
+    reads = ()
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Add a row an operation, and one for each commit it read or made."""

@@ -14,6 +14,8 @@ class Refs:
     folds = (CommitRecorded, BranchCreated, HeadMoved)
     create = ("refs.create",)
     drop = ("refs.drop",)
+    tables = (("refs", "refs.rows"),)
+    reads = ("tracts", "commits")
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Move what moved."""

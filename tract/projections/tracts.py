@@ -14,6 +14,8 @@ class Tracts:
     folds = (TractCreated,)
     create = ("tracts.create", "tracts.create_by_name", "tracts.create_roots")
     drop = ("tracts.drop",)
+    tables = (("tracts", "tracts.rows"),)
+    reads = ()
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         """Add the tracts that were created."""

@@ -1,14 +1,14 @@
 """An OpenAI-compatible server in the process of the tests, on 127.0.0.1.
 
 `serve` runs it in the event loop of the test; what it answers is a list of
-small values (`Reply`, `Fail`, `CutAfter`, `Hold`, `Chunks`), or a function of
-the request. Needs starlette and uvicorn; read `serve` first.
+small values (`Reply`, `Fail`, `CutAfter`, `Hold`, `Stall`, `Paced`, `Flood`,
+`Chunks`, `Raw`), or a function of the request. Needs starlette and uvicorn; read `serve` first.
 """
 
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from inspect import isawaitable
 from types import MappingProxyType
@@ -22,9 +22,42 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from tract.testing.wire import Behaviour, Chunks, CutAfter, Fail, HangUp, Hold, Reply, Step, Stream, steps, whole
+from tract.testing.wire import (
+    Behaviour,
+    Chunks,
+    CutAfter,
+    Fail,
+    Flood,
+    HangUp,
+    Hold,
+    Paced,
+    Raw,
+    Repeated,
+    Reply,
+    Silence,
+    Stall,
+    Step,
+    Stream,
+    steps,
+    whole,
+)
 
-__all__ = ["Behaviour", "Chunks", "CutAfter", "Fail", "Hold", "Received", "Reply", "Server", "echo", "serve"]
+__all__ = [
+    "Behaviour",
+    "Chunks",
+    "CutAfter",
+    "Fail",
+    "Flood",
+    "Hold",
+    "Paced",
+    "Raw",
+    "Received",
+    "Reply",
+    "Server",
+    "Stall",
+    "echo",
+    "serve",
+]
 
 
 @frozen
@@ -55,12 +88,16 @@ class Server:
         base_url: For the client, ending in `/v1`.
         requests: What arrived, in order.
         disconnects: How often a client went away before the end.
+        sent: How many pieces of a `Flood` the sockets took.
+        holds: How often a client that reads slowly held a `Flood` back.
     """
 
     def __init__(self, base_url: str, script: Script) -> None:
         self.base_url = base_url
         self.requests: list[Received] = []
         self.disconnects = 0
+        self.sent = 0
+        self.holds = 0
         self._behaviour_for = script if callable(script) else _in_order(script)
         self._changed = asyncio.Condition()
         self._closing = asyncio.Event()
@@ -74,6 +111,11 @@ class Server:
         """Wait until *count* clients have gone away before the end."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.disconnects >= count)
+
+    async def held_back(self, count: int = 1) -> None:
+        """Wait until clients that read slowly have held a `Flood` back *count* times."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.holds >= count)
 
     async def complete(self, request: Request) -> Response:
         """Answer one request as the script says."""
@@ -98,6 +140,12 @@ class Server:
         """Record that a client went away before the end."""
         async with self._changed:
             self.disconnects += 1
+            self._changed.notify_all()
+
+    async def count_hold(self) -> None:
+        """Record that a client holds an answer back."""
+        async with self._changed:
+            self.holds += 1
             self._changed.notify_all()
 
     async def closing(self) -> None:
@@ -166,6 +214,7 @@ class _EventStream(Response):
         del self.headers["content-length"]
         self._server = server
         self._steps = steps
+        self._has_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.create_task(self._send(send))
@@ -182,19 +231,43 @@ class _EventStream(Response):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, send: Send) -> None:
-        has_started = False
         for step in self._steps:
-            if isinstance(step, HangUp):
-                # uvicorn closes the connection of an answer that was not ended.
-                return
-            if not isinstance(step, bytes):
-                await step.wait()
-                continue
-            if not has_started:
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                has_started = True
-            await send({"type": "http.response.body", "body": step, "more_body": True})
+            match step:
+                case HangUp():
+                    # uvicorn closes the connection of an answer that was not ended.
+                    return
+                case bytes():
+                    await self._send_piece(send, step)
+                case Silence():
+                    await asyncio.Event().wait()
+                case Repeated(data, count):
+                    for _ in range(count):
+                        await self._send_held(send, data)
+                case AsyncIterable():
+                    async for piece in step:
+                        await self._send_piece(send, piece)
+                case _:
+                    await step.wait()
+        await self._send_piece(send, b"")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_piece(self, send: Send, data: bytes) -> None:
+        if not self._has_started:
+            self._has_started = True
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _send_held(self, send: Send, data: bytes) -> None:
+        """Send a piece; one that the sockets do not take within a turn of the loop is held back."""
+        sending = asyncio.ensure_future(self._send_piece(send, data))
+        try:
+            await asyncio.wait((sending,), timeout=0)
+            if not sending.done():
+                await self._server.count_hold()
+            await sending
+        finally:
+            sending.cancel()
+        self._server.sent += 1
 
 
 async def _disconnect(receive: Receive) -> None:

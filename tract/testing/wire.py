@@ -5,7 +5,7 @@ other modules of `testing`.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
@@ -74,6 +74,57 @@ class Hold:
 
 
 @frozen
+class Stall:
+    """A stream that goes silent after *deltas* until the client leaves.
+
+    Without deltas it does so after the headers: the answer has begun, and
+    nothing of it comes.
+    """
+
+    deltas: Sequence[str] = ()
+
+
+@frozen
+class Paced:
+    """A stream whose deltas are sent when the test yields them, and no earlier.
+
+    Attributes:
+        deltas: What the test gives out.
+        then: How it ends.
+    """
+
+    deltas: AsyncIterable[str]
+    then: Reply = Reply("")
+
+
+@frozen
+class Flood:
+    """A stream with more in it than the sockets between hold.
+
+    A client that reads slowly holds it back: what was sent stands in
+    `Server.sent`, and `Server.held_back` waits for the moment.
+
+    Attributes:
+        delta: What is said again and again.
+        count: How often; with the usual delta 16 MB in all.
+    """
+
+    delta: str = "flood " * 10_000
+    count: int = 280
+
+
+@frozen
+class Raw:
+    """A stream of exactly these bytes, for what is no chunk, or no event.
+
+    Attributes:
+        pieces: Bytes to send, and events to wait for.
+    """
+
+    pieces: Sequence["bytes | Waitable"]
+
+
+@frozen
 class Chunks:
     """A stream of exactly these chunks, for what odd servers send.
 
@@ -86,7 +137,7 @@ class Chunks:
     done: bool = True
 
 
-Stream: TypeAlias = Reply | CutAfter | Hold | Chunks
+Stream: TypeAlias = Reply | CutAfter | Hold | Stall | Paced | Flood | Raw | Chunks
 Behaviour: TypeAlias = str | Fail | Stream
 
 
@@ -94,18 +145,42 @@ class HangUp:
     """A step of a stream: the connection is closed."""
 
 
-Step: TypeAlias = bytes | Waitable | HangUp
+class Silence:
+    """A step of a stream: nothing comes any more, and the connection stays."""
+
+
+@frozen
+class Repeated:
+    """A step of a stream: the same bytes many times, which a slow client holds back."""
+
+    data: bytes
+    count: int
+
+
+Step: TypeAlias = bytes | Waitable | AsyncIterable[bytes] | Repeated | Silence | HangUp
 
 
 def steps(body: Mapping[str, Any], behaviour: Stream) -> list[Step]:
     """Return what is sent, and where it waits or breaks off."""
     match behaviour:
+        case Raw(pieces):
+            return list(pieces)
+        case Stall(deltas):
+            return [*(_begun(body, deltas) if deltas else [b""]), Silence()]
+        case Paced(deltas, then):
+            return [*_opening(body, ""), _paced(body, deltas), *_answer(body, then, is_open=True)]
+        case Flood(delta, count):
+            return [
+                *_opening(body, ""),
+                Repeated(_chunk(body, {"content": delta}), count),
+                *_answer(body, Reply(""), is_open=True),
+            ]
         case Chunks(chunks, done):
             return [*map(_event, chunks), *([b"data: [DONE]\n\n"] if done else [])]
         case CutAfter(deltas):
-            return [*_opening(body, ""), *_texts(body, deltas), HangUp()]
+            return [*_begun(body, deltas), HangUp()]
         case Hold(event, deltas, then):
-            before = [*_opening(body, ""), *_texts(body, deltas)] if deltas else []
+            before = _begun(body, deltas) if deltas else []
             return [*before, event, *_answer(body, then, is_open=bool(deltas))]
         case Reply():
             return list(_answer(body, behaviour, is_open=False))
@@ -126,6 +201,15 @@ def _answer(body: Mapping[str, Any], reply: Reply, *, is_open: bool) -> Iterator
 
 def _opening(body: Mapping[str, Any], content: str | None, model: str | None = None) -> Iterator[bytes]:
     yield _chunk(body, {"role": "assistant", "content": content}, model=model)
+
+
+def _begun(body: Mapping[str, Any], deltas: Iterable[str]) -> list[bytes]:
+    return [*_opening(body, ""), *_texts(body, deltas)]
+
+
+async def _paced(body: Mapping[str, Any], deltas: AsyncIterable[str]) -> AsyncIterator[bytes]:
+    async for delta in deltas:
+        yield _chunk(body, {"content": delta})
 
 
 def _texts(body: Mapping[str, Any], deltas: Iterable[str], model: str | None = None) -> Iterator[bytes]:

@@ -3,19 +3,33 @@
 Imports `core` and `operations`.
 """
 
-from attrs import frozen
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from anyio import to_thread
+from attrs import evolve, frozen
 
 from tract.core import TractCore
+from tract.core.collaborators import Collaborators
 from tract.core.contexts import decode_config
-from tract.core.graph import Node, find_head, resolve, stretches
+from tract.core.graph import Node, Place, find_head, head_at, is_written, resolve, stretches
+from tract.domain.budgets import TokenBudget
+from tract.domain.ids import CommitId
 from tract.domain.messages import ToolCall
+from tract.errors import ContentValidationError
 from tract.formats.rendering import RENDERING, close
 from tract.log.protocol import Query
+from tract.operations.compilers import DEFAULT
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import Context
+from tract.operations.overlaying import is_edited, order_lines, overlay
+from tract.operations.sequence import Vector
+from tract.operations.slots import Line
 
 PER_CONTEXT = 3
 """Tokens that a context costs beside its messages."""
+_epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @frozen(eq=False, repr=False)
@@ -34,7 +48,14 @@ class Report:
     model: str | None
 
 
-async def compile(t: TractCore, at: str | None = None) -> CompiledContext:
+async def compile(
+    t: TractCore,
+    at: str | None = None,
+    *,
+    at_time: datetime | None = None,
+    order: Sequence[str] | None = None,
+    include_edit_marks: bool = False,
+) -> CompiledContext:
     """Return the context at a commit, HEAD's by default, as a model gets it.
 
     A pure function of the commit: the same commit gives the same messages and
@@ -44,20 +65,87 @@ async def compile(t: TractCore, at: str | None = None) -> CompiledContext:
     Args:
         t: The tract.
         at: Any ref.
+        at_time: An aware time instead: where the current branch was then, by
+            when its commits were recorded, which is a moment after the `time`
+            they bear. A time to come gives the branch as it is.
+        order: Every slot that compiles once, by any ref of it, in the order
+            to show them this time; a tool call and its results stay together.
+        include_edit_marks: Whether texts of edited slots end in `[edited]`.
+            The digest is that of the context without marks, `payload_digest`
+            that of what is shown.
 
     Raises:
         RefNotFoundError: Nothing answers to *at*; never the full context.
         AmbiguousRefError: A prefix fits several commits.
+        ContentValidationError: *at_time* is naive or given beside *at*, or
+            *order* is not what compiles.
+        BranchTooYoungError: The branch began after *at_time*.
+        DetachedHeadError: *at_time* was given and HEAD is on no branch.
+        CompilerError: The compiler that `open()` was given failed.
     """
+    if at is not None and at_time is not None:
+        raise ContentValidationError("at_time", "give either at or at_time")
+    time = None if at_time is None else _micros(at_time)
+    branch = None if at_time is None else t.require_branch()
+    if order is not None and (isinstance(order, str) or not isinstance(order, Sequence)):
+        raise ContentValidationError("order", "it must be a list of refs")
     place, contexts = t.place, t.collaborators.shared.contexts
 
-    def load(query: Query) -> tuple[Node | None, Context, Report | None]:
-        head = find_head(query, place) if at is None else resolve(query, place, at)
-        return head, contexts.context(query, head), find_report(query, head)
+    def load(query: Query) -> tuple[CompiledContext, Vector[Line], TokenBudget | None]:
+        if time is not None and branch is not None:
+            head = head_at(query, place, branch, time)
+        else:
+            head = find_head(query, place) if at is None else resolve(query, place, at)
+        context = contexts.context(query, head)
+        tokens, source = token_figures(t, context, find_report(query, head))
+        lines = context.lines if order is None else order_lines(context, [_slot(query, place, context, ref) for ref in order])
+        id = None if head is None else head.id
+        compiled = CompiledContext(context=context, head=id, token_count=tokens, token_source=source)
+        return compiled, lines, t.settings.budget_by(query("settings.budget", place.tract))
 
-    head, context, report = await t.read(load)
-    tokens, source = token_figures(t, context, report)
-    return CompiledContext(context=context, head=None if head is None else head.id, token_count=tokens, token_source=source)
+    compiled, lines, budget = await t.read(load)
+    if t.collaborators.compiler is not DEFAULT or order is not None or include_edit_marks:
+        # In a thread: a compiler may be slow, and counting what it made is.
+        shown = partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks)
+        compiled = await to_thread.run_sync(shown)
+    return _warned(compiled, budget)
+
+
+def _warned(compiled: CompiledContext, budget: TokenBudget | None) -> CompiledContext:
+    """Return a context that says where it is beyond its budget."""
+    if budget is None or not budget.is_over(compiled.token_count):
+        return compiled
+    warning = f"The context has {compiled.token_count:,} tokens and its budget is {budget.max_tokens:,}."
+    return evolve(compiled, warnings=(*compiled.warnings, warning))
+
+
+def _micros(time: datetime) -> int:
+    """Return an aware time as microseconds since 1970, UTC."""
+    if not isinstance(time, datetime):
+        raise ContentValidationError("at_time", f"it must be a datetime, not {type(time).__name__}")
+    if time.utcoffset() is None:
+        raise ContentValidationError("at_time", "it must say its time zone; give datetime(..., tzinfo=UTC)")
+    return (time - _epoch) // timedelta(microseconds=1)
+
+
+def _slot(query: Query, place: Place, context: Context, ref: str) -> CommitId:
+    """Return the commit that a ref names; one that the context knows by its id is not looked up."""
+    known = context.find_slot(CommitId(ref)) if is_written(ref) else None
+    return resolve(query, place, ref).id if known is None else known.id
+
+
+def _overlaid(given: Collaborators, compiled: CompiledContext, lines: Vector[Line], *, edit_marks: bool) -> CompiledContext:
+    """Return a context as it is shown otherwise, with what that costs."""
+    over, count = overlay(lines, given.compiler, edit_marks=edit_marks), given.counter.count_message
+    if given.compiler is not DEFAULT:
+        # Recorded and reported figures are of other messages than these.
+        tokens = PER_CONTEXT + sum(map(count, over.messages))
+        return evolve(compiled, token_count=tokens, token_source=f"counted:{given.counter.name}", overlay=over)
+    marks = 0
+    if edit_marks:
+        shown = zip(lines, over.messages, strict=True)
+        marks = sum(count(message) - count(line.message) for line, message in shown if is_edited(line))
+    return evolve(compiled, token_count=compiled.token_count + marks, overlay=over)
 
 
 def token_figures(t: TractCore, context: Context, report: Report | None) -> tuple[int, str]:

@@ -6,11 +6,11 @@ Imports `core`, `formats` and everything below.
 import msgspec
 
 from tract.core.contexts import decode_config
-from tract.domain.commits import Commit, Details
+from tract.domain.commits import Commit, CommitOperation, Details
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content
 from tract.domain.events import CommitRecorded, Event
-from tract.domain.results import CommitInfo, moment, preview
+from tract.domain.results import SHORT, CommitInfo, moment, preview
 from tract.formats.reading import decode_content
 from tract.formats.rendering import RENDERING, render
 from tract.log.codec import decode_event
@@ -45,6 +45,8 @@ def commit_info(event: Event, content: Content | None, details: Details, config:
 def _preview(commit: Commit, content: Content | None) -> str:
     if content is None:
         said = commit.priority.value if commit.priority else f"{len(commit.targets)} slots"
+        if commit.operation is CommitOperation.REVERT:
+            said = commit.targets[0][:SHORT]
         return preview(commit.operation.value, said)
     message = render(content, commit.rendering or RENDERING)
     calls = ", ".join(f"{call.name}()" for call in message.tool_calls)

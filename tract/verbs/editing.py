@@ -2,17 +2,17 @@
 
 These must see the history: they read it, note the head, and record on
 condition that the branch is still there; if it moved, they look again. Imports
-`core` and `drafting`.
+`core`, `changing` and `drafting`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve, frozen
 
 from tract.core import TractCore
 from tract.core.graph import Node, find_head, resolve
-from tract.domain.commits import Commit, CommitOperation, Details, Priority
+from tract.domain.commits import CommitOperation, Details, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import (
     ArtifactContent,
@@ -27,20 +27,21 @@ from tract.domain.content import (
     SessionContent,
     ToolIOContent,
 )
-from tract.domain.events import CommitRecorded, Event, NewEvent
+from tract.domain.events import CommitRecorded
 from tract.domain.ids import CommitId, OperationId
 from tract.domain.messages import ABSENT
 from tract.domain.parts import with_text
 from tract.domain.results import CommitInfo
-from tract.errors import BranchNotFoundError, ContentValidationError, EditTargetError, HeadMovedError
+from tract.errors import ContentValidationError, EditTargetError
 from tract.formats.reading import content_from, decode_content, encode_content
 from tract.formats.rendering import RENDERING
-from tract.log.protocol import BlobDraft, Query, Row, Statement
+from tract.log.protocol import Query
 from tract.operations.context import Context
 from tract.operations.slots import Slot
+from tract.verbs.changing import Change, change_digest, changing_commit, record_change
 from tract.verbs.describing import commit_info
-from tract.verbs.drafting import Words, as_details, as_priority, draft_content, draft_words
-from tract.verbs.repeating import find_commit, request_digest
+from tract.verbs.drafting import as_details, as_priority, draft_content, draft_words
+from tract.verbs.repeating import find_commit
 
 
 @frozen(eq=False, repr=False)
@@ -61,15 +62,6 @@ class _Target:
     context: Context
     slot: Slot
     stored: bytes
-
-
-@frozen(eq=False, repr=False)
-class _Change:
-    """A commit that changes slots, to be recorded at a head."""
-
-    head: Node
-    recorded: CommitRecorded
-    blobs: tuple[BlobDraft, ...]
 
 
 async def edit(
@@ -101,22 +93,23 @@ async def edit(
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: The content is malformed; names the field.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
         RefNotFoundError: Nothing answers to *target*.
     """
     words = draft_words(t, as_details(message, metadata), generation_config)
     written: Content | None = None
     named = target
 
-    async def plan(operation: OperationId) -> _Change:
+    async def plan(operation: OperationId) -> Change:
         nonlocal written, named
         at = await _target(t, named)
         named = at.named
         written = _with_text(_decode(at), content) if isinstance(content, str) else content_from(content)
         draft = await draft_content(t, written, words)
         shows = at.slot.compiles
-        commit = _commit(t, operation, CommitOperation.EDIT, at.head, (at.slot.id,), words)
+        commit = changing_commit(t, operation, CommitOperation.EDIT, at.head, (at.slot.id,), words)
         commit = evolve(commit, content=draft.ref, rendering=RENDERING)
-        return _Change(
+        return Change(
             at.head,
             CommitRecorded(
                 commit,
@@ -131,11 +124,11 @@ async def edit(
     operation, digest = t.operation(operation_id), None
     if operation_id is not None:
         given = content if isinstance(content, str) else encode_content(content_from(content)).decode()
-        digest = _digest(t, "edit", target, words, content=given)
+        digest = change_digest(t, "edit", target, words, content=given)
     earlier = await find_commit(t, operation, digest)
     if earlier is not None:
         return earlier
-    event = await _record_change(t, operation, plan, digest)
+    event = await record_change(t, operation, plan, digest)
     return commit_info(event, written, words.details, generation_config)
 
 
@@ -165,6 +158,8 @@ async def annotate(
     Raises:
         EditTargetError: Not a slot, not reachable from HEAD, or compressed away.
         ContentValidationError: There is no such priority.
+        BudgetExceededError: What is shown again would take the context beyond a
+            budget that rejects.
         RefNotFoundError: Nothing answers to *target*.
     """
     wanted = as_priority(priority)
@@ -172,17 +167,17 @@ async def annotate(
 
     named = target
 
-    async def plan(operation: OperationId) -> _Change:
+    async def plan(operation: OperationId) -> Change:
         nonlocal named
         at = await _target(t, named)
         named = at.named
         unit = at.context.tool_unit(at.slot.id)
         slots = [slot for slot in map(at.context.find_slot, unit) if slot is not None]
-        commit = _commit(t, operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
+        commit = changing_commit(t, operation, CommitOperation.ANNOTATE, at.head, tuple(sorted(unit)), words)
         showing = wanted is not Priority.SKIP
         turned = [slot for slot in slots if slot.live and slot.compiles is not showing]
         sign = 1 if showing else -1
-        return _Change(
+        return Change(
             at.head,
             CommitRecorded(
                 evolve(commit, priority=wanted),
@@ -194,11 +189,11 @@ async def annotate(
         )
 
     operation = t.operation(operation_id)
-    digest = None if operation_id is None else _digest(t, "annotate", target, words, priority=wanted.value)
+    digest = None if operation_id is None else change_digest(t, "annotate", target, words, priority=wanted.value)
     earlier = await find_commit(t, operation, digest)
     if earlier is not None:
         return earlier
-    event = await _record_change(t, operation, plan, digest)
+    event = await record_change(t, operation, plan, digest)
     return commit_info(event, None, words.details, None)
 
 
@@ -243,55 +238,6 @@ async def _target(t: TractCore, ref: str) -> _Target:
     return await t.read(load)
 
 
-async def _record_change(
-    t: TractCore, operation: OperationId, plan: Callable[[OperationId], Awaitable[_Change]], digest: bytes | None
-) -> Event:
-    """Plan and record, again for as long as the branch moves in between."""
-    branch, tract = t.require_branch(), t.place.tract
-    while True:
-        change = await plan(operation)
-
-        def decide(rows: Sequence[Sequence[Row]], change: _Change = change) -> Sequence[NewEvent]:
-            if not rows[0]:
-                raise BranchNotFoundError(branch)
-            head = rows[0][0][1]
-            if head != change.head.number:
-                raise HeadMovedError(branch, change.head.id, rows[0][0][0].hex())
-            return [NewEvent(t.id, change.recorded, t.collaborators.actor)]
-
-        try:
-            (event, *_) = await t.record(
-                operation,
-                decide,
-                reads=(Statement("refs.branch", (tract, branch)),),
-                blobs=change.blobs,
-                digest=digest,
-            )
-        except HeadMovedError:
-            continue
-        return event
-
-
-def _commit(
-    t: TractCore,
-    operation: OperationId,
-    kind: CommitOperation,
-    head: Node,
-    targets: tuple[CommitId, ...],
-    words: Words,
-) -> Commit:
-    return Commit(
-        parents=(head.id,),
-        operation=kind,
-        time=t.collaborators.clock(),
-        operation_id=operation,
-        targets=targets,
-        details=words.details_blob,
-        config=words.config_blob,
-        actor=t.collaborators.actor,
-    )
-
-
 def _decode(at: _Target) -> Content:
     return decode_content(at.slot.content.type, at.stored)
 
@@ -313,9 +259,3 @@ def _with_text(content: Content, text: str) -> Content:
             return evolve(content, text=with_text(parts, text))
         case InstructionContent() | DialogueContent() | ReasoningContent() | OutputContent():
             return evolve(content, text=text)
-
-
-def _digest(t: TractCore, verb: str, target: str, words: Words, **arguments: Any) -> bytes:
-    config = None if words.config is None else words.config.to_dict()
-    details, branch = words.details.to_json(), t.require_branch()
-    return request_digest(t, verb, branch=branch, target=target, details=details, config=config, **arguments)

@@ -8,6 +8,7 @@ from itertools import islice
 
 from tract.core import TractCore
 from tract.core.graph import Node, find_head, parent, resolve, stretches
+from tract.domain.budgets import TokenBudget
 from tract.domain.commits import CommitOperation
 from tract.domain.content import RegisteredContent
 from tract.domain.events import CommitRecorded
@@ -86,18 +87,19 @@ async def status(t: TractCore) -> TractStatus:
     """Return where this handle stands and what the context costs, without compiling.
 
     The count leaves out what only compiling knows: results that stand in for
-    missing ones, and results without a call.
+    missing ones, results without a call, and what another compiler than the
+    default one makes of the messages.
 
     Raises:
         BranchNotFoundError: The branch was deleted.
     """
     place = t.place
 
-    def load(query: Query) -> tuple[Node | None, Report | None]:
+    def load(query: Query) -> tuple[Node | None, Report | None, TokenBudget | None]:
         head = find_head(query, place)
-        return head, find_report(query, head)
+        return head, find_report(query, head), t.settings.budget_by(query("settings.budget", place.tract))
 
-    head, report = await t.read(load)
+    head, report, budget = await t.read(load)
     tokens, source = reported_tokens(t, PER_CONTEXT if head is None else head.tokens, report)
     return TractStatus(
         tract_id=t.id,
@@ -107,6 +109,7 @@ async def status(t: TractCore) -> TractStatus:
         slots=0 if head is None else head.slots,
         token_count=tokens,
         token_source=source,
+        budget=budget,
     )
 
 

@@ -1,6 +1,6 @@
 """The two appends of a turn: how it begins and how it ends.
 
-Imports `core`, `drafting`, `writing` and `operations.turning`.
+Imports `core`, `budgeting`, `drafting`, `writing` and `operations.turning`.
 """
 
 import asyncio
@@ -11,7 +11,9 @@ import anyio
 from attrs import evolve, frozen
 
 from tract.core import TractCore
-from tract.core.edges import new_id, this_process
+from tract.core.edges import new_id
+from tract.core.interrupting import interrupt_abandoned
+from tract.core.owners import this_process
 from tract.domain.commits import CommitOperation, Details
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, DialogueContent
@@ -33,16 +35,16 @@ from tract.errors import BranchNotFoundError, ContentValidationError
 from tract.formats.openai import FORMAT
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Row, Statement
+from tract.operations.budgeting import Source
+from tract.operations.compilers import label
 from tract.operations.compiling import CompiledContext
-from tract.operations.turning import Asked, Ending, Gained, end_turn
+from tract.operations.turning import Asked, Ending, Found, Gained, end_turn
+from tract.verbs.budgeting import Spending
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, draft_content, draft_now, draft_words
 from tract.verbs.writing import AppendPlace, appended
 
 _one_word = re.compile(r"[A-Za-z_]{1,40}")
-
-COMPILER = "tract/1"
-"""Name and version of the compiler, as compile records hold it."""
 
 
 @frozen(eq=False, repr=False)
@@ -56,6 +58,7 @@ class TurnOptions:
         keep_partial: Whether an answer that is not whole goes onto the
             branch; None leaves it to how the turn ends.
         timeout: Seconds of silence that are allowed, or None.
+        operation_id: The caller's, or None.
     """
 
     question: Content | None
@@ -63,6 +66,7 @@ class TurnOptions:
     details: Details
     keep_partial: bool | None
     timeout: float | None
+    operation_id: str | None = None
 
 
 @frozen(eq=False, repr=False)
@@ -75,6 +79,7 @@ class Started:
         base: The number of the commit where the branch was, or None.
         config: What is sent.
         blobs: Of the question, in case it must be recorded again.
+        spending: Question and answer, held against the budget.
     """
 
     operation: OperationId
@@ -82,6 +87,7 @@ class Started:
     base: int | None
     config: LLMConfig
     blobs: tuple[BlobDraft, ...]
+    spending: Spending
 
 
 @frozen(eq=False, repr=False)
@@ -112,29 +118,37 @@ class Recorded:
         answer: The answer's, or that of the part that arrived, or None.
         is_on_branch: Whether that one moved the branch.
         head: Where the branch was found.
+        is_lost: Whether somebody else had ended the call before.
     """
 
     question: CommitId | None
     answer: CommitInfo | None
     is_on_branch: bool
     head: CommitId | None
+    is_lost: bool
 
 
-async def record_start(t: TractCore, branch: str, config: LLMConfig, options: TurnOptions) -> Started:
+async def record_start(
+    t: TractCore, branch: str, config: LLMConfig, options: TurnOptions, digest: bytes | None = None
+) -> Started | None:
     """Record the question, on no branch, and that a model is being asked.
+
+    Returns:
+        None where the caller's operation was recorded before.
 
     Raises:
         ContentValidationError: The question is blank, or there is nothing to answer.
+        BudgetExceededError: The context is beyond a budget that rejects.
         BranchNotFoundError: The branch was deleted.
+        OperationMismatchError: The operation id belongs to another call.
     """
-    operation, generation = t.operation(), GenerationId(new_id(t.collaborators.clock))
+    operation, generation = t.operation(options.operation_id), GenerationId(new_id(t.collaborators.clock))
     draft: Draft | None = None
     if options.question is not None:
         draft = await draft_content(t, options.question, draft_words(t, options.details))
     sent = t.blob(config.to_dict())
-    time = t.collaborators.clock()
-    found: list[Asked] = []
-    base: list[int | None] = []
+    time, spending = t.collaborators.clock(), Spending(t, branch)
+    found: list[tuple[Asked, int | None, int]] = []
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
         if not rows[0]:
@@ -149,21 +163,37 @@ async def record_start(t: TractCore, branch: str, config: LLMConfig, options: Tu
             bodies.append(question)
         elif asked.base is None:
             raise ContentValidationError("text", "there is nothing to answer: the branch has no commit yet")
-        found.append(asked)
-        base.append(number)
-        bodies.append(_started(asked, sent))
+        spending.check(rows, Source.TURN, asked.question)
+        found.append((asked, number, len(rows[1])))
+        bodies.append(_started(asked, sent, label(t.collaborators.compiler)))
         return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
+    place = (t.place.tract, branch)
+    reads = (Statement("refs.branch", place), Statement("generations.running_on", place), spending.read)
     blobs = (sent, *(() if draft is None else draft.blobs))
+    t.collaborators.shared.deltas.begin(generation, t.collaborators.clock)
     try:
-        await t.record(operation, decide, reads=(Statement("refs.branch", (t.place.tract, branch)),), blobs=blobs)
-    except asyncio.CancelledError:
-        _cancel_start(t, operation, generation)
+        events = await t.record(operation, decide, reads=reads, blobs=blobs, digest=digest)
+    except BaseException as exc:
+        t.collaborators.shared.deltas.forget(generation)
+        if isinstance(exc, asyncio.CancelledError):
+            _cancel_start(t, operation, generation)
         raise
-    return Started(operation, found[-1], base[-1], config, blobs)
+    if not found or not any(is_start_of(generation, event) for event in events):
+        t.collaborators.shared.deltas.forget(generation)
+        return None
+    asked, base, others = found[-1]
+    if others:
+        await interrupt_abandoned(t.collaborators.shared.store, t.collaborators.counter, t.collaborators.clock)
+    return Started(operation, asked, base, config, blobs, spending)
 
 
-def _started(asked: Asked, config: BlobDraft) -> GenerationStarted:
+def is_start_of(generation: GenerationId, event: Event) -> bool:
+    """Say whether an event begins a call."""
+    return isinstance(event.body, GenerationStarted) and event.body.generation == generation
+
+
+def _started(asked: Asked, config: BlobDraft, compiler: str) -> GenerationStarted:
     return GenerationStarted(
         generation=asked.generation,
         branch=asked.branch,
@@ -171,7 +201,7 @@ def _started(asked: Asked, config: BlobDraft) -> GenerationStarted:
         question=None if asked.question is None else asked.question.commit.id,
         head=asked.head,
         order=None,
-        compiler=COMPILER,
+        compiler=compiler,
         rendering=RENDERING,
         format=FORMAT,
         config=config.id,
@@ -222,34 +252,48 @@ def submit_end(
         attempts=attempts,
         payload_digest=None if proof is None else proof.id,
     )
-    heads: list[CommitId | None] = []
+    found: list[Found] = []
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
         id = rows[0][0][0] if rows[0] else None
-        heads.append(None if id is None else CommitId(id.hex()))
         gained = [Gained(CommitOperation(operation), parent == started.base) for operation, parent in rows[1]]
-        return [NewEvent(t.id, body, t.collaborators.actor) for body in end_turn(asked, ending, heads[-1], gained)]
+        found.append(Found(None if id is None else CommitId(id.hex()), gained, is_lost=rows[2] != [("running",)]))
+        bodies = end_turn(asked, ending, found[-1])
+        for body in bodies:
+            if isinstance(body, CommitRecorded) and body.branch is not None:
+                started.spending.check(rows, Source.OUTCOME, asked.question, body)
+        return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
     branch = (t.place.tract, asked.branch)
-    reads = (Statement("refs.branch", branch), Statement("refs.gained", (*branch, started.base)))
-    submission = t.submit(started.operation, decide, reads=reads, blobs=blobs)
+    status = Statement("generations.status", (uuid_bytes(asked.generation),))
+    gains = Statement("refs.gained", (*branch, started.base))
+    reads = (Statement("refs.branch", branch), gains, status, started.spending.read)
+    # From here on nothing of this call is written to the scratch tables any more.
+    clearing = t.collaborators.shared.deltas.end(asked.generation)
+    submission = t.submit(started.operation, decide, reads=reads, blobs=blobs, scratch=clearing)
 
     async def wait() -> Recorded:
-        with anyio.CancelScope(shield=True):
-            events = await submission.wait()
-        return _recorded(events, draft, heads[-1])
+        try:
+            with anyio.CancelScope(shield=True):
+                events = await submission.wait()
+        finally:
+            t.collaborators.shared.deltas.forget(asked.generation)
+        return _recorded(events, draft, asked, found[-1])
 
     return wait
 
 
-def _recorded(events: tuple[Event, ...], draft: Draft | None, head: CommitId | None) -> Recorded:
-    (end,) = (event.body for event in events if isinstance(event.body, GenerationEnded))
-    for event in events:
-        if isinstance(event.body, CommitRecorded) and event.body.commit.id == end.answer:
-            assert draft is not None
-            info = commit_info(event, draft.content, draft.words.details, draft.words.config)
-            return Recorded(end.question, info, event.body.branch is not None, head)
-    return Recorded(end.question, None, is_on_branch=False, head=head)
+def _recorded(events: tuple[Event, ...], draft: Draft | None, asked: Asked, found: Found) -> Recorded:
+    ends = [event.body for event in events if isinstance(event.body, GenerationEnded)]
+    question = ends[0].question if ends else None if asked.question is None else asked.question.commit.id
+    info, is_on_branch = None, False
+    commits = [event for event in events if isinstance(event.body, CommitRecorded)]
+    if draft is not None and commits:
+        event = commits[-1]
+        assert isinstance(event.body, CommitRecorded)
+        info = commit_info(event, draft.content, draft.words.details, draft.words.config)
+        is_on_branch = event.body.branch is not None
+    return Recorded(question, info, is_on_branch, found.head, found.is_lost)
 
 
 def _word(finish_reason: str | None) -> str | None:

@@ -26,6 +26,7 @@ async def chat(
     metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
+    operation_id: str | None = None,
 ) -> ChatResponse:
     """Ask the model and record question and answer on the branch, or neither.
 
@@ -42,27 +43,28 @@ async def chat(
         metadata: Anything, JSON, with the question's commit.
         keep_partial: True puts what arrived before a cancellation onto the branch.
         timeout: Seconds of silence that are allowed.
+        operation_id: A UUID of the caller's for this call; the same id again
+            returns the first answer instead of asking twice.
 
     Raises:
         ModelNotConfiguredError: No client or model; nothing was recorded.
+        BudgetExceededError: With the question, the context is beyond a budget
+            that rejects; nothing was recorded or sent.
         ModelError: The call failed, after the client's retries.
         HeadMovedError: The branch gained something that the model never saw;
             the answer is kept off the branch.
+        GenerationLostError: Another process took this one for dead and ended
+            the call; the answer is kept off the branch.
+        TurnStateError: The same operation still runs, or ended without an answer.
+        OperationMismatchError: The operation id belongs to another call.
         TurnInProgressError: Called from inside a turn on this branch.
         DetachedHeadError: There is no branch to answer on.
     """
     if text is None:
         raise ContentValidationError("text", "it must not be None; generate() asks without a question")
-    turn = stream(
-        t,
-        text,
-        llm_config=llm_config,
-        message=message,
-        metadata=metadata,
-        keep_partial=keep_partial,
-        timeout=timeout,
-    )
-    return await _finished(turn)
+    _check_timeout(timeout)
+    details = as_details(message, metadata)
+    return await _finished(t, TurnOptions(content_from(text), llm_config, details, keep_partial, timeout, operation_id))
 
 
 async def generate(
@@ -71,16 +73,22 @@ async def generate(
     llm_config: LLMConfig | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
+    operation_id: str | None = None,
 ) -> ChatResponse:
     """Have the model answer what stands on the branch; `chat` without a question.
 
     Raises:
         ContentValidationError: The branch has no commit yet.
         ModelNotConfiguredError: No client or model; nothing was recorded.
+        BudgetExceededError: The context is beyond a budget that rejects.
         ModelError: The call failed, after the client's retries.
         HeadMovedError: As for `chat`.
+        GenerationLostError: As for `chat`.
+        TurnStateError: As for `chat`.
+        OperationMismatchError: The operation id belongs to another call.
     """
-    return await _finished(stream(t, llm_config=llm_config, keep_partial=keep_partial, timeout=timeout))
+    _check_timeout(timeout)
+    return await _finished(t, TurnOptions(None, llm_config, as_details(), keep_partial, timeout, operation_id))
 
 
 def stream(
@@ -92,10 +100,12 @@ def stream(
     metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
+    operation_id: str | None = None,
 ) -> Turn:
     """Return a turn to enter with `async with` and iterate for the text.
 
-    Afterwards `response` holds what `chat` returns. Leaving the block before
+    Each piece of text is written down before it is handed on: if the process
+    dies, `generations` has every word that was seen. Afterwards `response` holds what `chat` returns. Leaving the block before
     the end keeps question and partial answer, if anything arrived, with
     `finish_reason="cancelled"`; an exception or a cancellation leaves the
     branch as it was. Between the deltas, other tasks' appends to this branch
@@ -109,20 +119,23 @@ def stream(
         metadata: Anything, JSON, with the question's commit.
         keep_partial: Overrides what leaving early does.
         timeout: Seconds of silence that are allowed.
+        operation_id: As for `chat`; an answer that was recorded before comes
+            in one piece.
 
     Raises:
         ContentValidationError: The question is malformed. What `chat` raises
             comes when the block is entered and read.
     """
+    _check_timeout(timeout)
+    question = None if text is None else content_from(text)
+    return Turn(t, TurnOptions(question, llm_config, as_details(message, metadata), keep_partial, timeout, operation_id))
+
+
+async def _finished(t: TractCore, options: TurnOptions) -> ChatResponse:
+    async with Turn(t, options, is_watched=False) as turn:
+        return await turn.finish()
+
+
+def _check_timeout(timeout: float | None) -> None:
     if timeout is not None and not (type(timeout) in (int, float) and timeout > 0):
         raise ContentValidationError("timeout", "it must be a number of seconds, more than 0")
-    question = None if text is None else content_from(text)
-    options = TurnOptions(question, llm_config, as_details(message, metadata), keep_partial, timeout)
-    return Turn(t, options)
-
-
-async def _finished(turn: Turn) -> ChatResponse:
-    async with turn:
-        async for _ in turn:
-            pass
-    return turn.response

@@ -4,12 +4,12 @@ A turn is two appends with a model call between them, and no lock or
 transaction across it. The question is recorded first, on no branch; the end is
 one append that moves the branch, if that is still where the turn began. So a
 call that fails, is cancelled or dies leaves the branch as it was. Read `Turn`
-from top to bottom. Imports `core`, `compiling`, `drafting`, `recording`.
+from top to bottom. Imports `core`, `compiling`, `recording`, `receiving`, `recalling`.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -25,38 +25,43 @@ from tract.domain.ids import GenerationId
 from tract.domain.results import ChatResponse
 from tract.errors import (
     ContentValidationError,
+    GenerationLostError,
     HeadMovedError,
     ModelError,
     ModelNotConfiguredError,
     ModelResponseError,
     TurnStateError,
 )
-from tract.llm.protocol import LLMClient, ModelStream, require_config
+from tract.llm.protocol import LLMClient, require_config
 from tract.operations.compiling import CompiledContext
 from tract.verbs.compiling import compile
+from tract.verbs.recalling import recall_turn, turn_digest
+from tract.verbs.receiving import Receiving
 from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, record_start, submit_end
 
 
 class Turn:
     """A turn as an async context manager over its answer's text.
 
-    Iterate it for the text as it comes; then `response` is there. Leaving the
-    block before the end (`break`, `return`) keeps question and partial answer
-    on the branch, if anything arrived; an exception leaves the branch as it
-    was. `keep_partial` overrides either.
+    Iterate it for the text as it comes: each piece is written down before it
+    is handed on, so what was seen is found again whatever happens. Then
+    `response` is there. Leaving the block before the end (`break`, `return`)
+    keeps question and what was handed on of the answer on the branch, if
+    there was anything; an exception leaves the branch as it was.
+    `keep_partial` overrides either.
     """
 
-    def __init__(self, t: TractCore, options: TurnOptions) -> None:
+    def __init__(self, t: TractCore, options: TurnOptions, *, is_watched: bool = True) -> None:
         self._t = t
         self._options = options
+        self._is_watched = is_watched
         self._holding = ExitStack()
-        self._connection = AsyncExitStack()
         self._started: Started | None = None
         self._compiled: CompiledContext | None = None
-        self._answer: ModelStream | None = None
-        self._deltas: AsyncIterator[str] | None = None
-        self._parts: list[str] = []
+        self._receiving: Receiving | None = None
+        self._is_receiving = False
         self._response: ChatResponse | None = None
+        self._repeated: str | None = None
         self._is_entered = False
         self._is_over = False
 
@@ -78,13 +83,16 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """What arrived so far."""
-        return "".join(self._parts)
+        """What was handed on so far."""
+        return "" if self._receiving is None else self._receiving.text
 
     async def __aenter__(self) -> Self:
         if self._is_entered:
             raise TurnStateError("a turn is entered once; call stream() again")
         self._is_entered = True
+        digest = turn_digest(self._t, self._options)
+        if digest is not None and await self._recall(digest):
+            return self
         client, config = _model(self._t, self._options.config)
         branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
         turn = await gates.enter(self._t.place.tract, branch)
@@ -92,7 +100,14 @@ class Turn:
         try:
             self._holding.enter_context(self._t.in_flight(self._abandoned))
             self._holding.enter_context(gates.inside(turn))
-            self._started = await record_start(self._t, branch, config, self._options)
+            self._started = await record_start(self._t, branch, config, self._options, digest)
+            if self._started is None:
+                # The same call, made at the same time, was faster.
+                await self._release()
+                assert digest is not None
+                await self._recall(digest)
+                return self
+            await self._started.spending.tell()
             self._compiled = await compile(self._t, at=self._started.asked.head)
             await self._call(client, config)
         except BaseException as exc:
@@ -100,18 +115,23 @@ class Turn:
             raise
         return self
 
+    async def _recall(self, digest: bytes) -> bool:
+        """Give the answer of the same call made before, if there is one."""
+        recalled = await recall_turn(self._t, self._t.operation(self._options.operation_id), digest)
+        if recalled is None:
+            return False
+        self._response, self._repeated = recalled, recalled.text
+        return True
+
     async def _call(self, client: LLMClient, config: LLMConfig) -> None:
         assert self._compiled is not None
         request = ModelRequest(self._compiled.to_openai(), config, timeout=self._options.timeout)
-        try:
-            self._answer = await self._connection.enter_async_context(client.stream(request))
-            self._deltas = aiter(self._answer)
-        except ModelError as exc:
-            await self._failed(exc)
-            raise
-        except Exception as exc:
-            await self._crashed(exc)
-            raise
+        generation, deltas = self.generation, self._t.collaborators.shared.deltas
+        assert generation is not None
+        self._receiving = Receiving(client, request, generation, deltas, is_watched=self._is_watched)
+        self._is_receiving = True
+        async with self._failing():
+            await self._receiving.connected()
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
@@ -119,28 +139,49 @@ class Turn:
     async def __anext__(self) -> str:
         if not self._is_entered:
             raise TurnStateError("a stream is entered with 'async with' before it is iterated")
-        if self._deltas is None:
+        if self._repeated:
+            text, self._repeated = self._repeated, None
+            return text
+        if self._receiving is None or not self._is_receiving:
             raise StopAsyncIteration
-        try:
-            delta = await anext(self._deltas)
-        except StopAsyncIteration:
+        async with self._failing():
+            delta = await self._receiving.next()
+        if delta is None:
             await self._completed()
-            raise
+            raise StopAsyncIteration
+        return delta
+
+    async def finish(self) -> ChatResponse:
+        """Read the answer to its end and return it.
+
+        Raises:
+            ModelError: The call failed.
+            HeadMovedError: As for `chat`.
+        """
+        if self._receiving is not None and self._is_receiving:
+            async with self._failing():
+                await self._receiving.finished()
+            await self._completed()
+        return self.response
+
+    @asynccontextmanager
+    async def _failing(self) -> AsyncIterator[None]:
+        """Record what fails in the block as the end of the turn."""
+        try:
+            yield
         except ModelError as exc:
             await self._failed(exc)
             raise
         except Exception as exc:
             await self._crashed(exc)
             raise
-        self._parts.append(delta)
-        return delta
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._leave(error)
 
     async def _completed(self) -> None:
-        assert self._answer is not None
-        reply = _clean(self._answer.reply)
+        assert self._receiving is not None
+        reply = _clean(self._receiving.reply)
         try:
             if not reply.tool_calls and not (reply.text and reply.text.strip()):
                 raise ContentValidationError("text", "the model answered nothing")
@@ -151,16 +192,18 @@ class Turn:
             raise error from exc
         answer = Answer(GenerationCompleted, content, keeps=True, finish_reason=reply.finish_reason, reply=reply)
         self._respond(await self._end(answer), reply)
+        assert self._started is not None
+        await self._started.spending.tell()
 
     async def _failed(self, error: ModelError) -> None:
         """Record the failure and name in the error what was kept."""
-        ended = await self._end(Answer(GenerationFailed, self._partial(), finish_reason=type(error).__name__))
+        ended = await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
 
     async def _crashed(self, error: Exception) -> None:
         """Record that a client of the caller's own raised what is no `ModelError`."""
-        await self._end(Answer(GenerationFailed, self._partial(), finish_reason=type(error).__name__))
+        await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
 
     async def _leave(self, error: BaseException | None) -> None:
         """End a turn that is not over: the caller left it, or was cancelled."""
@@ -169,7 +212,9 @@ class Turn:
             return
         keeps = error is None if self._options.keep_partial is None else self._options.keep_partial
         reason = type(error).__name__ if isinstance(error, Exception) else "cancelled"
-        answer = Answer(GenerationCancelled, self._partial(), keeps=keeps, finish_reason=reason)
+        # On the branch stands what the caller saw; beside it, all there is.
+        text = self.text if keeps else self._arrived()
+        answer = Answer(GenerationCancelled, _partial(text), keeps=keeps, finish_reason=reason)
         # Nothing may be raised in the place of what made the caller leave: a
         # cancellation that turned into another error would be lost.
         try:
@@ -181,19 +226,21 @@ class Turn:
             return
         if keeps and ended.answer is not None and (error is None or ended.is_on_branch):
             self._respond(ended, ModelReply(self.text, finish_reason="cancelled"))
+        if error is None:
+            await self._started.spending.tell()
 
     async def _abandoned(self) -> None:
         await self._leave(asyncio.CancelledError())
 
-    def _partial(self) -> DialogueContent | None:
-        return DialogueContent("assistant", self.text) if self.text.strip() else None
+    def _arrived(self) -> str:
+        return "" if self._receiving is None else self._receiving.arrived
 
     async def _end(self, answer: Answer) -> Recorded:
         """Record the end, which nothing can prevent any more, and let go."""
         assert self._started is not None
-        sent = () if self._answer is None else self._answer.attempts
+        sent = () if self._receiving is None else self._receiving.attempts
         attempts = tuple(evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent)
-        self._deltas = None
+        self._is_receiving = False
         try:
             return await self._recorded(self._started, answer, attempts)
         finally:
@@ -214,7 +261,8 @@ class Turn:
 
     async def _release(self) -> None:
         try:
-            await self._connection.aclose()
+            if self._receiving is not None:
+                await self._receiving.aclose()
         finally:
             self._holding.close()
 
@@ -223,9 +271,12 @@ class Turn:
 
         Raises:
             HeadMovedError: The branch went elsewhere; the answer is kept.
+            GenerationLostError: Somebody else ended the call; the same.
         """
         assert self._started is not None and ended.answer is not None
         asked = self._started.asked
+        if ended.is_lost:
+            raise GenerationLostError(asked.generation, ended.answer.id)
         if not ended.is_on_branch:
             raise HeadMovedError(asked.branch, asked.base, ended.head, ended.answer.id)
         assert ended.answer.generation_config is not None
@@ -237,6 +288,10 @@ class Turn:
             tool_calls=reply.tool_calls,
             finish_reason=reply.finish_reason,
         )
+
+
+def _partial(text: str) -> DialogueContent | None:
+    return DialogueContent("assistant", text) if text.strip() else None
 
 
 def _clean(reply: ModelReply) -> ModelReply:

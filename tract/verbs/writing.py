@@ -2,7 +2,7 @@
 
 These read refs only, so they decide inside the transaction, append to wherever
 the branch is by then, and never conflict. Read this first. Imports `core`,
-`drafting` and `editing`.
+`budgeting`, `drafting` and `editing`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,9 @@ from tract.errors import BranchNotFoundError, ContentValidationError
 from tract.formats.reading import content_from, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import Row, Statement
+from tract.operations.budgeting import Source
 from tract.operations.slots import SlotContent, Step
+from tract.verbs.budgeting import Spending
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, as_details, draft_content, draft_words
 from tract.verbs.editing import edit
@@ -78,6 +80,7 @@ async def commit(
     Raises:
         ContentValidationError: Content or argument is malformed; names the field.
         EditTargetError: *target* is not a slot that can be edited.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
         DetachedHeadError: There is no branch to append to.
         BranchNotFoundError: The branch was deleted.
         TurnInProgressError: Called from inside a turn on this branch.
@@ -116,6 +119,7 @@ async def system(t: TractCore, text: str, **options: Unpack[CommitOptions]) -> C
 
     Raises:
         ContentValidationError: The text is blank or not text.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
     """
     return await _short("system", t, InstructionContent(text), options)
 
@@ -125,6 +129,7 @@ async def user(t: TractCore, text: str, *, name: str | None = None, **options: U
 
     Raises:
         ContentValidationError: The text is blank or not text.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
     """
     return await _short("user", t, DialogueContent("user", text, name), options)
 
@@ -134,6 +139,7 @@ async def assistant(t: TractCore, text: str, *, name: str | None = None, **optio
 
     Raises:
         ContentValidationError: The text is blank or not text.
+        BudgetExceededError: The context would grow beyond a budget that rejects.
     """
     return await _short("assistant", t, DialogueContent("assistant", text, name), options)
 
@@ -150,7 +156,8 @@ async def tool_result(
     """Commit the result of a tool call; takes the options of `commit`.
 
     It compiles directly behind the nearest earlier call of that id which has
-    no result yet, whatever was committed in between.
+    no result yet, whatever was committed in between. No budget refuses it: the
+    tool has run.
 
     Args:
         t: The tract.
@@ -181,25 +188,29 @@ async def _append(t: TractCore, draft: Draft, operation: OperationId, digest: by
     if earlier is not None:
         return earlier
     await t.collaborators.shared.gates.pass_through(tract, branch)
-    time = t.collaborators.clock()
+    time, spending = t.collaborators.clock(), Spending(t, branch)
+    source = Source.OUTCOME if draft.message.role == "tool" else Source.CALLER
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
         if not rows[0]:
             raise BranchNotFoundError(branch)
         head = rows[0][0][0]
         parents = () if head is None else (CommitId(head.hex()),)
-        return [NewEvent(t.id, appended(t, draft, AppendPlace(operation, time, parents, branch)), t.collaborators.actor)]
+        recorded = appended(t, draft, AppendPlace(operation, time, parents, branch))
+        spending.check(rows, source, recorded)
+        return [NewEvent(t.id, recorded, t.collaborators.actor)]
 
     (event, *_) = await t.record(
         operation,
         decide,
-        reads=(Statement("refs.branch", (tract, branch)),),
+        reads=(Statement("refs.branch", (tract, branch)), spending.read),
         blobs=draft.blobs,
         digest=digest,
     )
     body = event.body
     assert isinstance(body, CommitRecorded)
     t.collaborators.shared.contexts.remember(event.position, _step(body.commit, draft))
+    await spending.tell()
     return commit_info(event, draft.content, draft.words.details, draft.words.config)
 
 

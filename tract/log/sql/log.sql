@@ -69,6 +69,10 @@ INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: log.events_after
 SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?;
 
+-- By position and not by version, so that a cursor over the store is a place to start from.
+-- name: log.stream_events_after
+SELECT * FROM events WHERE position > ?2 AND +stream_id = ?1 ORDER BY position LIMIT ?3;
+
 -- name: log.operation_events
 SELECT * FROM events WHERE operation_id = ? ORDER BY position;
 

@@ -20,6 +20,9 @@ CREATE INDEX tracts_roots ON tracts (number) WHERE parent IS NULL;
 -- name: tracts.drop
 DROP TABLE IF EXISTS tracts;
 
+-- name: tracts.rows
+SELECT * FROM tracts ORDER BY number;
+
 -- name: tracts.insert
 INSERT INTO tracts VALUES (?, ?, ?, ?, ?, ?);
 
@@ -56,6 +59,9 @@ CREATE INDEX commits_by_merge ON commits (run, number, merged) WHERE merged IS N
 
 -- name: commits.drop
 DROP TABLE IF EXISTS commits;
+
+-- name: commits.rows
+SELECT * FROM commits ORDER BY number;
 
 -- name: commits.insert
 INSERT INTO commits
@@ -132,6 +138,9 @@ CREATE TABLE refs (
 -- name: refs.drop
 DROP TABLE IF EXISTS refs;
 
+-- name: refs.rows
+SELECT * FROM refs ORDER BY number;
+
 -- name: refs.insert_branch
 INSERT INTO refs
 SELECT ?1, t.number, 'branch', ?3, (SELECT c.number FROM commits c WHERE c.id = ?4), NULL FROM tracts t WHERE t.id = ?2;
@@ -163,6 +172,9 @@ WHERE r.tract = ?1 AND r.kind = 'branch' AND r.name = ?2;
 
 -- name: refs.branch_names
 SELECT name FROM refs WHERE tract = ? AND kind = 'branch' ORDER BY name;
+
+-- name: refs.branch_number
+SELECT number FROM refs WHERE tract = ? AND kind = 'branch' AND name = ?;
 
 -- name: refs.tag
 SELECT c.id, c.number FROM refs r JOIN commits c ON c.number = r.head
@@ -201,6 +213,9 @@ CREATE TABLE movements (
 -- name: movements.drop
 DROP TABLE IF EXISTS movements;
 
+-- name: movements.rows
+SELECT * FROM movements ORDER BY ref, position;
+
 -- name: movements.branch_created
 INSERT INTO movements
 SELECT ?1, ?1, NULL, (SELECT c.number FROM commits c WHERE c.id = ?2), NULL, NULL;
@@ -222,6 +237,11 @@ SELECT r.number, ?1,
        (SELECT m.branch_after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
        ?4
 FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND r.kind = 'worktree' AND r.name = ?3;
+
+-- name: movements.newest
+SELECT m.position, e.recorded_at, m.after
+FROM movements m JOIN events e ON e.position = m.position
+WHERE m.ref = ?1 AND m.position <= ?2 ORDER BY m.position DESC LIMIT 1;
 
 -- name: receipts.create_events
 CREATE TABLE operation_events (
@@ -247,8 +267,14 @@ CREATE TABLE operation_commits (
 -- name: receipts.drop_events
 DROP TABLE IF EXISTS operation_events;
 
+-- name: receipts.event_rows
+SELECT * FROM operation_events ORDER BY number;
+
 -- name: receipts.drop_commits
 DROP TABLE IF EXISTS operation_commits;
+
+-- name: receipts.commit_rows
+SELECT * FROM operation_commits ORDER BY number, role, place;
 
 -- name: receipts.insert_event
 INSERT INTO operation_events VALUES (?, ?, ?, ?, ?, ?, ?, ?);
@@ -276,6 +302,9 @@ CREATE TABLE generations (
 -- name: generations.create_by_tract
 CREATE INDEX generations_by_tract ON generations (tract, number);
 
+-- name: generations.create_running
+CREATE INDEX generations_running ON generations (tract, branch) WHERE status = 'running';
+
 -- name: generations.create_usage
 CREATE TABLE usage (
     number        INTEGER PRIMARY KEY,
@@ -299,8 +328,14 @@ CREATE INDEX usage_reported ON usage (number) WHERE prompt IS NOT NULL;
 -- name: generations.drop
 DROP TABLE IF EXISTS generations;
 
+-- name: generations.rows
+SELECT * FROM generations ORDER BY number;
+
 -- name: generations.drop_usage
 DROP TABLE IF EXISTS usage;
+
+-- name: generations.usage_rows
+SELECT * FROM usage ORDER BY number;
 
 -- name: generations.start
 INSERT INTO generations
@@ -320,6 +355,37 @@ FROM tracts t LEFT JOIN commits c ON c.id = ?5 WHERE t.id = ?2;
 -- name: generations.by_id
 SELECT number, question, answer, status FROM generations WHERE id = ? AND tract = ?;
 
+-- name: generations.status
+SELECT status FROM generations WHERE id = ?;
+
+-- name: generations.running
+SELECT e.*, l.until
+FROM generations g JOIN events e ON e.position = g.number LEFT JOIN leases l ON l.generation = g.id
+WHERE g.status = 'running' ORDER BY g.number;
+
+-- name: generations.running_on
+SELECT g.id FROM generations g WHERE g.status = 'running' AND g.tract = ? AND g.branch = ?;
+
+-- How calls stand, newest first: the event that began each, then the rest.
+-- name: generations.listed
+SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, b.data
+FROM generations g JOIN events e ON e.position = g.number
+LEFT JOIN events n ON n.position = g.ended
+LEFT JOIN leases l ON l.generation = g.id
+LEFT JOIN commits c ON c.id = g.answer
+LEFT JOIN blobs b ON b.number = c.content
+WHERE g.tract = ?1 AND g.number < coalesce(?2, 9223372036854775807)
+ORDER BY g.number DESC LIMIT ?3;
+
+-- name: generations.one
+SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, b.data
+FROM generations g JOIN events e ON e.position = g.number
+LEFT JOIN events n ON n.position = g.ended
+LEFT JOIN leases l ON l.generation = g.id
+LEFT JOIN commits c ON c.id = g.answer
+LEFT JOIN blobs b ON b.number = c.content
+WHERE g.id = ?1 AND g.tract = ?2;
+
 -- name: generations.attempts
 SELECT count(*) FROM usage u JOIN generations g ON g.number = u.generation WHERE g.id = ?;
 
@@ -332,3 +398,29 @@ SELECT u.prompt, u.completion, u.reasoning, c.tokens, f.data
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
 WHERE u.run = ?1 AND u.commit_number <= ?2 AND u.prompt IS NOT NULL
 ORDER BY u.commit_number DESC, u.number DESC LIMIT 1;
+
+-- name: settings.create
+CREATE TABLE settings (
+    tract       INTEGER PRIMARY KEY,
+    number      INTEGER NOT NULL,
+    llm_config  BLOB,
+    max_tokens  INTEGER,
+    action      TEXT,
+    compress_at INTEGER
+) STRICT;
+
+-- name: settings.drop
+DROP TABLE IF EXISTS settings;
+
+-- name: settings.rows
+SELECT * FROM settings ORDER BY tract;
+
+-- name: settings.replace
+INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6 FROM tracts t WHERE t.id = ?2;
+
+-- name: settings.of_tract
+SELECT s.number, s.llm_config, b.data, s.max_tokens, s.action, s.compress_at
+FROM settings s LEFT JOIN blobs b ON b.id = s.llm_config WHERE s.tract = ?;
+
+-- name: settings.budget
+SELECT max_tokens, action, compress_at FROM settings WHERE tract = ? AND max_tokens IS NOT NULL;

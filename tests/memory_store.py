@@ -1,0 +1,268 @@
+"""A store of lists and dicts, written from the protocol alone and simple enough to be obviously right.
+
+Log, blobs, order, operation ids, queue and wake-ups are plain Python: requests
+are written one by one, the digests are those of `builders`. Only what is
+derived from the log stands in a private SQLite connection, for the statements
+of the projections are SQL; events and blobs are mirrored there for their joins.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from os import urandom
+from typing import Any, TypeVar
+
+from attrs import define
+
+from tests.builders import canonical, linked
+from tract.domain.events import Event, NewEvent
+from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
+from tract.errors import ClosedError, OperationMismatchError, WrongLoopError
+from tract.log.codec import encode_body
+from tract.log.protocol import BlobDraft, Projection, Query, Request, Row, Statement, Submission
+from tract.log.sqlite_errors import translate
+
+T = TypeVar("T")
+
+TABLES = ("log.create_events", "log.create_blobs", "scratch.create_partials", "scratch.create_leases")
+
+
+@define(eq=False)
+class Pending:
+    """A request in the queue."""
+
+    write: Callable[[], tuple[Event, ...]]
+    result: "asyncio.Future[tuple[Event, ...]]"
+    then: Callable[[], None] | None = None
+    is_owned: bool = False
+
+    async def wait(self) -> tuple[Event, ...]:
+        return await asyncio.shield(self.result)
+
+
+class MemoryStore:
+    """One log in memory, under the protocol of every store."""
+
+    where = ":memory:"
+
+    def __init__(self, clock: Callable[[], int], statements: Mapping[str, str], projections: Sequence[Projection]) -> None:
+        self.clock = clock
+        self.statements = statements
+        self.projections = projections
+        self.events: list[Event] = []
+        self.rows: list[Row] = []
+        self.blobs: dict[bytes, BlobDraft] = {}
+        self.salts: dict[bytes, bytes] = {}
+        self.facts: dict[Any, Any] = {}
+        self.users = 1
+        self.loop = asyncio.get_running_loop()
+        self.queue: list[Pending] = []
+        self.worker: asyncio.Task[None] | None = None
+        self.one_at_a_time = asyncio.Lock()
+        self.changes = 0
+        self.change = asyncio.Event()
+        self.derived = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        for name in (*TABLES, *(name for projection in projections for name in projection.create)):
+            self.derived.execute(statements[name])
+
+    async def append(self, request: Request, then: Callable[[], None] | None = None) -> tuple[Event, ...]:
+        return await self.enqueue(lambda: self.write(request), then).result
+
+    def submit(self, request: Request) -> Submission:
+        return self.enqueue(lambda: self.write(request), is_owned=True)
+
+    def scratch(self, statements: Sequence[Statement]) -> Submission:
+        def write() -> tuple[Event, ...]:
+            self.execute(statements)
+            return ()
+
+        return self.enqueue(write, is_owned=True)
+
+    async def read(self, query: Callable[[Query], T]) -> T:
+        self.check()
+        async with self.one_at_a_time:
+            return query(Reading(self))
+
+    def mark(self) -> int:
+        return self.changes
+
+    async def changed(self, mark: int) -> None:
+        self.check()
+        while self.changes <= mark:
+            await self.change.wait()
+            self.check()
+
+    def draft(self, data: bytes) -> BlobDraft:
+        fingerprint = sha256(data).digest()
+        salt = self.salts.setdefault(fingerprint, urandom(16))
+        return BlobDraft(BlobId(sha256(salt + data).hexdigest()), salt, fingerprint, data)
+
+    async def remember(self, data: bytes) -> None:
+        self.check()
+
+    def check_here(self) -> None:
+        if asyncio.get_running_loop() is not self.loop:
+            raise WrongLoopError("the event loop that opened it, and this is another")
+
+    def share(self) -> None:
+        self.check()
+        self.users += 1
+
+    async def aclose(self) -> None:
+        self.users = max(self.users - 1, 0)
+        if not self.users:
+            self.note()
+            if self.worker is not None:
+                await asyncio.shield(self.worker)
+            self.derived.close()
+
+    async def replay(self) -> int:
+        self.check()
+        async with self.one_at_a_time:
+            for projection in reversed(self.projections):
+                self.execute([Statement(name) for name in projection.drop])
+            for projection in self.projections:
+                self.execute([Statement(name) for name in projection.create])
+            for event in self.events:
+                self.fold(event, {})
+        self.note()
+        return len(self.events)
+
+    def check(self) -> None:
+        self.check_here()
+        if not self.users:
+            raise ClosedError("store")
+
+    def note(self) -> None:
+        self.changes += 1
+        self.change.set()
+        self.change = asyncio.Event()
+
+    def enqueue(
+        self, write: Callable[[], tuple[Event, ...]], then: Callable[[], None] | None = None, *, is_owned: bool = False
+    ) -> Pending:
+        self.check()
+        pending = Pending(write, self.loop.create_future(), then, is_owned)
+        self.queue.append(pending)
+        if self.worker is None or self.worker.done():
+            self.worker = asyncio.create_task(self.work())
+        return pending
+
+    async def work(self) -> None:
+        while self.queue:
+            pending = self.queue.pop(0)
+            if pending.is_owned or not pending.result.cancelled():
+                await self.settle(pending)
+
+    async def settle(self, pending: Pending) -> None:
+        async with self.one_at_a_time:
+            try:
+                # A decision may wait for the loop, so it must not run on it.
+                events = await asyncio.to_thread(self.whole, pending.write)
+            except Exception as exc:  # noqa: BLE001 - whatever it raises is its caller's
+                if not pending.result.done():
+                    pending.result.set_exception(exc)
+                    pending.result.exception()
+                return
+            finally:
+                self.note()
+        if pending.then is not None:
+            pending.then()
+        if not pending.result.done():
+            pending.result.set_result(events)
+
+    def whole(self, write: Callable[[], tuple[Event, ...]]) -> tuple[Event, ...]:
+        """Write all of it or nothing."""
+        count, blobs, is_whole = len(self.events), dict(self.blobs), False
+        self.derived.execute("BEGIN")
+        try:
+            events = write()
+            is_whole = True
+        except sqlite3.Error as exc:
+            raise translate(exc, self.where) from exc
+        finally:
+            self.derived.execute("COMMIT" if is_whole else "ROLLBACK")
+            if not is_whole:
+                del self.events[count:], self.rows[count:]
+                self.blobs = blobs
+        return events
+
+    def write(self, request: Request) -> tuple[Event, ...]:
+        if request.digest is not None:
+            earlier = tuple(event for event in self.events if event.operation == request.operation)
+            if earlier:
+                return self.repeated(earlier, request)
+        reading = Reading(self)
+        drafts = request.decide([reading(read.name, *read.parameters) for read in request.reads])
+        if drafts:
+            for blob in request.blobs:
+                self.keep(blob)
+        events = tuple(self.record(request.stream, request.operation, draft) for draft in drafts)
+        for event in events:
+            self.fold(event, {blob.id: blob.data for blob in request.blobs})
+        self.execute(request.scratch)
+        return events
+
+    def repeated(self, earlier: tuple[Event, ...], request: Request) -> tuple[Event, ...]:
+        proof = earlier[0].request
+        if proof is None or self.blobs[bytes.fromhex(proof)].data != request.digest:
+            raise OperationMismatchError(request.operation)
+        return earlier
+
+    def keep(self, blob: BlobDraft) -> None:
+        id = bytes.fromhex(blob.id)
+        if id not in self.blobs:
+            self.blobs[id] = blob
+            self.execute([Statement("log.insert_blob", (id, blob.salt, blob.fingerprint, blob.data))])
+
+    def record(self, stream: TractId, operation: OperationId, draft: NewEvent) -> Event:
+        last = next((event for event in reversed(self.events) if event.stream == stream), None)
+        version, previous, earliest = (last.version, last.digest, last.recorded_at) if last else (0, bytes(32), 0)
+        body, recorded_at = draft.body, max(self.clock(), earliest)
+        data = encode_body(body, draft.request)
+        head = [stream, version + 1, draft.tract, body.tag, body.schema, operation, draft.actor, recorded_at]
+        event = Event(
+            position=len(self.events) + 1,
+            stream=stream,
+            version=version + 1,
+            tract=draft.tract,
+            body=body,
+            operation=operation,
+            actor=draft.actor,
+            recorded_at=recorded_at,
+            digest=linked(previous, canonical(head), data),
+            request=draft.request,
+        )
+        places = (event.position, uuid_bytes(stream), event.version, uuid_bytes(draft.tract))
+        facts = (body.tag, body.schema, data.decode(), uuid_bytes(operation), draft.actor, recorded_at, event.digest)
+        self.events.append(event)
+        self.rows.append((*places, *facts))
+        self.execute([Statement("log.insert_event", self.rows[-1])])
+        return event
+
+    def fold(self, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
+        for projection in self.projections:
+            if isinstance(event.body, projection.folds):
+                self.execute(tuple(projection.apply((event,), blobs)))
+
+    def execute(self, statements: Sequence[Statement]) -> None:
+        for statement in statements:
+            self.derived.execute(self.statements[statement.name], statement.parameters)
+
+
+class Reading:
+    """Answers for the log from the lists, for everything else from what is derived."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.facts = store.facts
+
+    def __call__(self, name: str, *parameters: Any) -> list[Row]:
+        if name == "log.events_after":
+            position, limit = parameters
+            return self.store.rows[position : position + limit]
+        if name == "log.blob":
+            blob = self.store.blobs.get(parameters[0])
+            return [] if blob is None else [(blob.data,)]
+        return self.store.derived.execute(self.store.statements[name], parameters).fetchall()

@@ -1,0 +1,72 @@
+"""A file that an earlier version wrote opens, and says what it said then."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.builders import broken_links
+from tract import AsyncTract
+
+STORES = Path(__file__).with_name("stores")
+SIDE = ("side", "b0f380b188437cb35f62829b8727f43de52176d43f8349c004360b8c454be8cb")
+MAIN = ("main", "9332bd581517baaa1a1a5fbdb33c824e7899cc5040336885ae4a25927595ada4")
+DIGESTS = {
+    MAIN: "645d97d243916ecb3c01a86f0e7114c5c4ae70658fc1da517a97939e4d625da9",
+    SIDE: "259cfc3a97ce40738ee33e8d333a405b3cc229e49d90e7264203dac1f9e49702",
+}
+"""Context digests by branch and head, as the version that wrote the files computed them."""
+
+every_schema = pytest.mark.parametrize("schema", sorted(STORES.glob("*.sql")), ids=lambda path: path.stem)
+
+
+def restored(schema: Path, folder: Path) -> Path:
+    """The file that a schema's statements make, as the version of that time left it."""
+    path = folder / "store.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(schema.read_text("utf-8"))
+    return path
+
+
+def events_of(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM events ORDER BY position").fetchall()
+
+
+@every_schema
+async def test_every_branch_compiles_as_it_did(schema: Path, tmp_path: Path) -> None:
+    path = restored(schema, tmp_path)
+    async with AsyncTract.open(str(path), name="main") as t:
+        found = {(name, (await t.compile(name)).head): (await t.compile(name)).digest for name in ("main", "side")}
+    assert found == DIGESTS
+
+
+@every_schema
+async def test_no_event_changes_by_opening(schema: Path, tmp_path: Path) -> None:
+    path = restored(schema, tmp_path)
+    before = events_of(path)
+    async with AsyncTract.open(str(path), name="main"):
+        pass
+    after = events_of(path)
+    assert after[: len(before)] == before
+    assert broken_links(after) == []
+
+
+@every_schema
+async def test_work_goes_on_in_it(schema: Path, tmp_path: Path) -> None:
+    path = restored(schema, tmp_path)
+    async with AsyncTract.open(str(path), name="main") as t:
+        info = await t.user("Written by a later version.")
+        await t.edit(info.id, "Edited by a later version.")
+    async with AsyncTract.open(str(path), name="main") as t:
+        assert (await t.compile()).to_openai()[-1] == {"role": "user", "content": "Edited by a later version."}
+
+
+@every_schema
+async def test_an_operation_of_then_is_still_known(schema: Path, tmp_path: Path) -> None:
+    path = restored(schema, tmp_path)
+    async with AsyncTract.open(str(path), name="other") as t:
+        again = await t.user("Another family.", operation_id="0192d3c0-0000-7000-8000-000000000001")
+        assert again.id == await t.head()
+        assert len(await t.log()) == 1

@@ -1,0 +1,157 @@
+"""What looking after a store finds: frozen values with a readable `__str__`.
+
+Imports `domain.results`.
+"""
+
+from attrs import frozen
+
+from tract.domain.results import moment
+
+
+@frozen
+class Finding:
+    """One thing that is wrong with a store; it holds no text of the user's.
+
+    Attributes:
+        kind: `file` (SQLite finds it damaged), `schema` (a table, index or
+            trigger is missing), `event` (its row or data has not its shape),
+            `chain` (a gap, or a digest that is another), `blob`, `commit`,
+            `replay` (an event that cannot be folded) or `projection`.
+        where: The place, such as `position 7` or `table refs, row 3`.
+        what: What is wrong there.
+    """
+
+    kind: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.where}: {self.what}"
+
+
+@frozen
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        path: The store.
+        events: How many were read.
+        blobs: How many were read.
+        rows: How many rows of projections were compared with a replay.
+        is_replayed: Whether the log could be replayed to its end; if not, no
+            rows were compared.
+        seconds: How long it took.
+        findings: What is wrong, in the order it was found.
+        more: How many findings there were beyond those.
+    """
+
+    path: str
+    events: int
+    blobs: int
+    rows: int
+    is_replayed: bool
+    seconds: float
+    findings: tuple[Finding, ...]
+    more: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def __str__(self) -> str:
+        count = len(self.findings) + self.more
+        verdict = "clean" if self.is_clean else "1 finding" if count == 1 else f"{count:,} findings"
+        compared = f"{self.rows:,} rows equal a replay" if self.is_clean else f"{self.rows:,} rows compared with a replay"
+        read = f"{self.events:,} events, {self.blobs:,} blobs"
+        last = compared if self.is_replayed else "the log could not be replayed, so no rows were compared"
+        lines = [str(finding) for finding in self.findings]
+        lines += [f"and {self.more:,} more"] if self.more else []
+        return "\n".join([*lines, f"{self.path}: {verdict}; {read}; {last}; {self.seconds:.2f} s"])
+
+
+@frozen
+class TableStatus:
+    """A table of a projection.
+
+    Attributes:
+        projection: Whose it is.
+        table: Its name.
+        rows: How many it has; None where it is missing.
+    """
+
+    projection: str
+    table: str
+    rows: int | None
+
+
+@frozen
+class StoreStatus:
+    """What `status` saw, all in one snapshot.
+
+    Attributes:
+        path: The store.
+        schema: The number of its schema.
+        size: Bytes of the file.
+        wal_size: Bytes of the write-ahead log beside it, 0 where there is none.
+        events: How many the log holds.
+        blobs: How many rows; what was collected or erased keeps its row.
+        families: How many streams.
+        tracts: How many tracts; None where their table is missing.
+        newest: When the last event was recorded, in microseconds since 1970,
+            UTC; None in an empty log.
+        running: Model calls without an end; None where their table is missing.
+        tables: Those of the projections.
+    """
+
+    path: str
+    schema: int
+    size: int
+    wal_size: int
+    events: int
+    blobs: int
+    families: int
+    tracts: int | None
+    newest: int | None
+    running: int | None
+    tables: tuple[TableStatus, ...]
+
+    def __str__(self) -> str:
+        newest = "none" if self.newest is None else moment(self.newest).isoformat(sep=" ", timespec="seconds")
+        facts = [
+            ("schema", f"{self.schema}"),
+            ("file", f"{self.size:,} bytes"),
+            ("write-ahead log", f"{self.wal_size:,} bytes"),
+            ("events", f"{self.events:,}"),
+            ("newest event", newest),
+            ("blobs", f"{self.blobs:,}"),
+            ("families", f"{self.families:,}"),
+            ("tracts", _count(self.tracts)),
+            ("running calls", _count(self.running)),
+            *((f"table {one.table}", _count(one.rows, " rows") + f" ({one.projection})") for one in self.tables),
+        ]
+        return "\n".join([self.path, *(f"  {name:<24}{fact}" for name, fact in facts)])
+
+
+@frozen
+class Rebuilt:
+    """What `rebuild` did.
+
+    Attributes:
+        path: The store.
+        projections: Those that were rebuilt, in their order.
+        events: How many were replayed.
+        seconds: How long it took.
+    """
+
+    path: str
+    projections: tuple[str, ...]
+    events: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.path}: rebuilt {', '.join(self.projections)} from {self.events:,} events in {self.seconds:.2f} s"
+
+
+def _count(number: int | None, unit: str = "") -> str:
+    return "missing" if number is None else f"{number:,}{unit}"

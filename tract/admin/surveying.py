@@ -1,0 +1,54 @@
+"""`status`: what a store holds, at a glance.
+
+Reads only, in one snapshot. Imports `projections` and the other modules of
+`admin`.
+"""
+
+from os import PathLike
+from pathlib import Path
+
+from tract.admin.results import StoreStatus, TableStatus
+from tract.admin.snapshots import Snapshot, read_snapshot
+from tract.admin.threads import on_thread
+from tract.projections import INLINE
+
+
+async def status(path: str | PathLike[str]) -> StoreStatus:
+    """Return what a store holds, and how large it is.
+
+    Reads one snapshot and changes nothing, also beside processes that write.
+
+    Raises:
+        ConfigError: *path* is no path.
+        StoreNotFoundError: There is no file.
+        NotAStoreError: It is something else.
+        NewerSchemaError: A later version wrote it.
+        CorruptLogError: SQLite finds the file damaged; `verify` says more.
+        StoreError: It cannot be read.
+    """
+    return await on_thread(lambda place, stop: read_snapshot(place, stop, _survey), path)
+
+
+def _survey(snapshot: Snapshot) -> StoreStatus:
+    tables = {name for kind, name in snapshot("admin.things") if kind == "table"}
+    events, families = snapshot("admin.count_events").fetchone()
+    newest = snapshot("admin.newest").fetchone()
+    rows = {
+        (projection.name, table): sum(1 for _ in snapshot(statement)) if table in tables else None
+        for projection in INLINE
+        for table, statement in projection.tables
+    }
+    wal = Path(f"{snapshot.path}-wal")
+    return StoreStatus(
+        path=snapshot.path,
+        schema=snapshot("admin.schema").fetchone()[0],
+        size=Path(snapshot.path).stat().st_size,
+        wal_size=wal.stat().st_size if wal.exists() else 0,
+        events=events,
+        blobs=snapshot("admin.count_blobs").fetchone()[0],
+        families=families,
+        tracts=rows["tracts", "tracts"],
+        newest=None if newest is None else newest[0],
+        running=snapshot("admin.count_running").fetchone()[0] if "generations" in tables else None,
+        tables=tuple(TableStatus(*names, count) for names, count in rows.items()),
+    )

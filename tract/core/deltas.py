@@ -1,0 +1,192 @@
+"""Answers on their way: written down before anybody sees them.
+
+What arrives for all calls of a store within 10 ms is one write through the
+store's writer, to tables that are no part of the log. So whoever reads the
+file, in this process or another, now or after the process died, finds every
+word that was handed on. Read `Deltas.write`. Imports `domain`, `log` and
+`owners`.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+from attrs import define, field
+
+from tract.core.edges import Clock
+from tract.core.owners import LEASE, answering
+from tract.domain.ids import GenerationId, uuid_bytes
+from tract.errors import TractError
+from tract.log.protocol import EventStore, Statement, Submission
+
+FLUSH_SECONDS = 0.010
+"""Between two writes; a call's first delta does not wait for it."""
+RENEW_SECONDS = 10.0
+"""Between two signs of life of the calls that run here."""
+
+
+class Flush:
+    """One write of deltas, for those who wait for it."""
+
+    __slots__ = ("_done", "_error")
+
+    def __init__(self) -> None:
+        self._done = asyncio.Event()
+        self._error: BaseException | None = None
+
+    async def wait(self) -> None:
+        """Return once it is written.
+
+        Raises:
+            StoreError: It could not be.
+            ClosedError: The store was closed before.
+        """
+        if not self._done.is_set():
+            await self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+    def settle(self, error: BaseException | None) -> None:
+        """Let go of those who wait."""
+        self._error = error
+        self._done.set()
+
+
+@define(eq=False, repr=False)
+class _Call:
+    """A call that runs here.
+
+    Attributes:
+        key: Its id in columns.
+        clock: Tells until when its lease holds.
+        length: How many characters are on their way to the store, or there.
+        parts: What comes after them.
+        renews: Whether a sign of life is due.
+    """
+
+    key: bytes
+    clock: Clock
+    length: int = 0
+    parts: list[str] = field(factory=list)
+    renews: bool = True
+
+    def statements(self) -> Iterator[Statement]:
+        """Yield what is to be written, which counts as written from now on."""
+        if self.renews:
+            self.renews = False
+            yield Statement("scratch.renew", (self.key, self.clock() + LEASE))
+        if self.parts:
+            # A lone surrogate cannot be stored; one character stands for it.
+            text = "".join(self.parts).encode("utf-8", "replace").decode()
+            yield Statement("scratch.add", (self.key, self.length, text))
+            self.length += len(text)
+            self.parts.clear()
+
+
+class Deltas:
+    """The calls of one store that run in this event loop."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._calls: dict[GenerationId, _Call] = {}
+        self._changed: set[GenerationId] = set()
+        self._next = Flush()
+        self._writing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._renewal: asyncio.TimerHandle | None = None
+        self._last = -1.0
+        self._is_urgent = False
+
+    def begin(self, generation: GenerationId, clock: Clock) -> None:
+        """Count a call as running here, before its start is recorded.
+
+        Its lease is written with its first delta; until then the time of its
+        start counts as its sign of life.
+        """
+        answering.add(generation)
+        self._calls[generation] = _Call(uuid_bytes(generation), clock)
+        if self._renewal is None:
+            self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
+
+    def write(self, generation: GenerationId, text: str) -> Flush:
+        """Hand a delta over, and return what to wait for before anybody may see it."""
+        call = self._calls[generation]
+        is_first = not call.length and not call.parts
+        call.parts.append(text)
+        flush = self._next
+        self._change(generation, is_urgent=is_first)
+        return flush
+
+    def end(self, generation: GenerationId) -> tuple[Statement, ...]:
+        """Write nothing more of a call; return the statements that clear its rows, for the append that ends it.
+
+        The call counts as running until `forget`, which follows that append.
+        """
+        self._calls.pop(generation, None)
+        self._changed.discard(generation)
+        if not self._calls and self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
+        return cleared(generation)
+
+    def forget(self, generation: GenerationId) -> None:
+        """Count a call as over."""
+        self.end(generation)
+        answering.discard(generation)
+
+    def _change(self, generation: GenerationId, *, is_urgent: bool) -> None:
+        self._changed.add(generation)
+        self._is_urgent = self._is_urgent or is_urgent
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._writing is not None:
+            return
+        loop = asyncio.get_running_loop()
+        rest = self._last + FLUSH_SECONDS - loop.time()
+        if self._is_urgent or rest <= 0:
+            self._start()
+        elif self._timer is None:
+            self._timer = loop.call_later(rest, self._start)
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        statements = [each for generation in self._changed for each in self._calls[generation].statements()]
+        self._changed.clear()
+        flush, self._next = self._next, Flush()
+        self._last, self._is_urgent = asyncio.get_running_loop().time(), False
+        try:
+            # Handed over at once: what ends a call must come behind it.
+            written = self._store.scratch(statements)
+        except TractError as exc:
+            flush.settle(exc)
+            return
+        self._writing = asyncio.create_task(self._settle(written, flush), name="tract deltas")
+
+    async def _settle(self, written: Submission, flush: Flush) -> None:
+        error: BaseException | None = None
+        try:
+            await written.wait()
+        except Exception as exc:  # noqa: BLE001 - whoever waits for the write is told
+            error = exc
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            self._writing = None
+            flush.settle(error)
+        if self._changed:
+            self._schedule()
+
+    def _renew(self) -> None:
+        self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
+        for generation, call in self._calls.items():
+            call.renews = True
+            self._change(generation, is_urgent=False)
+
+
+def cleared(generation: GenerationId) -> tuple[Statement, ...]:
+    """Return the statements that clear what a call left outside the log."""
+    key = uuid_bytes(generation)
+    return (Statement("scratch.clear_partials", (key,)), Statement("scratch.clear_lease", (key,)))

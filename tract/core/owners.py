@@ -1,0 +1,123 @@
+"""Who runs a model call, and whether they still do.
+
+An owner on this machine is looked at: the process exists and began when it
+says. One that cannot be looked at counts as alive while it renews its lease.
+The only place that asks the platform about processes. Imports `domain`.
+"""
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+from attrs import frozen
+
+from tract.domain.events import Owner
+from tract.domain.ids import GenerationId
+
+LEASE = 30_000_000
+"""Microseconds for which a call counts as alive after a sign of life."""
+
+answering: set[GenerationId] = set()
+"""The calls that this process runs, in whatever store and event loop; until
+their end is written."""
+
+
+@frozen(eq=False, repr=False)
+class Presence:
+    """Who was there before something is read, so that what ends meanwhile does not count as abandoned.
+
+    Attributes:
+        now: The time, microseconds since 1970.
+        answering: The calls that ran in this process.
+    """
+
+    now: int
+    answering: frozenset[GenerationId]
+
+
+def presence(now: int) -> Presence:
+    """Return who is there now; to be called before the snapshot is taken."""
+    return Presence(now, frozenset(answering))
+
+
+def this_process() -> Owner:
+    """Return who is running here, as far as the platform tells."""
+    return _owner(os.getpid())
+
+
+def is_gone(generation: GenerationId, owner: Owner, until: int, seen: Presence) -> bool:
+    """Say whether nobody waits for the answer of a call any more.
+
+    Args:
+        generation: The call.
+        owner: Who ran it.
+        until: When its lease runs out, microseconds since 1970.
+        seen: Who was there.
+    """
+    now = seen.now
+    here = this_process()
+    if owner.host is None or owner.host != here.host:
+        return until < now
+    if owner.boot != here.boot:
+        # The same machine was started again since, unless it cannot be told.
+        return until < now if owner.boot is None or here.boot is None else True
+    if owner.namespace != here.namespace or owner.process is None or os.name != "posix":
+        return until < now
+    if owner == here:
+        return generation not in seen.answering
+    return not _is_alive(owner.process, owner.started)
+
+
+def _is_alive(process: int, started: int | None) -> bool:
+    stat = _stat("/proc", str(process))
+    if stat is not None:
+        state, since = stat
+        # A zombie waits for nothing but its parent.
+        return state not in ("Z", "X") and started in (None, since)
+    if Path("/proc/self/stat").exists():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@cache
+def _owner(process: int) -> Owner:
+    stat = _stat("/proc", "self")
+    return Owner(
+        host=socket.gethostname() or None,
+        boot=_read("/proc/sys/kernel/random/boot_id"),
+        namespace=_namespace(),
+        process=process,
+        started=None if stat is None else stat[1],
+    )
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except OSError:
+        return None
+
+
+def _namespace() -> int | None:
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return None
+
+
+def _stat(*folder: str) -> tuple[str, int] | None:
+    """Return state and start time of a process; None where the platform tells neither."""
+    text = _read("/".join((*folder, "stat")))
+    if text is None:
+        return None
+    # Fields 3 and 22 of proc(5)'s stat, counted behind the command's last
+    # bracket, since a command may hold spaces and brackets itself.
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19])

@@ -1,0 +1,118 @@
+"""How a handle asks models and what its contexts may cost.
+
+Its own settings stand over those that the tract was configured with, which all
+handles of the tract in this process know in common. Imports `domain` and
+`errors` to `log`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from tract.core.contexts import decode_config
+from tract.domain.budgets import BudgetReport, TokenBudget
+from tract.domain.config import LLMConfig
+from tract.errors import ConfigError
+from tract.log.protocol import Row
+
+OnBudget: TypeAlias = Callable[[BudgetReport], Awaitable[None]]
+"""Is told when a context grew to its budget's mark or beyond."""
+
+
+async def tell_nobody(report: BudgetReport) -> None:
+    """Stand in for an `on_budget` that was not given."""
+
+
+def require_budget(value: object) -> None:
+    """Refuse what is no `TokenBudget`.
+
+    Raises:
+        ConfigError: Naming `budget`.
+    """
+    if not isinstance(value, TokenBudget):
+        raise ConfigError("budget", f"it must be a TokenBudget, not {type(value).__name__}")
+
+
+@frozen(eq=False, repr=False)
+class Configured:
+    """What a tract was last configured with.
+
+    Attributes:
+        number: The position of the event that says so; 0 where none does.
+        llm_config: How models are asked, or None.
+        budget: What contexts may cost, or None.
+    """
+
+    number: int = 0
+    llm_config: LLMConfig | None = None
+    budget: TokenBudget | None = None
+
+
+def configured(rows: Sequence[Row]) -> Configured:
+    """Return what the rows of `settings.of_tract` say."""
+    if not rows:
+        return Configured()
+    number, _, config, *budget = rows[0]
+    return Configured(number, None if config is None else decode_config(config), _budget(budget))
+
+
+def _budget(row: Sequence[Any]) -> TokenBudget | None:
+    return None if row[0] is None else TokenBudget(*row)
+
+
+class Settings:
+    """A handle's own settings, over those of its tract.
+
+    Args:
+        tract: The number of the tract.
+        known: What tracts were configured with, by number, as far as this
+            process knows; shared by all handles of the store.
+        config: The handle's own, field by field over the tract's.
+        budget: The handle's own, in the place of the tract's; None for none.
+    """
+
+    def __init__(self, tract: int, known: dict[int, Configured], config: LLMConfig, budget: TokenBudget | None) -> None:
+        self._tract = tract
+        self._known = known
+        self._config = config
+        self._budget = budget
+
+    @property
+    def config(self) -> LLMConfig:
+        """How models are asked where a call does not say otherwise."""
+        stored = self._known.get(self._tract, _nothing).llm_config
+        return self._config if stored is None else stored.override(self._config)
+
+    @property
+    def budget(self) -> TokenBudget | None:
+        """The budget, as far as this process knows."""
+        return self._budget or self._known.get(self._tract, _nothing).budget
+
+    def budget_by(self, rows: Sequence[Row]) -> TokenBudget | None:
+        """Return the budget in force, by the rows of `settings.budget`."""
+        return self._budget or (_budget(rows[0]) if rows else None)
+
+    def learn(self, found: Configured) -> None:
+        """Take up what the tract is configured with, unless something newer is known."""
+        if found.number >= self._known.get(self._tract, _nothing).number:
+            self._known[self._tract] = found
+
+    def ask_with(self, config: LLMConfig) -> None:
+        """Have this handle ask with *config* from now on."""
+        self._config = config
+
+    def give_way(self, config: LLMConfig) -> None:
+        """Drop what this handle's own config says where *config* says something too."""
+        self._config = self._config.without(config)
+
+    def drop_budget(self) -> None:
+        """Drop this handle's own budget."""
+        self._budget = None
+
+    def copy(self) -> "Settings":
+        """Return the same for another handle on the tract."""
+        return Settings(self._tract, self._known, self._config, self._budget)
+
+
+_nothing = Configured()

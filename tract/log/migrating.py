@@ -1,0 +1,47 @@
+"""Bringing a file of an earlier schema to the present one, when it is opened.
+
+The log itself stays as it is, byte for byte: what is derived from it is made
+anew. Runs on the thread of the writer's connection. Imports `batch` and
+`sqlite_files`.
+"""
+
+import sqlite3
+
+from tract.log.batch import BatchRunner
+from tract.log.sqlite_files import SCHEMA
+
+STEPS: dict[int, tuple[str, ...]] = {1: ("scratch.create_partials", "scratch.create_leases")}
+"""The statements that lead from a schema to the next one."""
+
+
+def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
+    """Bring the file to the present schema, in one transaction.
+
+    Takes as long as reading the log once; nothing where there is nothing to
+    do. Another process that opens the file meanwhile waits.
+
+    Raises:
+        sqlite3.Error: The file is as it was.
+    """
+    if _schema(connection) == SCHEMA:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been faster since the look without a lock.
+        found = _schema(connection)
+        for schema in range(found, SCHEMA):
+            for name in STEPS[schema]:
+                connection.execute(runner.statements[name])
+        if found != SCHEMA:
+            runner.refold(connection)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(schema)

@@ -1,0 +1,99 @@
+"""Where a store is: whether one can be there, and whether its files are still those that were opened.
+
+Imports `errors` and `sqlite_files`.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import TypeAlias
+
+from tract.errors import (
+    ConfigError,
+    FolderNotFoundError,
+    NotAStoreError,
+    StoreFailedError,
+    StoreNotFoundError,
+    StoreReadOnlyError,
+    TractError,
+)
+from tract.log.sqlite_files import looks_foreign
+
+_Identity: TypeAlias = tuple[int, int] | None
+"""Device and number of a file, None where there is none."""
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def needs_look(path: str, *, create: bool, is_open: bool = False) -> bool:
+    """Refuse a path where no store can be; say whether its file needs `refuse_foreign`.
+
+    Only a regular file is ever opened: a pipe would wait for its other end
+    for ever.
+
+    Args:
+        path: The file.
+        create: Whether it may be made.
+        is_open: Whether this process has it open, so that its bytes are not
+            to be read.
+
+    Raises:
+        StoreNotFoundError: There is no file and *create* is false.
+        FolderNotFoundError: There is no folder to make it in.
+        NotAStoreError: It is something else.
+        StoreReadOnlyError: It may not be looked at.
+        StoreError: It cannot be looked at.
+    """
+    file = Path(path)
+    try:
+        return _needs_look(file, create=create, is_open=is_open)
+    except OSError as exc:
+        raise refusal(path, exc) from exc
+
+
+def refusal(path: str, error: OSError) -> TractError:
+    """Return our error for one of the system's about a path."""
+    if error.errno in _FORBIDDEN:
+        return StoreReadOnlyError(path)
+    if error.errno == errno.ENAMETOOLONG:
+        return ConfigError("where", "the system takes no path that is so long")
+    return StoreFailedError(path, errno.errorcode.get(error.errno or 0, type(error).__name__))
+
+
+def _needs_look(file: Path, *, create: bool, is_open: bool) -> bool:
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        if not create:
+            raise StoreNotFoundError(str(file)) from exc
+        if not file.parent.is_dir():
+            raise FolderNotFoundError(str(file.parent)) from exc
+        return False
+    if not stat.S_ISREG(mode):
+        raise NotAStoreError(str(file), "a folder" if stat.S_ISDIR(mode) else "no regular file")
+    return is_open or looks_foreign(file)
+
+
+class Presence:
+    """The file of an open store and its write-ahead log, as they were when it was opened.
+
+    SQLite goes on writing to a file that was removed or renamed, and whoever
+    opens the path sees nothing of it. Neither file is ever replaced by SQLite
+    while a connection is open. Two system calls, a few microseconds.
+    """
+
+    def __init__(self, path: str) -> None:
+        found = {name: _identity(name) for name in (path, f"{path}-wal")}
+        self._known = {name: identity for name, identity in found.items() if identity is not None}
+
+    def is_lost(self) -> bool:
+        """Say whether the path leads to another file now, or to none."""
+        return any(_identity(name) != known for name, known in self._known.items())
+
+
+def _identity(name: str) -> _Identity:
+    try:
+        found = os.stat(name)  # noqa: PTH116 - a Path costs as much again, with every append
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

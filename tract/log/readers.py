@@ -1,0 +1,123 @@
+"""The connections of a store that only read.
+
+Imports `protocol`, `sqlite_errors` and `sqlite_files`.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tract.log.protocol import Query, Row
+from tract.log.sqlite_errors import translate
+from tract.log.sqlite_files import connect, on_thread, prepare_reader
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+T = TypeVar("T")
+
+READERS = 2
+
+
+class Readers:
+    """Runs each query on whichever connection has the least to do.
+
+    Args:
+        path: The file.
+        statements: SQL by name.
+    """
+
+    def __init__(self, path: str, statements: Mapping[str, str]) -> None:
+        self._path = path
+        self._statements = statements
+        self._facts: dict[Any, Any] = {}
+        self._connections: list[aiosqlite.Connection] = []
+        self._busy: list[int] = []
+        self._is_shared = False
+
+    async def open(self) -> None:
+        """Connect, where the file is one.
+
+        Raises:
+            sqlite3.Error: It cannot be read.
+        """
+        self._busy = [0] * READERS
+        opened = await asyncio.gather(*(self._connect() for _ in range(READERS)), return_exceptions=True)
+        for failure in filter(None, opened):
+            raise failure
+
+    def share(self, connection: "aiosqlite.Connection") -> None:
+        """Read through the connection that writes, where the store is in memory and has no other."""
+        self._connections, self._busy, self._is_shared = [connection], [0], True
+
+    async def read(self, query: Callable[[Query], T]) -> T:
+        """Run a function over one snapshot, on the connection's thread.
+
+        Raises:
+            StoreError: The file could not be read.
+        """
+        reader = min(range(len(self._connections)), key=self._busy.__getitem__)
+        self._busy[reader] += 1
+        try:
+            result: T = await on_thread(self._connections[reader], self._query, query)
+        except sqlite3.Error as exc:
+            raise translate(exc, self._path) from exc
+        finally:
+            self._busy[reader] -= 1
+        return result
+
+    def forget(self) -> None:
+        """Drop what was remembered of the log, after what it was read from was made anew."""
+        self._facts.clear()
+
+    async def data_version(self) -> int:
+        """Return a number that is another one after any other connection wrote.
+
+        Raises:
+            StoreError: The file could not be read.
+        """
+        # Always the same connection, for each has a number of its own: the
+        # one that is asked last for anything else.
+        try:
+            version: int = await on_thread(self._connections[-1], _data_version)
+        except sqlite3.Error as exc:
+            raise translate(exc, self._path) from exc
+        return version
+
+    async def aclose(self) -> None:
+        """Close them; again is nothing."""
+        connections, self._connections = ([] if self._is_shared else self._connections), []
+        for connection in connections:
+            await connection.close()
+
+    async def _connect(self) -> None:
+        connection = await connect(self._path, mode="ro")
+        self._connections.append(connection)
+        await on_thread(connection, prepare_reader)
+
+    def _query(self, connection: sqlite3.Connection, query: Callable[[Query], T]) -> T:
+        connection.execute("BEGIN")
+        try:
+            return query(_Snapshot(connection.cursor(), self._statements, self._facts))
+        finally:
+            connection.execute("ROLLBACK")
+
+
+class _Snapshot:
+    """A `Query` over one transaction of a reader."""
+
+    __slots__ = ("_cursor", "_statements", "facts")
+
+    def __init__(self, cursor: sqlite3.Cursor, statements: Mapping[str, str], facts: dict[Any, Any]) -> None:
+        self._cursor = cursor
+        self._statements = statements
+        self.facts = facts
+
+    def __call__(self, name: str, *parameters: Any) -> list[Row]:
+        return self._cursor.execute(self._statements[name], parameters).fetchall()
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)

@@ -1,0 +1,233 @@
+"""Watching what goes on, here or in another process: generations, follow, events.
+
+All of it is read from the file, so it makes no difference who writes there.
+An iterator holds nothing between two of its items, so it can be left at any
+time. Imports `core` and `formats`.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Self
+
+from tract.core import TractCore
+from tract.core.contexts import decode_config
+from tract.core.interrupting import has_ended, partial_text, started_by
+from tract.core.owners import Presence, presence
+from tract.domain.content import DialogueContent
+from tract.domain.events import Event
+from tract.domain.generations import Delta, GenerationInfo
+from tract.domain.ids import BlobId, CommitId, GenerationId, is_uuid, uuid_bytes
+from tract.domain.results import moment
+from tract.errors import ContentValidationError, TurnStateError
+from tract.formats.reading import decode_content
+from tract.log.codec import decode_event
+from tract.log.protocol import Query, Row
+
+MOST = 10_000
+"""Calls that one call of `generations` returns at the most."""
+AT_ONCE = 256
+"""Events that are read together."""
+_STATUS = 11
+"""Where the status stands in a row of `generations.one`, behind the event's columns."""
+_NO_SUCH = "there is no generation of that id in this tract"
+
+
+async def generations(t: TractCore, limit: int = 20, *, cursor: str | None = None) -> tuple[GenerationInfo, ...]:
+    """Return the model calls of this tract, newest first, those that run included.
+
+    A call whose process is gone is shown as interrupted, with the text that
+    had arrived, before anybody recorded that.
+
+    Args:
+        t: The tract.
+        limit: The most calls to return, at least 1.
+        cursor: Id of the last call of the page before; goes on behind it.
+
+    Raises:
+        ContentValidationError: *limit* makes no sense, or *cursor* is no generation.
+    """
+    if type(limit) is not int or not 1 <= limit <= MOST:
+        raise ContentValidationError("limit", f"it must be a whole number from 1 to {MOST}")
+    if cursor is not None and not is_uuid(cursor):
+        raise ContentValidationError("cursor", "it must be the id of a generation")
+    tract, file, seen = t.place.tract, t.collaborators.shared.store.where, presence(t.collaborators.clock())
+
+    def load(query: Query) -> list[GenerationInfo]:
+        before = None
+        if cursor is not None:
+            found = query("generations.by_id", uuid_bytes(cursor), tract)
+            if not found:
+                raise ContentValidationError("cursor", _NO_SUCH)
+            before = found[0][0]
+        return [_generation(query, row, file, seen) for row in query("generations.listed", tract, before, limit)]
+
+    return tuple(await t.read(load))
+
+
+def _generation(query: Query, row: Row, file: str, seen: Presence) -> GenerationInfo:
+    *columns, status, question, answer, finish_reason, ended, until, content = row
+    event, started = started_by(tuple(columns), file)
+    text = _text(content)
+    if status == "running":
+        text = partial_text(query, uuid_bytes(started.generation))
+        if has_ended(event, until, seen):
+            status, finish_reason, question = "interrupted", "interrupted", None
+    asked = started.question if question is None else CommitId(question.hex())
+    return GenerationInfo(
+        id=started.generation,
+        tract_id=event.tract,
+        branch=started.branch,
+        base=started.base,
+        question=asked,
+        answer=None if answer is None else CommitId(answer.hex()),
+        status=status,
+        text=text,
+        finish_reason=finish_reason,
+        model=_model(query, started.config),
+        started=moment(event.recorded_at),
+        ended=None if ended is None else moment(ended),
+        operation_id=event.operation,
+        actor=event.actor,
+    )
+
+
+def _model(query: Query, config: BlobId | None) -> str | None:
+    rows = [] if config is None else query("log.blob", bytes.fromhex(config))
+    return decode_config(rows[0][0]).model if rows and rows[0][0] is not None else None
+
+
+def _text(content: bytes | None) -> str:
+    if content is None:
+        return ""
+    decoded = decode_content(DialogueContent.content_type, content)
+    assert isinstance(decoded, DialogueContent)
+    return decoded.text if isinstance(decoded.text, str) else ""
+
+
+def follow(t: TractCore, generation: str, *, after: int = 0) -> "Following":
+    """Return an answer as it comes, to iterate with `async for`.
+
+    In any task of any process that has the file open: no gap, no repeat, and
+    nothing that the caller of `stream` could not have seen. It ends when the
+    call ends, however; then `generation` says how.
+
+    Args:
+        t: The tract.
+        generation: The call's id, from `generations()` or a turn's
+            `generation`.
+        after: How many characters to leave out: the cursor of the last
+            delta that was seen, to go on from there.
+
+    Raises:
+        ContentValidationError: It is no generation of this tract, now or at
+            the first iteration, or *after* makes no sense.
+    """
+    if not is_uuid(generation):
+        raise ContentValidationError("generation", "it must be the id of a generation")
+    if type(after) is not int or after < 0:
+        raise ContentValidationError("after", "it must be a number of characters, 0 or more")
+    return Following(t, GenerationId(generation), after)
+
+
+class Following:
+    """An answer on its way, seen from anywhere; iterate it for its deltas."""
+
+    def __init__(self, t: TractCore, generation: GenerationId, after: int) -> None:
+        self._t = t
+        self._key = uuid_bytes(generation)
+        self._cursor = after
+        self._ended: GenerationInfo | None = None
+
+    @property
+    def cursor(self) -> int:
+        """How many characters of the answer were given or left out so far."""
+        return self._cursor
+
+    @property
+    def generation(self) -> GenerationInfo:
+        """The call as it ended, after the last delta.
+
+        Raises:
+            TurnStateError: It was not followed to its end.
+        """
+        if self._ended is None:
+            raise TurnStateError("follow the answer to its end first; generations() says how it stands")
+        return self._ended
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Delta:
+        while True:
+            mark = self._t.mark()
+            text, ended = await self._t.read(partial(self._look, presence(self._t.collaborators.clock())))
+            if text:
+                self._cursor += len(text)
+                return Delta(text, self._cursor)
+            if ended is not None:
+                self._ended = ended
+                raise StopAsyncIteration
+            await self._t.changed(mark)
+
+    def _look(self, seen: Presence, query: Query) -> tuple[str, GenerationInfo | None]:
+        """Return what comes behind the cursor and, once nothing more can come, how the call ended."""
+        rows = query("generations.one", self._key, self._t.place.tract)
+        if not rows:
+            raise ContentValidationError("generation", _NO_SUCH)
+        if rows[0][_STATUS] == "running":
+            text = partial_text(query, self._key, self._cursor)
+            if text:
+                return text, None
+        info = _generation(query, rows[0], self._t.collaborators.shared.store.where, seen)
+        return ("", None) if info.status == "running" else (info.text[self._cursor :], info)
+
+
+def events(t: TractCore, *, after: int = 0) -> AsyncIterator[Event]:
+    """Return the events of this tract's family, to iterate with `async for`, without end.
+
+    First those that are there, then each that anybody appends, in this
+    process or another, in the order of the log.
+
+    Args:
+        t: The tract.
+        after: The position of the last event that was seen, 0 for all.
+
+    Raises:
+        ContentValidationError: *after* is no position.
+        ClosedError: The tract was closed, also in the midst of waiting.
+        CorruptLogError: An event has not its shape.
+    """
+    if type(after) is not int or after < 0:
+        raise ContentValidationError("after", "it must be the position of an event, or 0")
+    return _Events(t, after)
+
+
+class _Events:
+    """The log of a family, from a position on."""
+
+    def __init__(self, t: TractCore, after: int) -> None:
+        self._t = t
+        self._position = after
+        self._read: deque[Event] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._read:
+            mark = self._t.mark()
+            self._read.extend(await self._t.read(self._look))
+            if not self._read:
+                await self._t.changed(mark)
+        return self._read.popleft()
+
+    def _look(self, query: Query) -> list[Event]:
+        file = self._t.collaborators.shared.store.where
+        rows = query("log.stream_events_after", uuid_bytes(self._t.place.stream), self._position, AT_ONCE)
+        if len(rows) == AT_ONCE:
+            self._position = rows[-1][0]
+        else:
+            # Other families' events need not be looked at again.
+            self._position = max(self._position, query("log.last_position")[0][0])
+        return [decode_event(row, file=file) for row in rows]

@@ -1,0 +1,105 @@
+"""A turn that comes again under an operation id: its answer, given back.
+
+Imports `core`, `describing`, `recording` and `repeating`.
+"""
+
+from tract.core import TractCore
+from tract.core.graph import branch_head
+from tract.core.interrupting import has_ended
+from tract.core.owners import Presence, presence
+from tract.domain.content import DialogueContent
+from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationStarted, UsageRecorded
+from tract.domain.ids import OperationId, uuid_bytes
+from tract.domain.results import ChatResponse
+from tract.errors import HeadMovedError, OperationMismatchError, TurnStateError
+from tract.formats.reading import encode_content
+from tract.log.codec import decode_event
+from tract.log.protocol import Query
+from tract.verbs.describing import commit_info, decode_commit
+from tract.verbs.recording import TurnOptions
+from tract.verbs.repeating import request_digest
+
+
+def turn_digest(t: TractCore, options: TurnOptions) -> bytes | None:
+    """Return what tells a turn from others, where the caller gave it an id.
+
+    Raises:
+        ContentValidationError: The id is not a UUID.
+    """
+    if options.operation_id is None:
+        return None
+    t.operation(options.operation_id)
+    return request_digest(
+        t,
+        "turn",
+        branch=t.require_branch(),
+        question=None if options.question is None else encode_content(options.question).decode(),
+        details=options.details.to_json(),
+        config=None if options.config is None else options.config.to_dict(),
+        keep_partial=options.keep_partial,
+    )
+
+
+async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> ChatResponse | None:
+    """Return the answer that a turn brought before, or None where there was no such turn.
+
+    Raises:
+        OperationMismatchError: The id belongs to another call.
+        TurnStateError: The turn still runs, or ended without an answer.
+        HeadMovedError: Its answer was kept off the branch.
+    """
+    file, place, seen = t.collaborators.shared.store.where, t.place, presence(t.collaborators.clock())
+
+    def load(query: Query) -> ChatResponse | None:
+        rows = query("log.operation_events", uuid_bytes(operation))
+        if not rows:
+            return None
+        events = [decode_event(row, file=file) for row in rows]
+        proof = query("log.blob", bytes.fromhex(events[0].request or ""))
+        started = next((event for event in events if isinstance(event.body, GenerationStarted)), None)
+        if not proof or proof[0][0] != digest or started is None:
+            raise OperationMismatchError(operation)
+        end = next((event.body for event in events if isinstance(event.body, GenerationEnded)), None)
+        if end is None:
+            raise TurnStateError(_unfinished(query, place.tract, started, seen))
+        answer = next((event for event in events if _records(event, end.answer)), None)
+        if answer is None or not isinstance(answer.body, CommitRecorded) or answer.body.branch is None:
+            assert isinstance(started.body, GenerationStarted)
+            body = started.body
+            if end.tag == "generation.completed" and answer is not None:
+                head = branch_head(query, place, body.branch)
+                raise HeadMovedError(body.branch, body.base, None if head is None else head.id, end.answer)
+            how = end.tag.partition(".")[2]
+            raise TurnStateError(f"this operation's call was {how}, without an answer; use another operation_id to ask again")
+        return _response(query, answer, events, end, file)
+
+    return await t.read(load)
+
+
+def _records(event: Event, commit: str | None) -> bool:
+    return isinstance(event.body, CommitRecorded) and event.body.commit.id == commit
+
+
+def _unfinished(query: Query, tract: int, started: Event, seen: Presence) -> str:
+    assert isinstance(started.body, GenerationStarted)
+    generation = started.body.generation
+    rows = query("generations.one", uuid_bytes(generation), tract)
+    *_, until, _ = rows[0]
+    if has_ended(started, until, seen):
+        return "this operation's call was interrupted, without an answer; use another operation_id to ask again"
+    return f"this operation's call still runs; follow it with follow({generation!r})"
+
+
+def _response(query: Query, answer: Event, events: list[Event], end: GenerationEnded, file: str) -> ChatResponse:
+    event, content, details, config = decode_commit(query("commits.log_entry", answer.position)[0], file)
+    assert isinstance(content, DialogueContent)
+    assert config is not None
+    usage = [each.body.figures for each in events if isinstance(each.body, UsageRecorded)]
+    return ChatResponse(
+        text=content.text if isinstance(content.text, str) else "",
+        usage=usage[-1] if usage else None,
+        commit_info=commit_info(event, content, details, config),
+        generation_config=config,
+        tool_calls=content.tool_calls,
+        finish_reason=end.finish_reason,
+    )

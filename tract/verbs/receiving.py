@@ -1,0 +1,141 @@
+"""An answer on its way: read in a task of its own, written down, handed on.
+
+Reading goes on while what came before is written, so a fast model is not held
+up by the disk, and a slow caller not by the network. Imports `core` and `llm`.
+"""
+
+import asyncio
+from collections import deque
+
+from tract.core.deltas import Deltas, Flush
+from tract.domain.exchange import Attempt, ModelReply, ModelRequest
+from tract.domain.ids import GenerationId
+from tract.llm.protocol import LLMClient, ModelStream
+
+AHEAD = 1024
+"""Deltas that are read before a caller took the first of them; then the
+provider waits, as it would for a caller that reads the connection itself."""
+
+
+class Receiving:
+    """The task that reads a model's answer, and what it has read.
+
+    Args:
+        client: Whom to ask.
+        request: What to ask.
+        generation: The call, begun at *deltas*.
+        deltas: Where each delta is written down.
+        is_watched: Whether a caller takes each delta. Where nobody does, nothing waits
+            to be written.
+    """
+
+    def __init__(
+        self, client: LLMClient, request: ModelRequest, generation: GenerationId, deltas: Deltas, *, is_watched: bool
+    ) -> None:
+        self._generation = generation
+        self._deltas = deltas
+        self._is_watched = is_watched
+        self._stream: ModelStream | None = None
+        self._parts: list[str] = []
+        self._waiting: deque[tuple[str, Flush]] = deque()
+        self._error: BaseException | None = None
+        self._is_over = False
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._task = asyncio.create_task(self._read(client, request), name="tract answer")
+
+    @property
+    def text(self) -> str:
+        """What was handed on, or read where nobody takes each delta."""
+        return "".join(self._parts)
+
+    @property
+    def arrived(self) -> str:
+        """All that was read; followers may have seen it."""
+        return self.text + "".join(text for text, _ in self._waiting)
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every request made so far."""
+        return () if self._stream is None else self._stream.attempts
+
+    @property
+    def reply(self) -> ModelReply:
+        """The whole answer, after its end."""
+        assert self._stream is not None
+        return self._stream.reply
+
+    async def connected(self) -> None:
+        """Return once the client has given its stream, or failed to."""
+        while self._stream is None and not self._is_over:
+            await self._change()
+        if self._stream is None and self._error is not None:
+            raise self._error
+
+    async def next(self) -> str | None:
+        """Return the next delta once it is written; None at the end.
+
+        Leaving early loses nothing: the same delta comes next.
+
+        Raises:
+            ModelError: The call failed.
+            StoreError: The delta could not be written.
+        """
+        while not self._waiting:
+            if self._is_over:
+                if self._error is not None:
+                    raise self._error
+                return None
+            await self._change()
+        text, flush = self._waiting[0]
+        await flush.wait()
+        self._waiting.popleft()
+        self._room.set()
+        self._parts.append(text)
+        return text
+
+    async def finished(self) -> None:
+        """Return when the whole answer was read.
+
+        Raises:
+            ModelError: The call failed.
+        """
+        while not self._is_over:
+            await self._change()
+        if self._error is not None:
+            raise self._error
+
+    async def aclose(self) -> None:
+        """Stop reading and close the connection; twice is nothing."""
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _read(self, client: LLMClient, request: ModelRequest) -> None:
+        try:
+            async with client.stream(request) as stream:
+                self._stream = stream
+                self._changed.set()
+                async for text in stream:
+                    await self._take(text)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:  # noqa: BLE001 - raised where the caller waits, cancellations of the client's own too
+            self._error = exc
+        finally:
+            self._is_over = True
+            self._changed.set()
+
+    async def _take(self, text: str) -> None:
+        flush = self._deltas.write(self._generation, text)
+        if not self._is_watched:
+            self._parts.append(text)
+            return
+        self._waiting.append((text, flush))
+        self._changed.set()
+        while len(self._waiting) >= AHEAD:
+            self._room.clear()
+            await self._room.wait()
