@@ -1,5 +1,6 @@
 """Hypothesis strategies: JSON values, tool calls and contents."""
 
+from base64 import b64encode
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,10 +14,13 @@ from tract.domain.content import (
     InstructionContent,
     OutputContent,
     ReasoningContent,
+    RegisteredContent,
     SessionContent,
     ToolIOContent,
 )
-from tract.domain.messages import ABSENT, ToolCall
+from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.parts import DETAILS, MEDIA_TYPES, ImagePart, TextPart
+from tract.domain.texts import is_blank
 
 texts = st.text(max_size=40)
 names = st.text(min_size=1, max_size=12)
@@ -50,7 +54,33 @@ calling = st.builds(
     name=st.none() | names,
     tool_calls=st.lists(tool_calls, min_size=1, max_size=3).map(tuple),
 )
-dialogues = spoken | calling
+text_parts = texts.filter(lambda text: not is_blank(text)).map(TextPart)
+details = st.none() | st.sampled_from(DETAILS)
+image_parts = st.one_of(
+    st.builds(ImagePart, st.sampled_from(["http://a.b", "https://example.com/a.png?b=c#d", "HTTPS://a/\u00e4"]), detail=details),
+    st.builds(
+        ImagePart,
+        data=st.binary(min_size=1, max_size=40).map(lambda data: b64encode(data).decode()),
+        media_type=st.sampled_from(MEDIA_TYPES),
+        detail=details,
+    ),
+)
+in_parts = st.one_of(
+    st.builds(
+        DialogueContent,
+        role=st.just("user"),
+        name=st.none() | names,
+        text=st.lists(text_parts | image_parts, min_size=1, max_size=4),
+    ),
+    st.builds(
+        DialogueContent,
+        role=st.just("assistant"),
+        tool_calls=st.lists(tool_calls, max_size=2),
+        text=st.lists(text_parts, min_size=1, max_size=3),
+    ),
+    st.builds(DialogueContent, role=st.just("system"), text=st.lists(text_parts, min_size=1, max_size=3)),
+)
+dialogues = spoken | calling | in_parts
 tool_texts = st.builds(
     ToolIOContent,
     tool_name=tool_names,
@@ -87,3 +117,12 @@ contents: st.SearchStrategy[Content] = st.one_of(
     sessions,
 )
 """One of any of the eight types."""
+
+registered = st.builds(
+    RegisteredContent,
+    st.from_regex(r"x-[a-z0-9_.-]{0,20}", fullmatch=True),
+    st.dictionaries(texts, json_values(), max_size=3),
+    dialogues.map(lambda said: Message(said.role, said.text, said.name, said.tool_calls))
+    | st.builds(Message, st.just("tool"), texts, tool_call_id=names),
+)
+"""A content of a type whose class is not there."""

@@ -21,6 +21,7 @@ from tract.domain.content import (
     InstructionContent,
     OutputContent,
     ReasoningContent,
+    RegisteredContent,
     SessionContent,
     ToolIOContent,
 )
@@ -28,9 +29,12 @@ from tract.domain.events import Event
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest, TokenUsage
 from tract.domain.generations import Delta, GenerationInfo
 from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
 from tract.errors import TractError
+from tract.formats.anthropic_reading import from_anthropic
 from tract.formats.openai import from_openai
+from tract.formats.registry import register_content_type
 from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
 from tract.operations.compilers import CompiledSlot, Compiler, XMLCompiler
 from tract.operations.compiling import CompiledContext
@@ -58,6 +62,7 @@ __all__ = [
     "Event",
     "FreeformContent",
     "GenerationInfo",
+    "ImagePart",
     "InstructionContent",
     "LLMClient",
     "LLMConfig",
@@ -69,7 +74,9 @@ __all__ = [
     "OutputContent",
     "Priority",
     "ReasoningContent",
+    "RegisteredContent",
     "SessionContent",
+    "TextPart",
     "TokenBudget",
     "TokenCounter",
     "TokenUsage",
@@ -78,7 +85,9 @@ __all__ = [
     "TractError",
     "TractStatus",
     "XMLCompiler",
+    "from_anthropic",
     "from_openai",
+    "register_content_type",
 ]
 
 

@@ -9,11 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from tests.validators import check_anthropic
 from tract.domain.canonical import NotCanonicalError, encode, encode_plain
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
-from tract.domain.messages import ToolCall
+from tract.domain.messages import Message, ToolCall
+from tract.formats.anthropic import messages_to_anthropic
 from tract.formats.openai import message_to_dict
 from tract.formats.reading import decode_content, encode_content
 from tract.formats.rendering import close, default_priority, render
@@ -34,6 +37,7 @@ def holds_float(value: Any) -> bool:
 
 
 CANONICAL, COMMITS, RENDERINGS = samples("canonical_json"), samples("commit_ids"), samples("renderings")
+ANTHROPIC = samples("anthropic")
 
 
 @pytest.mark.parametrize("sample", each(CANONICAL["accepted"]))
@@ -104,3 +108,13 @@ def test_a_content_has_its_frozen_default_priority(sample: dict[str, Any]) -> No
 @pytest.mark.parametrize("sample", RENDERINGS["closings"])
 def test_an_unanswered_call_closes_with_its_frozen_message(sample: dict[str, Any]) -> None:
     assert message_to_dict(close(ToolCall(**sample["call"]), sample["rendering"])) == sample["message"]
+
+
+@pytest.mark.parametrize("sample", each(ANTHROPIC))
+def test_messages_have_their_frozen_form_for_anthropic(sample: dict[str, Any]) -> None:
+    assert messages_to_anthropic(msgspec.convert(sample["messages"], list[Message])) == sample["payload"]
+
+
+@pytest.mark.parametrize("sample", each(ANTHROPIC))
+def test_the_frozen_form_for_anthropic_is_one_that_anthropic_takes(sample: dict[str, Any]) -> None:
+    check_anthropic(sample["payload"])

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, assert_type
 
+from attrs import frozen
+
 from tract import (
     ABSENT,
     AsyncTract,
@@ -16,18 +18,23 @@ from tract import (
     CompiledContext,
     CompiledSlot,
     Compiler,
+    DialogueContent,
+    ImagePart,
     LLMConfig,
     Message,
     OutputContent,
     Priority,
+    TextPart,
     TokenBudget,
     TokenUsage,
     ToolCall,
     TractStatus,
     XMLCompiler,
+    from_anthropic,
     from_openai,
+    register_content_type,
 )
-from tract.domain.content import Content
+from tract.domain.content import Content, Renderable
 from tract.domain.ids import CommitId, OperationId, TractId
 from tract.testing import ScriptedLLM
 
@@ -117,8 +124,11 @@ async def test_reading() -> None:
         assert_type(context.warnings, tuple[str, ...])
         assert_type(context.to_dicts(), list[dict[str, Any]])
         assert_type(context.to_openai(), list[dict[str, Any]])
+        assert_type(context.to_anthropic(), dict[str, Any])
         assert_type(await t.log(5, at="HEAD", operation=CommitOperation.APPEND), tuple[CommitInfo, ...])
-        assert_type(await t.show("HEAD"), CommitDetail)
+        shown = await t.show("HEAD")
+        assert_type(shown, CommitDetail)
+        assert_type(shown.content, Content | Renderable | None)
         assert_type(await t.status(), TractStatus)
 
 
@@ -192,3 +202,20 @@ async def test_compilers() -> None:
 
 def test_reading_messages() -> None:
     assert_type(from_openai([{"role": "user", "content": "a"}]), tuple[Content, ...])
+    assert_type(from_anthropic({"messages": [{"role": "user", "content": "a"}]}), tuple[Content, ...])
+
+
+@frozen
+class Ticket:
+    title: str
+
+    def to_message(self) -> Message:
+        return Message("user", self.title)
+
+
+async def test_types_of_a_callers_own() -> None:
+    register_content_type("typing.ticket", Ticket, priority="important")
+    async with AsyncTract.open() as t:
+        assert_type(await t.commit(Ticket("a")), CommitInfo)
+        assert_type(await t.edit("HEAD", Ticket("b")), CommitInfo)
+        assert_type(await t.commit(DialogueContent("user", text=[TextPart("a"), ImagePart("https://a.b")])), CommitInfo)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.strategies import contents, dialogues, tool_calls
 from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent
 from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.parts import ImagePart, TextPart
 from tract.errors import ContentValidationError
 from tract.formats.openai import from_openai, message_to_dict, message_to_openai
 from tract.formats.rendering import render
@@ -33,7 +34,7 @@ def test_real_transcripts_come_back_as_they_were(trajectories: list[list[dict[st
 
 def is_sendable(content: Content) -> bool:
     message = render(content)
-    return message.role != "system" or message.name is not None or isinstance(message.content, str)
+    return message.role != "system" or message.name is not None or isinstance(message.content, (str, tuple))
 
 
 @given(st.lists(contents.filter(is_sendable), max_size=4))
@@ -44,7 +45,7 @@ def test_what_was_sent_once_is_sent_the_same_again(given_contents: list[Content]
 
 @given(dialogues)
 def test_a_dialogue_comes_back_equal_unless_the_system_speaks_without_a_name(content: DialogueContent) -> None:
-    if content.role != "system" or content.name is not None:
+    if content.role != "system" or content.name is not None or isinstance(content.text, tuple):
         assert from_openai([message_to_openai(render(content))]) == (content,)
 
 
@@ -111,9 +112,86 @@ def test_the_developer_role_is_refused_with_advice() -> None:
         from_openai([{"role": "developer", "content": "Be brief."}])
 
 
-def test_a_list_of_parts_is_refused_with_advice() -> None:
-    with pytest.raises(ContentValidationError, match=r"messages\[0\]\.content: a list of parts .* one string"):
-        from_openai([{"role": "user", "content": [{"type": "text", "text": "hi"}]}])
+def test_a_tool_s_result_in_parts_is_refused_with_advice() -> None:
+    with pytest.raises(ContentValidationError, match=r"messages\[0\]\.content: .* as one string"):
+        from_openai([{**TOOL, "content": [{"type": "text", "text": "hi"}]}])
+
+
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
+def shown(*parts: Any, role: str = "user") -> dict[str, Any]:
+    return {"role": role, "content": list(parts)}
+
+
+def image(url: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url, **fields}}
+
+
+def test_a_list_of_parts_is_a_dialogue_of_parts() -> None:
+    parts = (TextPart("What is it?"), ImagePart(data="iVBORw0KGgo=", media_type="image/png", detail="low"))
+    message = shown({"type": "text", "text": "What is it?"}, image(PICTURE, detail="low"))
+    assert from_openai([message]) == (DialogueContent("user", text=parts),)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        shown({"type": "text", "text": "one"}, {"type": "text", "text": " two "}),
+        shown(image(PICTURE), image("https://a.b/c.png"), image("http://a.b", detail="original")),
+        shown({"type": "text", "text": "Be brief."}, role="system"),
+        {**shown({"type": "text", "text": "Wait."}, role="assistant"), "tool_calls": [CALL]},
+        {**shown({"type": "text", "text": "Hi"}), "name": "ada"},
+    ],
+)
+def test_parts_come_back_as_they_were(message: dict[str, Any]) -> None:
+    assert there_and_back([message]) == [message]
+
+
+def test_parts_have_their_own_fields_in_dicts() -> None:
+    message = Message("user", (TextPart("hi"), ImagePart(PICTURE, detail="low"), ImagePart("https://a.b")))
+    assert message_to_dict(message)["content"] == [
+        {"type": "text", "text": "hi"},
+        {"type": "image", "data": "iVBORw0KGgo=", "media_type": "image/png", "detail": "low"},
+        {"type": "image", "url": "https://a.b"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (shown(), ".content"),
+        (shown("hi"), ".content[0]"),
+        (shown({"text": "hi"}), ".content[0].type"),
+        (shown({"type": ["text"]}), ".content[0].type"),
+        (shown({"type": "input_audio", "input_audio": {}}), ".content[0].type"),
+        (shown({"type": "file", "file": {}}), ".content[0].type"),
+        (shown({"type": "refusal", "refusal": "no"}, role="assistant"), ".content[0].type"),
+        (shown({"type": "text"}), ".content[0].text"),
+        (shown({"type": "text", "text": " "}), ".content[0].text"),
+        (shown({"type": "text", "text": 5}), ".content[0].text"),
+        (shown({"type": "text", "text": "hi", "colour": "red"}), ".content[0].colour"),
+        (shown({"type": "image_url"}), ".content[0].image_url"),
+        (shown({"type": "image_url", "image_url": PICTURE}), ".content[0].image_url"),
+        (shown(image(None)), ".content[0].image_url.url"),
+        (shown(image("a.png")), ".content[0].image_url.url"),
+        (shown(image("data:image/bmp;base64,AAAA")), ".content[0].image_url.url"),
+        (shown(image("data:image/png;base64,A")), ".content[0].image_url.url"),
+        (shown(image(PICTURE, detail="most")), ".content[0].image_url.detail"),
+        (shown(image(PICTURE, width=5)), ".content[0].image_url.width"),
+        (shown(image(PICTURE), role="assistant"), ".content[0]"),
+    ],
+)
+def test_a_malformed_part_is_refused_with_its_place(message: Any, field: str) -> None:
+    with pytest.raises(ContentValidationError) as refusal:
+        from_openai([message])
+    assert refusal.value.field == f"messages[0]{field}"
+
+
+@pytest.mark.parametrize("kind", ["input_audio", "file"])
+def test_parts_that_are_not_read_are_refused_by_name(kind: str) -> None:
+    with pytest.raises(ContentValidationError, match=f"{kind} parts are not read"):
+        from_openai([shown({"type": kind, kind: {}})])
 
 
 @pytest.mark.parametrize(

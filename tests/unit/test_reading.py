@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.strategies import contents
+from tests.strategies import contents, registered
 from tract.domain.content import Content, DialogueContent, FreeformContent, InstructionContent, ToolIOContent
 from tract.domain.messages import ToolCall
 from tract.errors import ContentValidationError
@@ -13,12 +13,12 @@ from tract.formats.reading import content_from, decode_content, encode_content
 CALL = {"id": "call_1", "name": "find", "arguments": "{}"}
 
 
-@given(contents)
+@given(contents | registered)
 def test_what_is_stored_reads_back_equal(content: Content) -> None:
     assert decode_content(content.content_type, encode_content(content)) == content
 
 
-@given(contents)
+@given(contents | registered)
 def test_what_was_read_back_is_stored_as_the_same_bytes(content: Content) -> None:
     stored = encode_content(content)
     assert encode_content(decode_content(content.content_type, stored)) == stored
@@ -29,7 +29,7 @@ def test_the_stored_json_is_a_dict_that_a_caller_could_give(content: Content) ->
     assert content_from(json.loads(encode_content(content))) == content
 
 
-@given(contents)
+@given(contents | registered)
 def test_a_content_is_taken_as_it_is(content: Content) -> None:
     assert content_from(content) is content
 

@@ -110,7 +110,7 @@ def context_table(compiled: CompiledContext, *, label: str, marks: Mapping[Commi
         table.add_row(
             Text(slot[:SHORT], style="yellow"),
             Text(message.role, style=_ROLES.get(message.role, "white")),
-            Text(str(message.content or "")),
+            Text(message.text),
             Text(marks[slot], style="yellow") if slot in marks else _priority(priority),
             "" if tokens is None else str(tokens),
         )

@@ -1,40 +1,28 @@
-"""The eight kinds of content that a commit can carry.
+"""The eight kinds of content that a commit can carry, and those that callers add.
 
 A content is what was said, with its meaning kept: a tool result knows its
 call, a session its decisions. `formats.rendering` turns it into a message.
 Malformed values raise `ContentValidationError` when they are made, naming the
-field. Imports `errors`, `canonical` and `messages`.
+field. Imports `errors`, `canonical`, `messages`, `parts` and `texts`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeAlias, get_args
+from typing import Any, ClassVar, Protocol, TypeAlias, get_args
 
 from attrs import Attribute, field, frozen
 
 from tract.domain import canonical
-from tract.domain.messages import ABSENT, Absent, ToolCall
+from tract.domain.messages import ABSENT, Absent, Message, Said, ToolCall
+from tract.domain.parts import ImagePart, Part, as_parts
+from tract.domain.texts import require_text
 from tract.errors import ContentValidationError
 
 _tool_name = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_type_name = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 Check: TypeAlias = Callable[[Any, "Attribute[Any]", Any], None]
-
-
-def require_text(field_name: str, value: object) -> None:
-    """Refuse what is not a string, or cannot be written as UTF-8.
-
-    Raises:
-        ContentValidationError: Naming *field_name*.
-    """
-    if type(value) is not str:
-        raise ContentValidationError(field_name, f"it must be a string, not {type(value).__name__}")
-    if not value.isascii():
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError as exc:
-            raise ContentValidationError(field_name, "it holds a lone surrogate, which is not text") from exc
 
 
 def _text(_: object, attribute: "Attribute[Any]", value: object) -> None:
@@ -74,6 +62,28 @@ def _texts(_: object, attribute: "Attribute[Any]", value: object) -> None:
 
 def _sequence(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _said(value: str | None | Absent | Sequence[Part | Mapping[str, Any]]) -> Said:
+    if value is None or isinstance(value, (str, Absent)):
+        return value
+    parts: tuple[Part, ...] = as_parts("text", value)
+    return parts
+
+
+def _said_by(content: Any, attribute: "Attribute[Any]", value: object) -> None:
+    if type(value) is tuple:
+        _check_parts(attribute.name, value, content.role)
+    elif value is not None and value is not ABSENT:
+        require_text(attribute.name, value)
+
+
+def _check_parts(field_name: str, parts: tuple[Part, ...], role: str) -> None:
+    if not parts:
+        raise ContentValidationError(field_name, "a list of parts must not be empty")
+    for index, part in enumerate(parts):
+        if isinstance(part, ImagePart) and role != "user":
+            raise ContentValidationError(f"{field_name}[{index}]", "only a user shows images")
 
 
 def _copied(value: Any) -> Any:
@@ -137,14 +147,15 @@ class DialogueContent:
 
     Attributes:
         role: system, user or assistant.
-        text: What was said; None and `ABSENT` are kept apart from `""`.
+        text: What was said; None and `ABSENT` are kept apart from `""`. Or a
+            list of `TextPart` and, of a user, `ImagePart`.
         name: Of the speaker, where there are several.
         tool_calls: What an assistant calls, in its order.
     """
 
     content_type: ClassVar[str] = "dialogue"
     role: str = field(validator=_one_of("system", "user", "assistant"))
-    text: str | None | Absent = field(default=ABSENT, validator=_text_or_null)
+    text: Said = field(default=ABSENT, converter=_said, validator=_said_by)
     name: str | None = field(default=None, validator=_filled_or_none)
     tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_sequence, validator=_tool_calls)
 
@@ -253,7 +264,82 @@ class SessionContent:
     next_steps: tuple[str, ...] = field(default=(), converter=_sequence, validator=_texts)
 
 
-Content: TypeAlias = (
+class Renderable(Protocol):
+    """What a class of a caller's must be able to do to be registered as a content type."""
+
+    def to_message(self) -> Message:
+        """Return what a model shall read; called once, when the value is committed."""
+        ...
+
+
+def require_type_name(field_name: str, value: object) -> None:
+    """Refuse what cannot be the name of a registered content type.
+
+    Raises:
+        ContentValidationError: Naming *field_name*.
+    """
+    if not isinstance(value, str) or not _type_name.fullmatch(value):
+        raise ContentValidationError(field_name, "a type's name is a letter a-z and up to 63 of a-z, 0-9, _, . and -")
+    if value in CONTENT_TYPES:
+        raise ContentValidationError(field_name, "it is the name of a type of Tract's own")
+
+
+def _registered_name(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    require_type_name(attribute.name, value)
+
+
+def _object(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    if not isinstance(value, dict):
+        raise ContentValidationError(attribute.name, f"it must be a JSON object, not {type(value).__name__}")
+    _json(_, attribute, value)
+
+
+def _message(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    if not isinstance(value, Message):
+        raise ContentValidationError(attribute.name, f"it must be a Message, not {type(value).__name__}")
+    try:
+        _check_message(value)
+    except ContentValidationError as exc:
+        name, index, rest = exc.field.partition("[")
+        raise ContentValidationError(f"{attribute.name}.{_MESSAGE_FIELDS.get(name, name)}{index}{rest}", exc.reason) from exc
+
+
+_MESSAGE_FIELDS = {"text": "content", "tool_name": "name", "call_id": "tool_call_id"}
+
+
+def _check_message(message: Message) -> None:
+    """Hold a message to the rules of the contents that could have been rendered to it."""
+    if message.role == "tool":
+        if message.tool_calls:
+            raise ContentValidationError("tool_calls", "only an assistant calls tools")
+        require_text("content", message.content)
+        ToolIOContent(message.name, text="", call_id=message.tool_call_id)
+        return
+    if message.tool_call_id is not None:
+        raise ContentValidationError("tool_call_id", "only a tool message has one")
+    DialogueContent(message.role, message.content, message.name, message.tool_calls)
+
+
+@frozen
+class RegisteredContent:
+    """A content of a type that a caller registered, as it is stored.
+
+    A process that did not register the class reads and commits such contents
+    all the same. What a model reads is the message that was rendered when the
+    content was made, and is never rendered again.
+
+    Attributes:
+        content_type: The name it was registered under.
+        data: The fields of the value, JSON.
+        message: What its `to_message` returned.
+    """
+
+    content_type: str = field(validator=_registered_name)
+    data: dict[str, Any] = field(converter=_copied, validator=_object)
+    message: Message = field(validator=_message)
+
+
+BuiltIn: TypeAlias = (
     InstructionContent
     | DialogueContent
     | ToolIOContent
@@ -263,6 +349,7 @@ Content: TypeAlias = (
     | FreeformContent
     | SessionContent
 )
+Content: TypeAlias = BuiltIn | RegisteredContent
 
-CONTENT_TYPES: MappingProxyType[str, type[Content]] = MappingProxyType({kind.content_type: kind for kind in get_args(Content)})
-"""Every content class by its tag."""
+CONTENT_TYPES: MappingProxyType[str, type[BuiltIn]] = MappingProxyType({kind.content_type: kind for kind in get_args(BuiltIn)})
+"""Every content class of Tract's own by its tag."""

@@ -12,7 +12,7 @@ from attrs import frozen
 from tract.domain.budgets import TokenBudget
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
-from tract.domain.content import Content
+from tract.domain.content import Content, Renderable
 from tract.domain.events import UsageFigures
 from tract.domain.ids import CommitId, OperationId, TractId
 from tract.domain.messages import Message, ToolCall
@@ -88,14 +88,15 @@ class CommitDetail:
 
     Attributes:
         info: The commit.
-        content: What it brought, or None.
+        content: What it brought, or None; of a registered type an instance,
+            and a `RegisteredContent` where the class is not registered.
         rendered: That as a message, or None.
         reason: Why a priority was set, or None.
         retain: What a compression must keep, or None.
     """
 
     info: CommitInfo
-    content: Content | None
+    content: Content | Renderable | None
     rendered: Message | None
     reason: str | None
     retain: Any
@@ -111,7 +112,7 @@ class CommitDetail:
         if self.reason:
             lines.append(f"reason {self.reason}")
         if self.rendered is not None:
-            lines += ["", *(f"    {line}" for line in str(self.rendered.content or "").splitlines())]
+            lines += ["", *(f"    {line}" for line in self.rendered.text.splitlines())]
             lines += [f"    -> {call.name}({call.arguments})" for call in self.rendered.tool_calls]
         return "\n".join(lines)
 

@@ -11,8 +11,11 @@ Imports `errors` and `domain`. Start at `message_to_openai`.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec import to_builtins
+
 from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent
 from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.parts import ImagePart, Part, TextPart
 from tract.errors import ContentValidationError
 
 FORMAT = "openai/1"
@@ -25,10 +28,12 @@ def message_to_openai(message: Message) -> dict[str, Any]:
     A content that is `ABSENT` is left out; one that is None is null.
     """
     content = message.content
-    if not message.tool_calls and message.name is None and message.tool_call_id is None and content is not ABSENT:
+    if type(content) is str and not message.tool_calls and message.name is None and message.tool_call_id is None:
         # Most messages; the long way costs twice as much.
         return {"role": message.role, "content": content}
     payload = _without_calls(message)
+    if isinstance(content, tuple):
+        payload["content"] = [_part_to_openai(part) for part in content]
     if message.tool_calls:
         payload["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -38,8 +43,10 @@ def message_to_openai(message: Message) -> dict[str, Any]:
 
 
 def message_to_dict(message: Message) -> dict[str, Any]:
-    """Return the message in our own words, each call as id, name, arguments."""
+    """Return the message in our own words, each call as id, name, arguments, each part with its type and fields."""
     payload = _without_calls(message)
+    if isinstance(message.content, tuple):
+        payload["content"] = [to_builtins(part) for part in message.content]
     if message.tool_calls:
         payload["tool_calls"] = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in message.tool_calls]
     return payload
@@ -56,15 +63,25 @@ def _without_calls(message: Message) -> dict[str, Any]:
     return payload
 
 
+def _part_to_openai(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    image = {"url": part.url or f"data:{part.media_type};base64,{part.data}"}
+    if part.detail is not None:
+        image["detail"] = part.detail
+    return {"type": "image_url", "image_url": image}
+
+
 def from_openai(messages: Iterable[Mapping[str, Any]]) -> tuple[Content, ...]:
     """Return the contents of Chat Completions messages, one for each.
 
     A system message becomes an `InstructionContent`, or a `DialogueContent`
-    when it has a name; a tool message the result of a `ToolIOContent`; user
-    and assistant messages a `DialogueContent`. Keys that are null, or an empty list,
-    are dropped, but a null content stays null. The role `developer` is refused, because it
-    could not be given back; say `system`. Text must be one string: lists of
-    parts are not read.
+    when it has a name or a list of parts; a tool message the result of a
+    `ToolIOContent`; user and assistant messages a `DialogueContent`. Keys that
+    are null, or an empty list, are dropped, but a null content stays null.
+    What could not be given back as it was is refused: the role `developer`
+    (say `system`), parts that are neither text nor image, and a tool's result
+    in parts.
 
     Raises:
         ContentValidationError: Naming what is unknown, missing or malformed,
@@ -86,17 +103,48 @@ def _read(message: Mapping[str, Any]) -> Content:
     if not isinstance(role, str) or (known := _KEYS.get(role)) is None:
         raise ContentValidationError("role", _role_problem(role))
     _refuse_unknown(message, known, "")
-    if isinstance(message.get("content"), list):
-        raise ContentValidationError("content", "a list of parts is not read; give the text as one string")
+    content, name = message.get("content", ABSENT), message.get("name")
     if role == "tool":
         return _tool_result(message)
-    name = message.get("name")
-    if role == "system" and name is None:
+    if isinstance(content, list):
+        content = [part_from_openai(part, f"content[{index}]") for index, part in enumerate(content)]
+    elif role == "system" and name is None:
         return InstructionContent(_required(message, "content", ""))
-    return DialogueContent(role, message.get("content", ABSENT), name, _tool_calls(message.get("tool_calls")))
+    return DialogueContent(role, content, name, _tool_calls(message.get("tool_calls")))
+
+
+def part_from_openai(value: object, where: str) -> Part:
+    """Return a part of a content that is a list.
+
+    Raises:
+        ContentValidationError: Naming the place under *where* that is
+            unknown, missing or malformed.
+    """
+    part = _mapping(value, where)
+    kind = part.get("type")
+    if kind not in ("text", "image_url"):
+        named = f"{kind} parts are" if isinstance(kind, str) and kind in _OTHER_PARTS else "other parts are"
+        raise ContentValidationError(f"{where}.type", f"it must be text or image_url; {named} not read")
+    _refuse_unknown(part, frozenset({"type", kind}), where)
+    if kind == "text":
+        return _checked_part(TextPart, f"{where}.text", text=_required(part, "text", where))
+    where = f"{where}.image_url"
+    image = _mapping(part.get("image_url"), where)
+    _refuse_unknown(image, _IMAGE_KEYS, where)
+    return _checked_part(ImagePart, where, url=_required(image, "url", where), detail=image.get("detail"))
+
+
+def _checked_part(kind: type[Part], where: str, **fields: Any) -> Part:
+    try:
+        return kind(**fields)
+    except ContentValidationError as exc:
+        field = where if kind is TextPart else f"{where}.{'detail' if exc.field == 'detail' else 'url'}"
+        raise ContentValidationError(field, exc.reason) from exc
 
 
 def _tool_result(message: Mapping[str, Any]) -> ToolIOContent:
+    if isinstance(message.get("content"), list):
+        raise ContentValidationError("content", "a tool's result in parts is not read; give the text as one string")
     return ToolIOContent(
         message.get("name"),
         "result",
@@ -153,6 +201,8 @@ def _role_problem(role: object) -> str:
 
 def _openai_field(name: str) -> str:
     """Return the place in a message of a content's field, with its dot."""
+    if name.startswith("text["):
+        name = name.replace("text", "content", 1)
     name = _OPENAI_NAMES.get(name, name)
     if name.startswith("tool_calls["):
         name = name.replace("].name", "].function.name").replace("].arguments", "].function.arguments")
@@ -168,4 +218,6 @@ _KEYS = {
 }
 _CALL_KEYS = frozenset({"id", "type", "function"})
 _FUNCTION_KEYS = frozenset({"name", "arguments"})
+_IMAGE_KEYS = frozenset({"url", "detail"})
+_OTHER_PARTS = frozenset({"input_audio", "file", "refusal"})
 _OPENAI_NAMES = {"text": "content", "tool_name": "name", "call_id": "tool_call_id"}

@@ -19,11 +19,13 @@ from tract.domain.content import (
     InstructionContent,
     OutputContent,
     ReasoningContent,
+    RegisteredContent,
     SessionContent,
     ToolIOContent,
 )
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.errors import ContentValidationError
+from tract.formats.registry import registered_priority
 
 RENDERING = 1
 """The newest rendering; what commits made now record."""
@@ -63,6 +65,8 @@ def close(call: ToolCall, rendering: int) -> Message:
 
 def default_priority(content: Content) -> Priority:
     """Return the priority that a new slot has when none was given."""
+    if isinstance(content, RegisteredContent):
+        return registered_priority(content.content_type)
     return _PRIORITIES.get(type(content), Priority.NORMAL)
 
 
@@ -76,6 +80,10 @@ def _system(content: InstructionContent) -> Message:
 
 def _dialogue(content: DialogueContent) -> Message:
     return Message(content.role, content.text, content.name, content.tool_calls)
+
+
+def _registered(content: RegisteredContent) -> Message:
+    return content.message
 
 
 def _assistant(content: ReasoningContent | OutputContent) -> Message:
@@ -122,6 +130,7 @@ _RENDERERS: dict[tuple[int, type[Content]], Callable[[Any], Message]] = {
     (1, OutputContent): _assistant,
     (1, FreeformContent): _freeform,
     (1, SessionContent): _session,
+    (1, RegisteredContent): _registered,
 }
 
 _CLOSINGS = {1: CLOSING_TEXT}

@@ -1,7 +1,7 @@
 """Token counters: exact by splintr, approximate without it.
 
-`count_message` is the one price list of both. Imports `domain`; the only
-module that names splintr.
+`count_message` is the one price list of both. Imports `domain` and `images`;
+the only module that names splintr.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from typing import ClassVar
 from attrs import frozen
 
 from tract.domain.messages import Message
+from tract.domain.parts import ImagePart, Part
+from tract.llm.images import image_tokens
 from tract.llm.protocol import TokenCounter
 
 PER_MESSAGE = 3
@@ -26,16 +28,23 @@ def count_message(count: Callable[[str], int], message: Message) -> int:
     """Return what *message* costs when *count* prices each of its texts.
 
     Ids of calls are not read by a model and cost nothing; null and absent
-    content cost nothing either.
+    content cost nothing either. Of several parts each text costs its tokens,
+    each image what `image_tokens` says.
     """
     total = PER_MESSAGE + count(message.role)
     if isinstance(message.content, str):
         total += count(message.content)
+    elif isinstance(message.content, tuple):
+        total += sum(_count_part(count, part) for part in message.content)
     if message.name is not None:
         total += PER_NAME + count(message.name)
     for call in message.tool_calls:
         total += count(call.name) + count(call.arguments)
     return total
+
+
+def _count_part(count: Callable[[str], int], part: Part) -> int:
+    return image_tokens(part) if isinstance(part, ImagePart) else count(part.text)
 
 
 @cache

@@ -9,10 +9,11 @@ from typing import Any
 
 from attrs import Factory, define
 
-from tract.domain.content import require_text, require_tool_name
+from tract.domain.content import require_tool_name
 from tract.domain.events import UsageFigures
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
 from tract.domain.messages import ToolCall
+from tract.domain.texts import require_text
 from tract.errors import ContentValidationError, ModelNotConfiguredError, ModelResponseError
 
 _body_only = ("top_k",)

@@ -104,5 +104,5 @@ class TokenCounter(Protocol):
         ...
 
     def count_message(self, message: Message) -> int:
-        """Return 3 plus role, text, name (and 1 for it) and calls."""
+        """Return 3 plus role, text, name (and 1 for it) and calls; an image costs what the counter says."""
         ...

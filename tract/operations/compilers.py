@@ -11,9 +11,11 @@ from attrs import frozen
 
 from tract.domain.commits import Priority
 from tract.domain.config import LLMConfig
-from tract.domain.content import require_text
+from tract.domain.content import DialogueContent
 from tract.domain.ids import CommitId
 from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.parts import Part, TextPart
+from tract.domain.texts import require_text
 from tract.errors import CompilerError, ContentValidationError
 
 
@@ -83,8 +85,9 @@ class XMLCompiler:
     """Puts each text into a tag named by its content's type: `<dialogue>Hi</dialogue>`.
 
     `&`, `<` and `>` in the text become `&amp;`, `&lt;` and `&gt;`, so that no
-    text can end its tag or begin another. Roles, tool calls and tool results
-    stay as they are, and a call without a text gets no tag.
+    text can end its tag or begin another. Of several parts each text gets a
+    tag. Roles, images, tool calls and tool results stay as they are, and a
+    call without a text gets no tag.
     """
 
     name: ClassVar[str] = "xml"
@@ -168,7 +171,9 @@ def _require_texts(message: Message) -> None:
         raise ContentValidationError("role", "it must be one of system, user, assistant and tool")
     _require_calls(message.tool_calls)
     content, is_result = message.content, message.role == "tool"
-    if is_result or not (message.tool_calls and (content is None or content is ABSENT)):
+    if isinstance(content, tuple) and not is_result:
+        DialogueContent(message.role, content)
+    elif is_result or not (message.tool_calls and (content is None or content is ABSENT)):
         require_text("content", content)
     if not is_result and not message.tool_calls and (not content or str(content).isspace()):
         raise ContentValidationError("content", f"a {message.role} message must not be blank")
@@ -188,12 +193,26 @@ def _require_calls(calls: object) -> None:
 
 
 def _tagged(slot: CompiledSlot) -> Message:
-    message, text = slot.message, slot.message.content
-    if slot.type is None or message.role == "tool" or not isinstance(text, str) or (message.tool_calls and not text):
+    message, content = slot.message, slot.message.content
+    if (
+        slot.type is None
+        or message.role == "tool"
+        or not isinstance(content, (str, tuple))
+        or (message.tool_calls and not content)
+    ):
         return message
     tag = _tag(slot.type)
+    said = _inside(tag, content) if isinstance(content, str) else tuple(_part_inside(tag, part) for part in content)
+    return Message(message.role, said, message.name, message.tool_calls, message.tool_call_id)
+
+
+def _part_inside(tag: str, part: Part) -> Part:
+    return TextPart(_inside(tag, part.text)) if isinstance(part, TextPart) else part
+
+
+def _inside(tag: str, text: str) -> str:
     inner = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return Message(message.role, f"<{tag}>{inner}</{tag}>", message.name, message.tool_calls, message.tool_call_id)
+    return f"<{tag}>{inner}</{tag}>"
 
 
 def _tag(content_type: str) -> str:

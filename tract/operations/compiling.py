@@ -15,6 +15,7 @@ from tract.domain.commits import Priority
 from tract.domain.config import LLMConfig
 from tract.domain.ids import CommitId
 from tract.domain.messages import Message
+from tract.formats.anthropic import messages_to_anthropic
 from tract.formats.openai import message_to_dict, message_to_openai
 from tract.operations.closing import Repair, find_repairs
 from tract.operations.compilers import DEFAULT, label
@@ -122,6 +123,15 @@ class CompiledContext:
     def to_openai(self) -> list[dict[str, Any]]:
         """Return the messages as OpenAI's Chat Completions takes them."""
         return [message_to_openai(message) for message in self.messages]
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """Return `messages`, and `system` where there is any, as Anthropic's Messages takes them.
+
+        Anything that the provider would refuse is mended, so what comes out
+        may have other call ids, fewer messages and no names. Whether a
+        conversation may end with an answer is the model's to say.
+        """
+        return messages_to_anthropic(self.messages)
 
     @property
     def _lines(self) -> Vector[Line]:

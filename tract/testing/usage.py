@@ -1,6 +1,6 @@
 """What a made-up answer costs: plausible, and always the same.
 
-Imports `domain` and `llm`.
+Imports `domain`, `formats` and `llm`.
 """
 
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 from tract.domain.events import UsageFigures
 from tract.domain.messages import Message, ToolCall
+from tract.formats.openai import part_from_openai
 from tract.llm.counting import ApproximateCounter
 
 _counter = ApproximateCounter()
@@ -37,4 +38,7 @@ def _message(message: Mapping[str, Any]) -> Message:
     calls = tuple(
         ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls") or ()
     )
-    return Message(message["role"], message.get("content"), message.get("name"), calls)
+    content = message.get("content")
+    if isinstance(content, list):
+        content = tuple(part_from_openai(part, f"content[{index}]") for index, part in enumerate(content))
+    return Message(message["role"], content, message.get("name"), calls)

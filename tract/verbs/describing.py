@@ -49,9 +49,8 @@ def _preview(commit: Commit, content: Content | None) -> str:
             said = commit.targets[0][:SHORT]
         return preview(commit.operation.value, said)
     message = render(content, commit.rendering or RENDERING)
-    text = message.content if isinstance(message.content, str) else ""
     calls = ", ".join(f"{call.name}()" for call in message.tool_calls)
-    return preview(content.content_type, " ".join(part for part in (text, calls) if part))
+    return preview(content.content_type, " ".join(part for part in (message.text, calls) if part))
 
 
 def decode_commit(row: Row, file: str) -> tuple[Event, Content | None, Details, LLMConfig | None]:

@@ -3,6 +3,7 @@
 Imports `core`, `formats` and everything below.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +15,11 @@ from tract.core import TractCore
 from tract.domain import canonical
 from tract.domain.commits import ContentRef, Details, Priority
 from tract.domain.config import LLMConfig
-from tract.domain.content import Content, require_text
+from tract.domain.content import Content, RegisteredContent
 from tract.domain.ids import BlobId
 from tract.domain.messages import Message
+from tract.domain.parts import ImagePart, Part
+from tract.domain.texts import is_blank, require_text
 from tract.errors import ContentValidationError
 from tract.formats.reading import encode_content
 from tract.formats.rendering import default_priority, render
@@ -25,6 +28,10 @@ from tract.log.protocol import BlobDraft
 OFF_LOOP = 64 * 1024
 """Characters from which text is counted in a thread: the tokenizer keeps the
 interpreter to itself, 90 ms for 480 KB."""
+
+# OpenAI answers 400 to names that this does not match.
+_speaker = re.compile(r"[^\s<|\\/>]{1,64}")
+_BLANK_FIELDS = {"artifact": "content", "freeform": "payload"}
 
 
 class Words(Struct, frozen=True, eq=False):
@@ -159,14 +166,15 @@ def render_filled(content: Content) -> Message:
 
     Raises:
         ContentValidationError: No provider takes a blank system, user or
-            call-less assistant message.
+            call-less assistant message, nor every name of a speaker.
     """
     message = render(content)
+    if message.name is not None and not _speaker.fullmatch(message.name):
+        raise ContentValidationError("name", "providers take up to 64 characters, without spaces and none of < > | / \\")
     if message.role == "tool" or message.tool_calls:
         return message
-    text = message.content
-    if not isinstance(text, str) or not text or text.isspace():
-        field = {"artifact": "content", "freeform": "payload"}.get(content.content_type, "text")
+    if is_blank(message.text):
+        field = "message" if isinstance(content, RegisteredContent) else _BLANK_FIELDS.get(content.content_type, "text")
         raise ContentValidationError(field, f"a {message.role} message must not be blank: no provider takes it")
     return message
 
@@ -174,9 +182,13 @@ def render_filled(content: Content) -> Message:
 async def count_tokens(t: TractCore, message: Message) -> int:
     """Return what a message costs, counted in a thread if it is long."""
     counter = t.collaborators.counter
-    length = len(message.content) if isinstance(message.content, str) else 0
+    length = sum(map(_length, message.content)) if isinstance(message.content, tuple) else len(message.text)
     for call in message.tool_calls:
         length += len(call.arguments)
     if length > OFF_LOOP:
         return await to_thread.run_sync(counter.count_message, message)
     return counter.count_message(message)
+
+
+def _length(part: Part) -> int:
+    return len(part.data or "") if isinstance(part, ImagePart) else len(part.text)

@@ -22,14 +22,17 @@ from tract.domain.content import (
     InstructionContent,
     OutputContent,
     ReasoningContent,
+    RegisteredContent,
+    Renderable,
     SessionContent,
     ToolIOContent,
 )
 from tract.domain.events import CommitRecorded
 from tract.domain.ids import CommitId
 from tract.domain.messages import ABSENT, Absent
+from tract.domain.parts import with_text
 from tract.domain.results import CommitInfo
-from tract.errors import EditTargetError
+from tract.errors import ContentValidationError, EditTargetError
 from tract.formats.reading import content_from, decode_content, encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import Query
@@ -64,7 +67,7 @@ class _Target:
 async def edit(
     t: TractCore,
     target: str,
-    content: Content | Mapping[str, Any] | str,
+    content: Content | Renderable | Mapping[str, Any] | str,
     *,
     message: str | None = None,
     generation_config: LLMConfig | None = None,
@@ -81,7 +84,8 @@ async def edit(
         t: The tract.
         target: Any ref of the slot or of an earlier edit of it.
         content: A string replaces the text and keeps type, role and other
-            fields; a content or a mapping replaces everything.
+            fields, and of several parts the images; a content, a value of a
+            registered class or a mapping replaces everything.
         message: One line on why.
         generation_config: What the content was made with; None keeps the slot's.
         metadata: Anything, JSON.
@@ -272,5 +276,9 @@ def _with_text(content: Content, text: str) -> Content:
             return evolve(content, summary=text)
         case ToolIOContent():
             return evolve(content, text=text, payload=ABSENT)
+        case RegisteredContent():
+            raise ContentValidationError("content", f"a {content.content_type} has no text of its own; pass a value or a mapping")
+        case DialogueContent(text=tuple(parts)):
+            return evolve(content, text=with_text(parts, text))
         case InstructionContent() | DialogueContent() | ReasoningContent() | OutputContent():
             return evolve(content, text=text)

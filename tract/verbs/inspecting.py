@@ -10,9 +10,11 @@ from tract.core import TractCore
 from tract.core.graph import PER_CONTEXT, Node, find_head, parent, resolve, stretches
 from tract.domain.budgets import TokenBudget
 from tract.domain.commits import CommitOperation
+from tract.domain.content import RegisteredContent
 from tract.domain.events import CommitRecorded
 from tract.domain.results import CommitDetail, CommitInfo, TractStatus
 from tract.errors import ContentValidationError
+from tract.formats.registry import value_of
 from tract.formats.rendering import render
 from tract.log.protocol import Query, Row
 from tract.verbs.compiling import Report, find_report, reported_tokens
@@ -77,7 +79,8 @@ async def show(t: TractCore, ref: str) -> CommitDetail:
     event, content, details, config = decode_commit(row, file)
     assert isinstance(event.body, CommitRecorded)
     rendered = None if content is None else render(content, event.body.commit.rendering or 1)
-    return CommitDetail(commit_info(event, content, details, config), content, rendered, details.reason, details.retain)
+    shown = value_of(content) if isinstance(content, RegisteredContent) else content
+    return CommitDetail(commit_info(event, content, details, config), shown, rendered, details.reason, details.retain)
 
 
 async def status(t: TractCore) -> TractStatus:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tract.core import TractCore
 from tract.domain.config import LLMConfig
-from tract.domain.content import Content
+from tract.domain.content import Content, Renderable
 from tract.domain.results import ChatResponse
 from tract.errors import ContentValidationError
 from tract.formats.reading import content_from
@@ -19,7 +19,7 @@ from tract.verbs.turns import Turn
 
 async def chat(
     t: TractCore,
-    text: Content | Mapping[str, Any] | str,
+    text: Content | Renderable | Mapping[str, Any] | str,
     *,
     llm_config: LLMConfig | None = None,
     message: str | None = None,
@@ -93,7 +93,7 @@ async def generate(
 
 def stream(
     t: TractCore,
-    text: Content | Mapping[str, Any] | str | None = None,
+    text: Content | Renderable | Mapping[str, Any] | str | None = None,
     *,
     llm_config: LLMConfig | None = None,
     message: str | None = None,

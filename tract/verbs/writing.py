@@ -14,7 +14,7 @@ from tract.core import TractCore
 from tract.core.graph import Place
 from tract.domain.commits import Commit, CommitOperation, Priority
 from tract.domain.config import LLMConfig
-from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent
+from tract.domain.content import Content, DialogueContent, InstructionContent, Renderable, ToolIOContent
 from tract.domain.events import CommitRecorded
 from tract.domain.ids import CommitId, OperationId
 from tract.domain.messages import ABSENT, Absent
@@ -44,7 +44,7 @@ class CommitOptions(TypedDict, total=False):
 
 async def commit(
     t: TractCore,
-    content: Content | Mapping[str, Any] | str,
+    content: Content | Renderable | Mapping[str, Any] | str,
     *,
     role: str = "user",
     message: str | None = None,
@@ -64,7 +64,8 @@ async def commit(
 
     Args:
         t: The tract.
-        content: A content, a mapping with `content_type`, or a string.
+        content: A content, a value of a class that was given to
+            `register_content_type`, a mapping with `content_type`, or a string.
         role: What a string is: user, assistant or system.
         message: One line on why; None shows a preview of the content.
         operation: append, or edit to replace the slot at *target*.
