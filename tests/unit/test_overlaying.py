@@ -24,7 +24,8 @@ def over(context: Context, order: list[CommitId]) -> CompiledContext:
 def test_any_order_of_the_tool_units_shows_the_same_messages_and_is_accepted(history: History, chance: Random) -> None:
     context = fold(EMPTY, history.line(list(history.steps)[-1]))
     before = shown(context)
-    units = sorted({context.tool_unit(slot)[0] for slot in compiled(context).slot_ids})
+    plain = compiled(context)
+    units = [slot for slot, message in zip(plain.slot_ids, plain.messages, strict=True) if message.role != "tool"]
     chance.shuffle(units)
     turned = over(context, units)
     refuse_bad_tool_messages(turned.to_openai())
