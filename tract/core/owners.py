@@ -9,6 +9,8 @@ import os
 import socket
 from functools import cache
 from pathlib import Path
+from threading import Lock
+from weakref import WeakSet
 
 from attrs import frozen
 
@@ -18,27 +20,51 @@ from tract.domain.ids import GenerationId
 LEASE = 30_000_000
 """Microseconds for which a call counts as alive after a sign of life."""
 
-answering: set[GenerationId] = set()
-"""The calls that this process runs, in whatever store and event loop; until
-their end is written."""
+_answering: set[GenerationId] = set()
 
 
 @frozen(eq=False, repr=False)
 class Presence:
-    """Who was there before something is read, so that what ends meanwhile does not count as abandoned.
+    """Who was there while something was read.
+
+    A call that ends meanwhile, or begins, must not count as abandoned. So it
+    is made before the snapshot is taken, and goes on to take in every call
+    that begins.
 
     Attributes:
         now: The time, microseconds since 1970.
-        answering: The calls that ran in this process.
+        answering: The calls that ran in this process at any time since.
     """
 
     now: int
-    answering: frozenset[GenerationId]
+    answering: set[GenerationId]
+
+
+_looking: WeakSet[Presence] = WeakSet()
+# Several event loops of one process may each have a thread of their own.
+_lock = Lock()
 
 
 def presence(now: int) -> Presence:
-    """Return who is there now; to be called before the snapshot is taken."""
-    return Presence(now, frozenset(answering))
+    """Return who is there from now on; to be called before the snapshot is taken."""
+    with _lock:
+        seen = Presence(now, set(_answering))
+        _looking.add(seen)
+    return seen
+
+
+def begin_answering(generation: GenerationId) -> None:
+    """Count a call as one that this process runs, in whatever store and event loop."""
+    with _lock:
+        _answering.add(generation)
+        for seen in _looking:
+            seen.answering.add(generation)
+
+
+def stop_answering(generation: GenerationId) -> None:
+    """Count a call as over, once its end is written."""
+    with _lock:
+        _answering.discard(generation)
 
 
 def this_process() -> Owner:

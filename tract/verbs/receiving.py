@@ -8,8 +8,10 @@ import asyncio
 from collections import deque
 
 from tract.core.deltas import Deltas, Flush
+from tract.domain.content import require_text
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
 from tract.domain.ids import GenerationId
+from tract.errors import ContentValidationError, ModelResponseError
 from tract.llm.protocol import LLMClient, ModelStream
 
 AHEAD = 1024
@@ -76,18 +78,25 @@ class Receiving:
             ModelError: The call failed.
             StoreError: The delta could not be written.
         """
+        while (first := await self._first()) is not None:
+            text, flush = first
+            await flush.wait()
+            # Nothing is awaited from here on, so a caller that leaves has it or finds it here.
+            if self._waiting and self._waiting[0] is first:
+                self._waiting.popleft()
+                self._room.set()
+                self._parts.append(text)
+                return text
+        return None
+
+    async def _first(self) -> tuple[str, Flush] | None:
         while not self._waiting:
             if self._is_over:
                 if self._error is not None:
                     raise self._error
                 return None
             await self._change()
-        text, flush = self._waiting[0]
-        await flush.wait()
-        self._waiting.popleft()
-        self._room.set()
-        self._parts.append(text)
-        return text
+        return self._waiting[0]
 
     async def finished(self) -> None:
         """Return when the whole answer was read.
@@ -100,9 +109,13 @@ class Receiving:
         if self._error is not None:
             raise self._error
 
+    def stop(self) -> None:
+        """Read no further, and begin to close the connection."""
+        self._task.cancel()
+
     async def aclose(self) -> None:
         """Stop reading and close the connection; twice is nothing."""
-        self._task.cancel()
+        self.stop()
         await asyncio.wait((self._task,))
 
     async def _change(self) -> None:
@@ -125,6 +138,12 @@ class Receiving:
             self._changed.set()
 
     async def _take(self, text: str) -> None:
+        try:
+            require_text("text", text)
+        except ContentValidationError as exc:
+            raise ModelResponseError(f"A piece of the answer cannot be used ({exc.reason})") from exc
+        if not text:
+            return
         flush = self._deltas.write(self._generation, text)
         if not self._is_watched:
             self._parts.append(text)
