@@ -1,6 +1,6 @@
-"""Processes of their own that stream an answer, tell each delta they were handed, and end as they are told.
+"""Processes of their own that stream, follow, watch and open; each prints one JSON value a line.
 
-Each prints one JSON value a line; what it is told comes on its standard input, one word a line.
+One that streams tells each delta that it was handed, and leaves with `sys.exit` behind the delta `exit`.
 """
 
 import json
@@ -35,8 +35,6 @@ async def main():
     threading.Thread(target=read, daemon=True).start()
     async def deltas():
         while (line := await told.get()) != "end":
-            if line == "exit":
-                raise SystemExit(3)
             if line == "die":
                 os._exit(4)
             yield line + " "
@@ -46,9 +44,51 @@ async def main():
                 tell(stream.generation)
                 async for delta in stream:
                     tell(delta)
+                    if delta == "exit ":
+                        sys.exit(3)
             tell(stream.response.commit_info.id)
         except TractError as exc:
             tell([type(exc).__name__, getattr(exc, "answer", None)])
+asyncio.run(main())
+"""
+
+FOLLOWING = """
+import asyncio, json, sys
+from tract import AsyncTract
+path, generation, after = sys.argv[1:4]
+def tell(value):
+    print(json.dumps(value), flush=True)
+async def main():
+    async with AsyncTract.open(path) as t:
+        tell("ready")
+        following = t.follow(generation, after=int(after))
+        async for delta in following:
+            tell([delta.text, delta.cursor])
+        tell(following.generation.status)
+asyncio.run(main())
+"""
+
+WATCHING = """
+import asyncio, json, sys
+from tract import AsyncTract
+path, after = sys.argv[1:3]
+async def main():
+    async with AsyncTract.open(path) as t:
+        print(json.dumps("ready"), flush=True)
+        async for event in t.events(after=int(after)):
+            print(json.dumps([event.position, event.body.tag]), flush=True)
+asyncio.run(main())
+"""
+
+OPENING = """
+import asyncio, sys
+from tract import AsyncTract
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    async with AsyncTract.open(sys.argv[1]) as t:
+        (info,) = await t.generations()
+        print(info.status, flush=True)
 asyncio.run(main())
 """
 
@@ -73,7 +113,7 @@ class Child:
         return json.loads(self.process.stdout.readline())
 
     def tell(self, *words: str) -> None:
-        """Tell it words, which its model says: `end` ends the answer, `exit` and `die` the process."""
+        """Tell it words, which its model says: `end` ends the answer, `die` the process at once."""
         assert self.process.stdin is not None
         self.process.stdin.write("".join(f"{word}\n" for word in words))
         self.process.stdin.flush()
@@ -93,11 +133,18 @@ class Child:
 
 
 @contextmanager
-def streaming(path: str, *, host: str = "", keep: str = "", operation: str = "") -> Iterator[Child]:
-    """Start a process that streams on the branch where *path* was last; end it with the block, if it still runs."""
-    command = [sys.executable, "-c", STREAMING, path, host, keep, operation]
+def started(code: str, *arguments: object) -> "Iterator[subprocess.Popen[str]]":
+    """Start a process that runs the code; end it with the block, if it still runs."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield Child(process)
+            yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def streaming(path: str, *, host: str = "", keep: str = "", operation: str = "") -> Iterator[Child]:
+    """Start a process that streams an answer to "Count" on the tract's branch; end it with the block, if it still runs."""
+    with started(STREAMING, path, host, keep, operation) as process:
+        yield Child(process)

@@ -1,5 +1,6 @@
 """Whether anybody still waits for an answer, decided from who asked and who looks."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -79,31 +80,39 @@ def test_a_call_that_this_process_does_not_run_is_gone_at_once() -> None:
     assert gone(HERE, until=10**18)
 
 
-def test_a_call_that_this_process_runs_is_not_gone_however_old_its_lease() -> None:
+async def test_a_call_that_this_process_runs_is_not_gone_however_old_its_lease() -> None:
     begin_answering(CALL)
     is_over = gone(HERE, until=0)
     stop_answering(CALL)
     assert not is_over
 
 
-def test_a_call_that_ended_after_somebody_began_to_look_is_not_gone_for_them() -> None:
+async def test_a_call_that_ended_after_somebody_began_to_look_is_not_gone_for_them() -> None:
     begin_answering(CALL)
     seen = presence(100)
     stop_answering(CALL)
     assert not is_gone(CALL, HERE, 0, seen)
 
 
-def test_a_call_that_began_after_somebody_began_to_look_is_not_gone_for_them() -> None:
+async def test_a_call_that_began_after_somebody_began_to_look_is_not_gone_for_them() -> None:
     seen = presence(100)
     begin_answering(CALL)
     stop_answering(CALL)
     assert not is_gone(CALL, HERE, 0, seen)
 
 
-def test_a_call_that_ended_before_somebody_looks_is_gone_for_them() -> None:
+async def test_a_call_that_ended_before_somebody_looks_is_gone_for_them() -> None:
     begin_answering(CALL)
     stop_answering(CALL)
     assert is_gone(CALL, HERE, 10**18, presence(100))
+
+
+def test_a_call_of_an_event_loop_that_was_closed_in_its_midst_is_gone() -> None:
+    async def begin() -> None:
+        begin_answering(CALL)
+
+    asyncio.run(begin())
+    assert gone(HERE, until=10**18)
 
 
 def test_a_lease_is_thirty_seconds() -> None:

@@ -5,6 +5,7 @@ says. One that cannot be looked at counts as alive while it renews its lease.
 The only place that asks the platform about processes. Imports `domain`.
 """
 
+import asyncio
 import os
 import socket
 from functools import cache
@@ -20,7 +21,7 @@ from tract.domain.ids import GenerationId
 LEASE = 30_000_000
 """Microseconds for which a call counts as alive after a sign of life."""
 
-_answering: set[GenerationId] = set()
+_answering: dict[GenerationId, asyncio.AbstractEventLoop] = {}
 
 
 @frozen(eq=False, repr=False)
@@ -48,15 +49,18 @@ _lock = Lock()
 def presence(now: int) -> Presence:
     """Return who is there from now on; to be called before the snapshot is taken."""
     with _lock:
+        # An event loop that was closed in the midst of a call takes it along.
+        for generation in [each for each, loop in _answering.items() if loop.is_closed()]:
+            del _answering[generation]
         seen = Presence(now, set(_answering))
         _looking.add(seen)
     return seen
 
 
 def begin_answering(generation: GenerationId) -> None:
-    """Count a call as one that this process runs, in whatever store and event loop."""
+    """Count a call as one that this process runs, in whatever store, in the running event loop."""
     with _lock:
-        _answering.add(generation)
+        _answering[generation] = asyncio.get_running_loop()
         for seen in _looking:
             seen.answering.add(generation)
 
@@ -64,7 +68,7 @@ def begin_answering(generation: GenerationId) -> None:
 def stop_answering(generation: GenerationId) -> None:
     """Count a call as over, once its end is written."""
     with _lock:
-        _answering.discard(generation)
+        _answering.pop(generation, None)
 
 
 def this_process() -> Owner:

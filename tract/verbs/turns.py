@@ -240,10 +240,10 @@ class Turn:
                 await self._submit(answer)
             assert self._ending is not None
             ended = await self._ending()
-            self._is_receiving = False
-            return ended
         finally:
             await self._release()
+        self._is_receiving = False
+        return ended
 
     async def _submit(self, answer: Answer) -> None:
         assert self._started is not None
