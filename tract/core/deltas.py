@@ -117,13 +117,19 @@ class Deltas:
         if self._renewal is None:
             self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
 
-    def write(self, generation: GenerationId, text: str) -> Flush:
-        """Hand a delta over, and return what to wait for before anybody may see it."""
+    def write(self, generation: GenerationId, text: str, *, is_watched: bool) -> Flush:
+        """Hand a delta over, and return what to wait for before anybody may see it.
+
+        Where nobody waits, it is written after a pause at the latest: a short
+        answer is over by then, and needs no write but that of its end.
+        """
         call = self._calls[generation]
         is_first = not call.length and not call.parts
         call.parts.append(text)
         flush = self._next
-        self._change(generation, is_urgent=is_first)
+        self._changed.add(generation)
+        self._is_urgent = self._is_urgent or (is_first and is_watched)
+        self._schedule(0.0 if is_watched else FLUSH_SECONDS)
         return flush
 
     def end(self, generation: GenerationId) -> tuple[Statement, ...]:
@@ -143,16 +149,11 @@ class Deltas:
         self.end(generation)
         stop_answering(generation)
 
-    def _change(self, generation: GenerationId, *, is_urgent: bool) -> None:
-        self._changed.add(generation)
-        self._is_urgent = self._is_urgent or is_urgent
-        self._schedule()
-
-    def _schedule(self) -> None:
+    def _schedule(self, pause: float = 0.0) -> None:
         if self._writing is not None:
             return
         loop = asyncio.get_running_loop()
-        rest = self._last + FLUSH_SECONDS - loop.time()
+        rest = max(self._last + FLUSH_SECONDS - loop.time(), pause)
         if self._is_urgent or rest <= 0:
             self._start()
         elif self._timer is None:
@@ -167,10 +168,16 @@ class Deltas:
         self._changed.clear()
         flush, self._next = self._next, Flush()
         self._last, self._is_urgent = asyncio.get_running_loop().time(), False
+        if not statements:
+            # Whoever had something to write has ended.
+            flush.settle(None)
+            return
         try:
             # Handed over at once: what ends a call must come behind it.
             written = self._store.scratch(statements)
         except TractError as exc:
+            for call in calls:
+                call.settle(is_written=False)
             flush.settle(exc)
             return
         self._writing = asyncio.create_task(self._settle(written, flush, calls), name="tract deltas")
@@ -196,7 +203,8 @@ class Deltas:
         self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
         for generation, call in self._calls.items():
             call.renews = True
-            self._change(generation, is_urgent=False)
+            self._changed.add(generation)
+        self._schedule()
 
 
 def cleared(generation: GenerationId) -> tuple[Statement, ...]:

@@ -144,7 +144,7 @@ class Receiving:
             raise ModelResponseError(f"A piece of the answer cannot be used ({exc.reason})") from exc
         if not text:
             return
-        flush = self._deltas.write(self._generation, text)
+        flush = self._deltas.write(self._generation, text, is_watched=self._is_watched)
         if not self._is_watched:
             self._parts.append(text)
             return
