@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from benchmarks import appending, compiling, growing, importing, storing, talking
+from benchmarks import appending, compiling, growing, importing, storing, streaming, talking
 from benchmarks.table import Result, text_of
 from benchmarks.workload import Workshop
 
@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "forks": growing.forks,
     "disk": storing.disk,
     "chat": talking.chat,
+    "streams": streaming.streams,
 }
 
 

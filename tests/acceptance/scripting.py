@@ -35,3 +35,26 @@ class Held:
 
 def opened(replies: Any, where: str = ":memory:", **options: Any) -> Any:
     return AsyncTract.open(where, llm=ScriptedLLM(replies), **{"model": "tiny", **options})
+
+
+class Dictated:
+    """A model that says what the test dictates, as soon as it does."""
+
+    def __init__(self) -> None:
+        self._lines: asyncio.Queue[str | Exception | None] = asyncio.Queue()
+
+    def __call__(self, request: ModelRequest) -> AsyncIterator[str]:
+        return self._deltas()
+
+    def say(self, *deltas: str) -> None:
+        for delta in deltas:
+            self._lines.put_nowait(delta)
+
+    def end(self, error: Exception | None = None) -> None:
+        self._lines.put_nowait(error)
+
+    async def _deltas(self) -> AsyncIterator[str]:
+        while (line := await self._lines.get()) is not None:
+            if isinstance(line, Exception):
+                raise line
+            yield line

@@ -307,7 +307,9 @@ class TractCore:
         try:
             await waiting
         except asyncio.CancelledError:
-            self._check_open()
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                self._check_open()
             raise
         finally:
             waiting.cancel()

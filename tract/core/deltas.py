@@ -8,12 +8,12 @@ word that was handed on. Read `Deltas.write`. Imports `domain`, `log` and
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from attrs import define, field
 
 from tract.core.edges import Clock
-from tract.core.owners import LEASE, answering
+from tract.core.owners import LEASE, begin_answering, stop_answering
 from tract.domain.ids import GenerationId, uuid_bytes
 from tract.errors import TractError
 from tract.log.protocol import EventStore, Statement, Submission
@@ -61,6 +61,7 @@ class _Call:
         length: How many characters are on their way to the store, or there.
         parts: What comes after them.
         renews: Whether a sign of life is due.
+        sent: What is on its way to the store.
     """
 
     key: bytes
@@ -68,6 +69,7 @@ class _Call:
     length: int = 0
     parts: list[str] = field(factory=list)
     renews: bool = True
+    sent: str = ""
 
     def statements(self) -> Iterator[Statement]:
         """Yield what is to be written, which counts as written from now on."""
@@ -75,11 +77,19 @@ class _Call:
             self.renews = False
             yield Statement("scratch.renew", (self.key, self.clock() + LEASE))
         if self.parts:
-            # A lone surrogate cannot be stored; one character stands for it.
-            text = "".join(self.parts).encode("utf-8", "replace").decode()
+            text = "".join(self.parts)
             yield Statement("scratch.add", (self.key, self.length, text))
             self.length += len(text)
+            self.sent = text
             self.parts.clear()
+
+    def settle(self, *, is_written: bool) -> None:
+        """Take back what could not be written, so that the next write leaves no gap."""
+        if not is_written:
+            self.renews = True
+            self.length -= len(self.sent)
+            self.parts.insert(0, self.sent)
+        self.sent = ""
 
 
 class Deltas:
@@ -102,18 +112,24 @@ class Deltas:
         Its lease is written with its first delta; until then the time of its
         start counts as its sign of life.
         """
-        answering.add(generation)
+        begin_answering(generation)
         self._calls[generation] = _Call(uuid_bytes(generation), clock)
         if self._renewal is None:
             self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
 
-    def write(self, generation: GenerationId, text: str) -> Flush:
-        """Hand a delta over, and return what to wait for before anybody may see it."""
+    def write(self, generation: GenerationId, text: str, *, is_watched: bool) -> Flush:
+        """Hand a delta over, and return what to wait for before anybody may see it.
+
+        Where nobody waits, it is written after a pause at the latest: a short
+        answer is over by then, and needs no write but that of its end.
+        """
         call = self._calls[generation]
         is_first = not call.length and not call.parts
         call.parts.append(text)
         flush = self._next
-        self._change(generation, is_urgent=is_first)
+        self._changed.add(generation)
+        self._is_urgent = self._is_urgent or (is_first and is_watched)
+        self._schedule(0.0 if is_watched else FLUSH_SECONDS)
         return flush
 
     def end(self, generation: GenerationId) -> tuple[Statement, ...]:
@@ -131,18 +147,13 @@ class Deltas:
     def forget(self, generation: GenerationId) -> None:
         """Count a call as over."""
         self.end(generation)
-        answering.discard(generation)
+        stop_answering(generation)
 
-    def _change(self, generation: GenerationId, *, is_urgent: bool) -> None:
-        self._changed.add(generation)
-        self._is_urgent = self._is_urgent or is_urgent
-        self._schedule()
-
-    def _schedule(self) -> None:
+    def _schedule(self, pause: float = 0.0) -> None:
         if self._writing is not None:
             return
         loop = asyncio.get_running_loop()
-        rest = self._last + FLUSH_SECONDS - loop.time()
+        rest = max(self._last + FLUSH_SECONDS - loop.time(), pause)
         if self._is_urgent or rest <= 0:
             self._start()
         elif self._timer is None:
@@ -152,19 +163,26 @@ class Deltas:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        statements = [each for generation in self._changed for each in self._calls[generation].statements()]
+        calls = [self._calls[generation] for generation in self._changed]
+        statements = [each for call in calls for each in call.statements()]
         self._changed.clear()
         flush, self._next = self._next, Flush()
         self._last, self._is_urgent = asyncio.get_running_loop().time(), False
+        if not statements:
+            # Whoever had something to write has ended.
+            flush.settle(None)
+            return
         try:
             # Handed over at once: what ends a call must come behind it.
             written = self._store.scratch(statements)
         except TractError as exc:
+            for call in calls:
+                call.settle(is_written=False)
             flush.settle(exc)
             return
-        self._writing = asyncio.create_task(self._settle(written, flush), name="tract deltas")
+        self._writing = asyncio.create_task(self._settle(written, flush, calls), name="tract deltas")
 
-    async def _settle(self, written: Submission, flush: Flush) -> None:
+    async def _settle(self, written: Submission, flush: Flush, calls: Sequence[_Call]) -> None:
         error: BaseException | None = None
         try:
             await written.wait()
@@ -175,6 +193,8 @@ class Deltas:
             raise
         finally:
             self._writing = None
+            for call in calls:
+                call.settle(is_written=error is None)
             flush.settle(error)
         if self._changed:
             self._schedule()
@@ -183,7 +203,8 @@ class Deltas:
         self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
         for generation, call in self._calls.items():
             call.renews = True
-            self._change(generation, is_urgent=False)
+            self._changed.add(generation)
+        self._schedule()
 
 
 def cleared(generation: GenerationId) -> tuple[Statement, ...]:

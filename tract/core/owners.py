@@ -5,10 +5,13 @@ says. One that cannot be looked at counts as alive while it renews its lease.
 The only place that asks the platform about processes. Imports `domain`.
 """
 
+import asyncio
 import os
 import socket
 from functools import cache
 from pathlib import Path
+from threading import Lock
+from weakref import WeakSet
 
 from attrs import frozen
 
@@ -18,27 +21,54 @@ from tract.domain.ids import GenerationId
 LEASE = 30_000_000
 """Microseconds for which a call counts as alive after a sign of life."""
 
-answering: set[GenerationId] = set()
-"""The calls that this process runs, in whatever store and event loop; until
-their end is written."""
+_answering: dict[GenerationId, asyncio.AbstractEventLoop] = {}
 
 
 @frozen(eq=False, repr=False)
 class Presence:
-    """Who was there before something is read, so that what ends meanwhile does not count as abandoned.
+    """Who was there while something was read.
+
+    A call that ends meanwhile, or begins, must not count as abandoned. So it
+    is made before the snapshot is taken, and goes on to take in every call
+    that begins.
 
     Attributes:
         now: The time, microseconds since 1970.
-        answering: The calls that ran in this process.
+        answering: The calls that ran in this process at any time since.
     """
 
     now: int
-    answering: frozenset[GenerationId]
+    answering: set[GenerationId]
+
+
+_looking: WeakSet[Presence] = WeakSet()
+# Several event loops of one process may each have a thread of their own.
+_lock = Lock()
 
 
 def presence(now: int) -> Presence:
-    """Return who is there now; to be called before the snapshot is taken."""
-    return Presence(now, frozenset(answering))
+    """Return who is there from now on; to be called before the snapshot is taken."""
+    with _lock:
+        # An event loop that was closed in the midst of a call takes it along.
+        for generation in [each for each, loop in _answering.items() if loop.is_closed()]:
+            del _answering[generation]
+        seen = Presence(now, set(_answering))
+        _looking.add(seen)
+    return seen
+
+
+def begin_answering(generation: GenerationId) -> None:
+    """Count a call as one that this process runs, in whatever store, in the running event loop."""
+    with _lock:
+        _answering[generation] = asyncio.get_running_loop()
+        for seen in _looking:
+            seen.answering.add(generation)
+
+
+def stop_answering(generation: GenerationId) -> None:
+    """Count a call as over, once its end is written."""
+    with _lock:
+        _answering.pop(generation, None)
 
 
 def this_process() -> Owner:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Self
 
+import anyio
+
 from tract.core import TractCore
 from tract.core.contexts import decode_config
 from tract.core.interrupting import has_ended, partial_text, started_by
@@ -28,6 +30,8 @@ MOST = 10_000
 """Calls that one call of `generations` returns at the most."""
 AT_ONCE = 256
 """Events that are read together."""
+LOOK_SECONDS = 1.0
+"""After so many without a change a follower looks whether the owner is still there."""
 _STATUS = 11
 """Where the status stands in a row of `generations.one`, behind the event's columns."""
 _NO_SUCH = "there is no generation of that id in this tract"
@@ -168,7 +172,9 @@ class Following:
             if ended is not None:
                 self._ended = ended
                 raise StopAsyncIteration
-            await self._t.changed(mark)
+            # That a process died is written by nobody.
+            with anyio.move_on_after(LOOK_SECONDS):
+                await self._t.changed(mark)
 
     def _look(self, seen: Presence, query: Query) -> tuple[str, GenerationInfo | None]:
         """Return what comes behind the cursor and, once nothing more can come, how the call ended."""

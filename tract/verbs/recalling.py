@@ -70,7 +70,7 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
                 head = branch_head(query, place, body.branch)
                 raise HeadMovedError(body.branch, body.base, None if head is None else head.id, end.answer)
             how = end.tag.partition(".")[2]
-            raise TurnStateError(f"this operation's call was {how}, without an answer; use another operation_id to ask again")
+            raise TurnStateError(f"this operation's call ended as {how}, without an answer; ask again under another operation_id")
         return _response(query, answer, events, end, file)
 
     return await t.read(load)
@@ -86,7 +86,7 @@ def _unfinished(query: Query, tract: int, started: Event, seen: Presence) -> str
     rows = query("generations.one", uuid_bytes(generation), tract)
     *_, until, _ = rows[0]
     if has_ended(started, until, seen):
-        return "this operation's call was interrupted, without an answer; use another operation_id to ask again"
+        return "this operation's call ended as interrupted, without an answer; use another operation_id to ask again"
     return f"this operation's call still runs; follow it with follow({generation!r})"
 
 

@@ -10,10 +10,12 @@ from collections import deque
 from tract.core.deltas import Deltas, Flush
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
 from tract.domain.ids import GenerationId
+from tract.domain.texts import require_text
+from tract.errors import ContentValidationError, ModelResponseError
 from tract.llm.protocol import LLMClient, ModelStream
 
-AHEAD = 1024
-"""Deltas that are read before a caller took the first of them; then the
+AHEAD = 64 * 1024
+"""Characters that are read before a caller took the first of them; then the
 provider waits, as it would for a caller that reads the connection itself."""
 
 
@@ -38,6 +40,7 @@ class Receiving:
         self._stream: ModelStream | None = None
         self._parts: list[str] = []
         self._waiting: deque[tuple[str, Flush]] = deque()
+        self._ahead = 0
         self._error: BaseException | None = None
         self._is_over = False
         self._changed = asyncio.Event()
@@ -81,18 +84,26 @@ class Receiving:
             ModelError: The call failed.
             StoreError: The delta could not be written.
         """
+        while (first := await self._first()) is not None:
+            text, flush = first
+            await flush.wait()
+            # Nothing is awaited from here on, so a caller that leaves has it or finds it here.
+            if self._waiting and self._waiting[0] is first:
+                self._waiting.popleft()
+                self._ahead -= len(text)
+                self._room.set()
+                self._parts.append(text)
+                return text
+        return None
+
+    async def _first(self) -> tuple[str, Flush] | None:
         while not self._waiting:
             if self._is_over:
                 if self._error is not None:
                     raise self._error
                 return None
             await self._change()
-        text, flush = self._waiting[0]
-        await flush.wait()
-        self._waiting.popleft()
-        self._room.set()
-        self._parts.append(text)
-        return text
+        return self._waiting[0]
 
     async def finished(self) -> None:
         """Return when the whole answer was read.
@@ -105,9 +116,13 @@ class Receiving:
         if self._error is not None:
             raise self._error
 
+    def stop(self) -> None:
+        """Read no further, and begin to close the connection."""
+        self._task.cancel()
+
     async def aclose(self) -> None:
         """Stop reading and close the connection; twice is nothing."""
-        self._task.cancel()
+        self.stop()
         await asyncio.wait((self._task,))
 
     async def _change(self) -> None:
@@ -130,12 +145,19 @@ class Receiving:
             self._changed.set()
 
     async def _take(self, text: str) -> None:
-        flush = self._deltas.write(self._generation, text)
+        try:
+            require_text("text", text)
+        except ContentValidationError as exc:
+            raise ModelResponseError(f"A piece of the answer cannot be used ({exc.reason})") from exc
+        if not text:
+            return
+        flush = self._deltas.write(self._generation, text, is_watched=self._is_watched)
         if not self._is_watched:
             self._parts.append(text)
             return
         self._waiting.append((text, flush))
+        self._ahead += len(text)
         self._changed.set()
-        while len(self._waiting) >= AHEAD:
+        while self._ahead >= AHEAD:
             self._room.clear()
             await self._room.wait()

@@ -270,7 +270,12 @@ def submit_end(
     reads = (Statement("refs.branch", branch), gains, status, started.spending.read)
     # From here on nothing of this call is written to the scratch tables any more.
     clearing = t.collaborators.shared.deltas.end(asked.generation)
-    submission = t.submit(started.operation, decide, reads=reads, blobs=blobs, scratch=clearing)
+    try:
+        submission = t.submit(started.operation, decide, reads=reads, blobs=blobs, scratch=clearing)
+    except BaseException:
+        # It cannot be ended here any more, so whoever writes there next may.
+        t.collaborators.shared.deltas.forget(asked.generation)
+        raise
 
     async def wait() -> Recorded:
         try:

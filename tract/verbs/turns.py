@@ -8,7 +8,7 @@ from top to bottom. Imports `core`, `compiling`, `recording`, `receiving`, `reca
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -60,6 +60,7 @@ class Turn:
         self._compiled: CompiledContext | None = None
         self._receiving: Receiving | None = None
         self._is_receiving = False
+        self._ending: Callable[[], Awaitable[Recorded]] | None = None
         self._response: ChatResponse | None = None
         self._repeated: str | None = None
         self._is_entered = False
@@ -236,28 +237,38 @@ class Turn:
         return "" if self._receiving is None else self._receiving.arrived
 
     async def _end(self, answer: Answer) -> Recorded:
-        """Record the end, which nothing can prevent any more, and let go."""
-        assert self._started is not None
-        sent = () if self._receiving is None else self._receiving.attempts
-        attempts = tuple(evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent)
-        self._is_receiving = False
+        """Record the end, which nothing can prevent any more, and let go.
+
+        A time-out of the caller's may strike meanwhile; who iterates again
+        waits for the same end.
+        """
         try:
-            return await self._recorded(self._started, answer, attempts)
+            if self._ending is None:
+                await self._submit(answer)
+            assert self._ending is not None
+            ended = await self._ending()
         finally:
             await self._release()
+        self._is_receiving = False
+        return ended
 
-    async def _recorded(self, started: Started, answer: Answer, attempts: tuple[Attempt, ...]) -> Recorded:
+    async def _submit(self, answer: Answer) -> None:
+        assert self._started is not None
+        sent: tuple[Attempt, ...] = ()
+        if self._receiving is not None:
+            self._receiving.stop()
+            sent = self._receiving.attempts
+        attempts = tuple(evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent)
         try:
-            wait = submit_end(self._t, started, answer, attempts, self._compiled)
+            self._ending = submit_end(self._t, self._started, answer, attempts, self._compiled)
         except Exception as exc:
             # A counter that fails on the answer must not leave the call open.
             failure = Answer(GenerationFailed, None, finish_reason=type(exc).__name__)
-            wait = submit_end(self._t, started, failure, attempts, self._compiled)
-            self._is_over = True
+            wait = submit_end(self._t, self._started, failure, attempts, self._compiled)
+            self._is_over, self._is_receiving = True, False
             await wait()
             raise
         self._is_over = True
-        return await wait()
 
     async def _release(self) -> None:
         try:

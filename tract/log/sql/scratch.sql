@@ -24,7 +24,8 @@ SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM generations g WHERE g.id = ?1 AND g.st
 ON CONFLICT (generation) DO UPDATE SET until = excluded.until;
 
 -- name: scratch.add
-INSERT INTO partials SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM leases WHERE generation = ?1);
+INSERT INTO partials
+SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM generations g WHERE g.id = ?1 AND g.status = 'running');
 
 -- name: scratch.clear_partials
 DELETE FROM partials WHERE generation = ?;
