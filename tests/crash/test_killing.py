@@ -75,12 +75,13 @@ def test_a_store_whose_making_was_killed_opens_as_a_new_one(tmp_path: Path, line
 
 FULL = """
 import asyncio, resource, signal, sys
+from tests.builders import noise
 from tract import AsyncTract
 from tract.errors import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 async def agent(t, number):
     for step in range(1000):
-        print((await t.user(f"{number} {step} " * 200)).id, flush=True)
+        print((await t.user(noise(1_600, 1_000 * number + step))).id, flush=True)
 async def main():
     t = await AsyncTract.open(sys.argv[1])
     await t.user("before")
@@ -109,6 +110,7 @@ def test_a_file_that_cannot_grow_gives_typed_errors_and_loses_nothing(tmp_path: 
 
 FULL_AT_CHECKPOINT = """
 import asyncio, os, resource, signal, sys
+from tests.builders import noise
 from tract import AsyncTract
 from tract.errors import StoreError
 from tract.llm.counting import ApproximateCounter
@@ -117,13 +119,13 @@ def opened():
     return AsyncTract.open(sys.argv[1], durability="normal", tokens=ApproximateCounter())
 async def main():
     async with opened() as t:
-        await t.user("x" * 40_000_000)
+        await t.user(noise(40_000_000))
     t = await opened()
     # The write-ahead log may grow up to here, but the file itself no more.
     resource.setrlimit(resource.RLIMIT_FSIZE, (os.stat(sys.argv[1]).st_size + 50_000, resource.RLIM_INFINITY))
     try:
         for number in range(250):
-            print((await asyncio.wait_for(t.user(f"{number} " + "y" * 100_000), 10)).id, flush=True)
+            print((await asyncio.wait_for(t.user(noise(100_000, number)), 10)).id, flush=True)
     except StoreError:
         pass
     await asyncio.wait_for(t.aclose(), 10)
