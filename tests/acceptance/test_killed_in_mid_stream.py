@@ -72,6 +72,16 @@ def said(running: "subprocess.Popen[str]") -> Any:
     return json.loads(running.stdout.readline())
 
 
+def ended(running: "subprocess.Popen[str]") -> list[Any]:
+    """What a process says until it ends, which it is asked to."""
+    assert running.stdin is not None
+    assert running.stdout is not None
+    running.stdin.close()
+    rest = [json.loads(line) for line in running.stdout]
+    assert running.wait() == 0
+    return rest
+
+
 async def test_after_kill_9_in_mid_stream_the_words_are_there_and_the_branch_is_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     async with AsyncTract.open(str(path)) as t:
@@ -91,9 +101,7 @@ async def test_after_kill_9_in_mid_stream_the_words_are_there_and_the_branch_is_
             commit, calls = said(second)
             of_second.append(commit)
         assert calls == [["interrupted", seen]]
-        rest, _ = second.communicate()
-        of_second += [json.loads(line)[0] for line in rest.splitlines()]
-        assert second.returncode == 0
+        of_second += [commit for commit, _ in ended(second)]
 
     llm = ScriptedLLM(["A whole answer."])
     async with AsyncTract.open(str(path), llm=llm, llm_config=LLMConfig(model="scripted")) as t:

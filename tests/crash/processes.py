@@ -26,12 +26,22 @@ Work: TypeAlias = Callable[..., None]
 PATIENCE = 60.0
 """Seconds after which a process that says nothing counts as stuck."""
 
+IMPORTED = [
+    "aiosqlite",
+    "openai.resources.chat",
+    "pytest",
+    "tract.llm.openai_client",
+    "tract.testing.server",
+    "tests.crash.lives",
+]
+"""Once for all lives."""
+
 
 @cache
 def _forking() -> ForkServerContext:
     # A process forked from the tests' own would inherit threads and connections.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["aiosqlite", "openai", "pytest", "tract.testing.server", "tests.crash.lives"])
+    context.set_forkserver_preload(IMPORTED)
     return context
 
 

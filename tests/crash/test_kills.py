@@ -155,8 +155,8 @@ def test_kill_9_of_eight_agents_loses_nothing_acknowledged(tmp_path: Path, numbe
     asyncio.run(make_branches(str(path)))
     with Process(witness, str(path)) as second:
         assert second.heard() == ["ready"]
-        for life in range(KILLS):
-            with Process(agents, str(path), durability, life) as eight:
+        for _ in range(KILLS):
+            with Process(agents, str(path), durability, random.getrandbits(32)) as eight:
                 oracle.hear(eight.killed(random.randrange(60), random.uniform(0.0, 0.03)))
             oracle.hear(second.said())
             found = asyncio.run(reopened(path, AGENT_BRANCHES))
@@ -180,7 +180,7 @@ def test_kill_9_in_mid_stream_loses_nothing_that_was_seen(tmp_path: Path, number
         assert second.heard() == ["ready"]
         for life in range(KILLS):
             whom = base_url if life % 2 else None
-            with Process(streams, str(path), durability, life, whom) as streaming:
+            with Process(streams, str(path), durability, random.getrandbits(32), whom) as streaming:
                 oracle.hear(streaming.killed(random.randrange(400), random.uniform(0.0, 0.03)))
             oracle.hear(second.said())
             stored = stored_texts(path)
