@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from tract.formats.reading import decode_content
+from tract.log.packing import add_functions
 from tract.log.sqlite_files import connect, on_thread
 from tract.log.statements import load
 from tract.projections import SQL
@@ -178,6 +179,7 @@ def read_and_decode(path: Path) -> float:
     """
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
     try:
+        add_functions(connection)
         run, last = connection.execute("SELECT run, max(number) FROM commits").fetchone()
         start = perf_counter()
         rows = connection.execute(load(*SQL)["commits.steps"], (run, 0, last)).fetchall()

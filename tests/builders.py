@@ -1,8 +1,10 @@
 """Values for tests, and the chain and its rules written a second time, from design.md alone."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from random import Random
 from typing import Any
 
 from tract.domain.events import EventBody, NewEvent
@@ -35,6 +37,11 @@ def request(
     tract = stream or tract_id(1)
     events = [NewEvent(tract, body, actor) for body in bodies]
     return Request(tract, operation or operation_id(100), tuple(reads), lambda _: events, tuple(blobs))
+
+
+def noise(size: int, seed: int = 0) -> str:
+    """A text that no compressor makes much smaller, the same for a seed."""
+    return base64.b64encode(Random(seed).randbytes(size)).decode()[:size]
 
 
 def canonical(value: Any) -> bytes:

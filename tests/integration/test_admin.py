@@ -183,6 +183,11 @@ DAMAGES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a byte of a blob": (
         ("UPDATE blobs SET data = CAST('x' || substr(CAST(data AS TEXT), 2) AS BLOB) WHERE number = 3",),
         "blob",
+        "its data cannot be unpacked",
+    ),
+    "other words in a blob": (
+        ("UPDATE blobs SET data = CAST(char(0) || '{}' AS BLOB) WHERE number = 3",),
+        "blob",
         "its id is not",
     ),
     "a blob's salt": (("UPDATE blobs SET salt = zeroblob(16) WHERE number = 3",), "blob", "its id is not"),

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import broken_links, uuid
+from tests.builders import broken_links, noise, uuid
 from tract import AsyncTract, LLMConfig
 from tract.domain.ids import uuid_bytes
 from tract.errors import ClosedError, CorruptLogError, ModelConnectionError, StoreFullError
 from tract.llm.counting import ApproximateCounter
+from tract.log.packing import unpack
 from tract.log.protocol import Row
 from tract.log.store import SqliteStore
 from tract.testing import Cut, FixedClock, ScriptedLLM
@@ -187,8 +188,9 @@ def test_tampering_past_the_triggers_shows_in_the_chain(raw: sqlite3.Connection,
 def test_every_blob_has_the_id_of_its_salt_and_bytes(raw: sqlite3.Connection) -> None:
     blobs = raw.execute("SELECT id, salt, fingerprint, data FROM blobs").fetchall()
     assert blobs
-    for id, salt, fingerprint, data in blobs:
-        assert (id, fingerprint, len(salt)) == (sha256(salt + data).digest(), sha256(data).digest(), 16)
+    for id, salt, fingerprint, stored in blobs:
+        data = unpack(stored)
+        assert (id, fingerprint, len(salt)) == (sha256(salt + data).digest(), sha256(data).digest()[:8], 16)
 
 
 def test_no_words_stand_in_the_events(raw: sqlite3.Connection) -> None:
@@ -249,15 +251,43 @@ async def test_texts_that_are_said_again_share_a_blob(tmp_path: Path) -> None:
             await t.user("x" * 5000)
             await t.user("x" * 5000)
     with closing(sqlite3.connect(path)) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM blobs WHERE length(data) > 5000").fetchone()
-    assert count == 1
+        stored = connection.execute("SELECT data FROM blobs").fetchall()
+    assert len([data for (data,) in stored if len(unpack(data)) > 5000]) == 1
+
+
+LONG_TEXT = "The agent asks the customer for the number of the order. " * 5
+
+
+async def test_a_text_that_was_collected_is_there_again_when_it_is_said_again(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)) as t:
+        await t.user(LONG_TEXT)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE blobs SET salt = NULL, fingerprint = NULL, data = NULL")
+        await t.assistant("Once more, please.")
+        await t.user(LONG_TEXT)
+    async with AsyncTract.open(str(path)) as t:
+        contents = [message["content"] for message in (await t.compile()).to_dicts()]
+    assert contents == [LONG_TEXT, "Once more, please.", LONG_TEXT]
+
+
+@pytest.mark.parametrize("damage", ["substr(data, 1, length(data) - 1)", "zeroblob(0)", "X'02' || data"])
+async def test_a_damaged_blob_is_a_typed_error_when_it_is_read(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)) as t:
+        await t.user(LONG_TEXT)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE blobs SET data = CAST({damage} AS BLOB) WHERE length(data) > 40")
+    async with AsyncTract.open(str(path)) as t:
+        with pytest.raises(CorruptLogError):
+            await t.compile()
 
 
 async def test_the_write_ahead_log_is_emptied_into_the_file_while_the_store_is_open(tmp_path: Path) -> None:
     path = tmp_path / "long.db"
     async with AsyncTract.open(str(path), durability="normal", tokens=ApproximateCounter()) as t:
         for number in range(20):
-            await t.user(f"{number} " + "x" * 2_000_000)
+            await t.user(noise(2_000_000, number))
         size = path.stat().st_size
     assert size > 10_000_000
 
@@ -285,7 +315,7 @@ class Room:
         await self._writing.execute_fetchall(f"PRAGMA max_page_count = {count + pages}")
 
 
-LONG = [f"{number} is a long text. " * 2000 for number in range(3)]
+LONG = [noise(40_000, number) for number in range(3)]
 
 
 async def positions(t: AsyncTract) -> list[object]:

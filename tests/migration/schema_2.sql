@@ -1,8 +1,8 @@
 CREATE TRIGGER events_guard BEFORE INSERT ON events WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events) OR NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM events WHERE stream_id = NEW.stream_id) OR length(NEW.stream_id) IS NOT 16 OR length(NEW.digest) IS NOT 32 BEGIN SELECT RAISE(ABORT, 'tract: an event must follow the last one, without gap or fork'); END;
 CREATE TRIGGER events_refuse_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'tract: an event cannot be removed'); END;
 CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'tract: an event cannot be changed'); END;
-CREATE TABLE blobs ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, salt BLOB, fingerprint BLOB, data BLOB ) STRICT;
-CREATE TABLE commits ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, parent INTEGER, merged INTEGER, depth INTEGER NOT NULL, run INTEGER NOT NULL, content INTEGER, details INTEGER, config INTEGER, slots INTEGER NOT NULL, tokens INTEGER NOT NULL ) STRICT;
+CREATE TABLE blobs ( number INTEGER PRIMARY KEY, id BLOB NOT NULL, salt BLOB, fingerprint BLOB, data BLOB ) STRICT;
+CREATE TABLE commits ( number INTEGER PRIMARY KEY, id BLOB NOT NULL, parent INTEGER, merged INTEGER, depth INTEGER NOT NULL, run INTEGER NOT NULL, content INTEGER, details INTEGER, config INTEGER, slots INTEGER NOT NULL, tokens INTEGER NOT NULL ) STRICT;
 CREATE TABLE events ( position INTEGER PRIMARY KEY, stream_id BLOB NOT NULL, version INTEGER NOT NULL, tract_id BLOB NOT NULL, type TEXT NOT NULL, schema INTEGER NOT NULL, data TEXT NOT NULL, operation_id BLOB NOT NULL, actor TEXT, recorded_at INTEGER NOT NULL, digest BLOB NOT NULL, UNIQUE (stream_id, version) ) STRICT;
 CREATE TABLE generations ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, tract INTEGER NOT NULL, branch TEXT NOT NULL, status TEXT NOT NULL, base BLOB, question BLOB, head BLOB, answer BLOB, partial BLOB, finish_reason TEXT, payload_digest BLOB, ended INTEGER ) STRICT;
 CREATE TABLE leases ( generation BLOB PRIMARY KEY, until INTEGER NOT NULL ) STRICT, WITHOUT ROWID;
@@ -14,10 +14,12 @@ CREATE TABLE refs ( number INTEGER PRIMARY KEY, tract INTEGER NOT NULL, kind TEX
 CREATE TABLE settings ( tract INTEGER PRIMARY KEY, number INTEGER NOT NULL, llm_config BLOB, max_tokens INTEGER, action TEXT, compress_at INTEGER ) STRICT;
 CREATE TABLE tracts ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, stream BLOB NOT NULL, parent BLOB, name TEXT NOT NULL, metadata BLOB ) STRICT;
 CREATE TABLE usage ( number INTEGER PRIMARY KEY, tract INTEGER NOT NULL, generation INTEGER, attempt INTEGER NOT NULL, commit_number INTEGER, run INTEGER, prompt INTEGER, completion INTEGER, cached INTEGER, reasoning INTEGER ) STRICT;
-CREATE INDEX blobs_by_fingerprint ON blobs (substr(fingerprint, 1, 8));
+CREATE INDEX blobs_by_fingerprint ON blobs (substr(fingerprint, 1, 4));
+CREATE INDEX blobs_by_id ON blobs (substr(id, 1, 4));
+CREATE INDEX commits_by_id ON commits (substr(id, 1, 4));
 CREATE INDEX commits_by_merge ON commits (run, number, merged) WHERE merged IS NOT NULL;
 CREATE INDEX commits_by_run ON commits (run, number);
-CREATE INDEX events_by_operation ON events (operation_id);
+CREATE INDEX events_by_operation ON events (substr(operation_id, 1, 8));
 CREATE INDEX generations_by_tract ON generations (tract, number);
 CREATE INDEX generations_running ON generations (tract, branch) WHERE status = 'running';
 CREATE INDEX tracts_by_name ON tracts (name) WHERE parent IS NULL;

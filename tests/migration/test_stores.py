@@ -8,6 +8,7 @@ import pytest
 
 from tests.builders import broken_links
 from tract import AsyncTract
+from tract.log.packing import unpack
 
 STORES = Path(__file__).with_name("stores")
 SIDE = ("side", "b0f380b188437cb35f62829b8727f43de52176d43f8349c004360b8c454be8cb")
@@ -32,6 +33,20 @@ def restored(schema: Path, folder: Path) -> Path:
 def events_of(path: Path) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT * FROM events ORDER BY position").fetchall()
+
+
+def blobs_of(path: Path) -> dict[int, tuple[bytes, bytes, bytes]]:
+    """What each blob's row is about: id, salt and plain bytes, by number."""
+    with closing(sqlite3.connect(path)) as connection:
+        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+        rows = connection.execute("SELECT number, id, salt, data FROM blobs").fetchall()
+    return {number: (id, salt, data if schema == 1 else unpack(data)) for number, id, salt, data in rows}
+
+
+def tables_of(path: Path) -> set[str]:
+    """The statements that would make the file's tables, but for white space."""
+    with closing(sqlite3.connect(path)) as connection:
+        return {" ".join(sql.split()) for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
 
 
 @every_schema
@@ -61,6 +76,25 @@ async def test_work_goes_on_in_it(schema: Path, tmp_path: Path) -> None:
         await t.edit(info.id, "Edited by a later version.")
     async with AsyncTract.open(str(path), name="main") as t:
         assert (await t.compile()).to_openai()[-1] == {"role": "user", "content": "Edited by a later version."}
+
+
+@every_schema
+async def test_every_blob_holds_what_it_held(schema: Path, tmp_path: Path) -> None:
+    path = restored(schema, tmp_path)
+    before = blobs_of(path)
+    async with AsyncTract.open(str(path), name="main"):
+        pass
+    # The partial answer of a call that nobody ended is one more.
+    assert {number: blob for number, blob in blobs_of(path).items() if number in before} == before
+
+
+@every_schema
+async def test_a_file_that_was_brought_up_has_the_tables_of_a_new_one(schema: Path, tmp_path: Path) -> None:
+    path, fresh = restored(schema, tmp_path), tmp_path / "fresh.db"
+    for each in (path, fresh):
+        async with AsyncTract.open(str(each), name="main"):
+            pass
+    assert tables_of(path) == tables_of(fresh)
 
 
 @every_schema

@@ -8,17 +8,34 @@ from pathlib import Path
 
 import pytest
 
+from tract.log.packing import add_functions
 from tract.log.statements import load
 from tract.projections import INLINE, SQL
 
 STATEMENTS = load(*SQL)
+LOG_TABLES = (
+    "log.create_events",
+    "log.create_events_by_operation",
+    "log.create_blobs",
+    "log.create_blobs_by_id",
+    "log.create_blobs_by_fingerprint",
+    "scratch.create_partials",
+    "scratch.create_leases",
+)
+SCANS = {
+    "commits.any_merge",  # an index of merges alone
+    "refs.gained",  # what it has found
+}
+WRITERS = {"log.take_blobs_back", "log.insert_blob", "log.restore_blob"}
 
 
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:")) as connection:
-        for name in ("log.create_events", "log.create_blobs", "scratch.create_partials", "scratch.create_leases"):
+        add_functions(connection)
+        for name in LOG_TABLES:
             connection.execute(STATEMENTS[name])
+        connection.execute("CREATE TABLE blobs_aside AS SELECT * FROM blobs")
         for projection in INLINE:
             for name in projection.create:
                 connection.execute(STATEMENTS[name])
@@ -37,11 +54,29 @@ def test_no_statement_holds_more_than_one() -> None:
             assert ";" not in code, name
 
 
-def test_every_statement_is_valid_against_the_schema(database: sqlite3.Connection) -> None:
-    for sql in STATEMENTS.values():
-        if not sql.startswith(("CREATE", "DROP")) and " CREATE " not in sql:
+def explained(database: sqlite3.Connection, how: str) -> Iterator[tuple[str, list[tuple[int | str, ...]]]]:
+    """Each statement that works on tables, with what SQLite says of it."""
+    for name, sql in STATEMENTS.items():
+        if not sql.startswith(("CREATE", "DROP", "ALTER")) and " CREATE " not in sql:
             count = max((number for number in range(1, 12) if f"?{number}" in sql), default=sql.count("?"))
-            database.execute(f"EXPLAIN {sql}", [None] * count)
+            yield name, database.execute(f"{how} {sql}", [None] * count).fetchall()
+
+
+def test_every_statement_is_valid_against_the_schema(database: sqlite3.Connection) -> None:
+    assert len(list(explained(database, "EXPLAIN"))) > 30
+
+
+def test_no_statement_looks_through_a_whole_table_that_grows(database: sqlite3.Connection) -> None:
+    for name, plan in explained(database, "EXPLAIN QUERY PLAN"):
+        scans = [detail for *_, detail in plan if re.match(r"SCAN (events|blobs|commits|[bcdefmnp])\b", str(detail))]
+        # `.rows` is there to read a whole table, in the order of its key.
+        assert not scans or name in SCANS or name.endswith(".rows"), (name, scans)
+
+
+def test_whatever_reads_the_bytes_of_a_blob_unpacks_them() -> None:
+    for name, sql in STATEMENTS.items():
+        if "blobs" in sql and not sql.startswith("CREATE") and name not in WRITERS:
+            assert not re.search(r"\bdata\b", re.sub(r"\be\.data\b|\bunpack\((\w\.)?data\)", "", sql)), name
 
 
 @pytest.mark.parametrize("projection", INLINE, ids=lambda projection: projection.name)

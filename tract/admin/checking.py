@@ -18,6 +18,7 @@ from tract.domain.ids import CommitId, OperationId, TractId, uuid_text
 from tract.errors import CorruptLogError
 from tract.log import chain
 from tract.log.codec import decode_event
+from tract.log.packing import unpack
 from tract.log.protocol import Row
 
 _OPEN_NAMES = 10_000
@@ -37,6 +38,8 @@ _COLUMNS: tuple[tuple[type[Any], int | None], ...] = (
 )
 """Type, and length of bytes, of each column of `events`."""
 _ACTOR = 8
+_FINGERPRINT = 8
+"""Bytes of a fingerprint that are stored."""
 
 
 @define(eq=False, repr=False)
@@ -181,11 +184,21 @@ def check_blobs(snapshot: Snapshot, findings: Findings) -> int:
                 findings.add("blob", where, "its data is gone, and its salt or fingerprint is not")
         elif not (isinstance(data, bytes) and isinstance(salt, bytes) and isinstance(fingerprint, bytes)):
             findings.add("blob", where, "its columns have not their types")
-        elif sha256(salt, data) != id:
-            findings.add("blob", where, "its id is not that of its salt and data")
-        elif sha256(data) != fingerprint:
-            findings.add("blob", where, "its fingerprint is not that of its data")
+        elif (problem := _packed_problem(id, salt, fingerprint, data)) is not None:
+            findings.add("blob", where, problem)
     return count
+
+
+def _packed_problem(id: bytes, salt: bytes, fingerprint: bytes, data: bytes) -> str | None:
+    try:
+        plain = unpack(data)
+    except ValueError:
+        return "its data cannot be unpacked"
+    if sha256(salt, plain) != id:
+        return "its id is not that of its salt and data"
+    if sha256(plain)[:_FINGERPRINT] != fingerprint:
+        return "its fingerprint is not that of its data"
+    return None
 
 
 def _is_whole(row: Row) -> TypeGuard[Row]:

@@ -15,6 +15,7 @@ from tract.domain.ids import BlobId, TractId, uuid_bytes
 from tract.errors import CorruptLogError, OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
+from tract.log.packing import pack
 from tract.log.protocol import Projection, Request, Scratch, Statement, Work
 from tract.log.sqlite_errors import translate
 
@@ -165,8 +166,11 @@ class BatchRunner:
 
     def _store_blobs(self, cursor: sqlite3.Cursor, request: Request) -> None:
         for blob in request.blobs:
-            row = (bytes.fromhex(blob.id), blob.salt, blob.fingerprint, blob.data)
+            row = (bytes.fromhex(blob.id), blob.salt, blob.fingerprint, pack(blob.data))
             cursor.execute(self.statements["log.insert_blob"], row)
+            if not cursor.rowcount:
+                # It is there already; what was collected meanwhile comes back.
+                cursor.execute(self.statements["log.restore_blob"], row)
 
     def _insert(self, cursor: sqlite3.Cursor, request: Request, draft: NewEvent, tail: _Tail) -> Event:
         stream, body = request.stream, draft.body

@@ -1,8 +1,8 @@
 """Bringing a file of an earlier schema to the present one, when it is opened.
 
-The log itself stays as it is, byte for byte: what is derived from it is made
-anew. Runs on the thread of the writer's connection. Imports `batch` and
-`sqlite_files`.
+Events stay as they are, byte for byte, and so does what blobs hold, packed or
+not: what is derived from them is made anew. Runs on the thread of the writer's
+connection. Imports `batch` and `sqlite_files`.
 """
 
 import sqlite3
@@ -10,7 +10,20 @@ import sqlite3
 from tract.log.batch import BatchRunner
 from tract.log.sqlite_files import SCHEMA
 
-STEPS: dict[int, tuple[str, ...]] = {1: ("scratch.create_partials", "scratch.create_leases")}
+STEPS: dict[int, tuple[str, ...]] = {
+    1: (
+        "scratch.create_partials",
+        "scratch.create_leases",
+        "log.put_blobs_aside",
+        "log.create_blobs",
+        "log.take_blobs_back",
+        "log.drop_blobs_aside",
+        "log.create_blobs_by_id",
+        "log.create_blobs_by_fingerprint",
+        "log.drop_events_by_operation",
+        "log.create_events_by_operation",
+    )
+}
 """The statements that lead from a schema to the next one."""
 
 

@@ -15,6 +15,9 @@ from tract.errors import (
     TractError,
 )
 
+_FUNCTION_RAISED = "user-defined function raised exception"
+"""What sqlite3 says when a function of ours did, of which `packing` has the only ones; it has no code of its own."""
+
 
 def translate(error: sqlite3.Error, where: str) -> TractError:
     """Return our error for one of sqlite3's.
@@ -36,4 +39,6 @@ def translate(error: sqlite3.Error, where: str) -> TractError:
         return CorruptLogError(where, None, None, "SQLite finds the file damaged")
     if code == "SQLITE_CONSTRAINT_TRIGGER":
         return CorruptLogError(where, None, None, "an event did not follow the last one")
+    if str(error) == _FUNCTION_RAISED:
+        return CorruptLogError(where, None, None, "a blob cannot be unpacked")
     return StoreFailedError(where, code)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from tract.errors import NewerSchemaError, NotAStoreError, StoreFailedError
+from tract.log.packing import add_functions
 from tract.log.protocol import Projection
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x54524354
 SCHEMA = 2
-"""2: scratch tables beside the log. `migrating` brings older files to it."""
+"""2: scratch tables beside the log, blobs packed, ids found by their beginning. `migrating` brings older files to it."""
 MEMORY = ":memory:"
 _MODES = {"rwc": "mode=rwc", "ro": "mode=ro", "look": "mode=ro&immutable=1"}
 _FOREIGN = "a SQLite database of another program"
@@ -32,6 +33,7 @@ LOG_TABLES = (
     "log.create_events_refuse_delete",
     "log.create_events_guard",
     "log.create_blobs",
+    "log.create_blobs_by_id",
     "log.create_blobs_by_fingerprint",
     "scratch.create_partials",
     "scratch.create_leases",
@@ -56,6 +58,10 @@ class ThreadConnection(sqlite3.Connection):
     aiosqlite hands `execute_fetchall(fn, args)` to `execute`, so one hop to
     the thread (70 microseconds) does a whole transaction.
     """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        add_functions(self)
 
     def execute(self, sql: Any, parameters: Any = (), /) -> Any:
         """Execute SQL, or call *sql* with this connection and *parameters*."""

@@ -174,9 +174,10 @@ class SqliteStore:
         fingerprint = sha256(data)
         if fingerprint in self._salts:
             return
-        rows = await self.read(lambda query: query("log.salt", fingerprint))
-        if rows and rows[0][0] is not None:
-            self._salts[fingerprint] = rows[0][0]
+        for id, salt in await self.read(lambda query: query("log.salts", fingerprint)):
+            # Only the beginning of a fingerprint is stored.
+            if id == sha256(salt, data):
+                self._salts[fingerprint] = salt
 
     def share(self) -> None:
         """Count one more use, to be given up by `aclose`."""

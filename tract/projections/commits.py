@@ -16,7 +16,7 @@ class Commits:
 
     name = "commits"
     folds = (CommitRecorded,)
-    create = ("commits.create", "commits.create_by_run", "commits.create_by_merge")
+    create = ("commits.create", "commits.create_by_id", "commits.create_by_run", "commits.create_by_merge")
     drop = ("commits.drop",)
     tables = (("commits", "commits.rows"),)
     reads = ()

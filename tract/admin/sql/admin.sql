@@ -19,7 +19,7 @@ SELECT * FROM events ORDER BY position;
 SELECT number, id, salt, fingerprint, data FROM blobs ORDER BY number;
 
 -- name: admin.has_blob
-SELECT 1 FROM blobs WHERE id = ?;
+SELECT 1 FROM blobs WHERE substr(id, 1, 4) = substr(?1, 1, 4) AND id = ?1;
 
 -- name: admin.count_events
 SELECT count(*), count(*) FILTER (WHERE version = 1) FROM events;

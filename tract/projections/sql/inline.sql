@@ -38,7 +38,7 @@ SELECT number, id, stream, name FROM tracts WHERE parent IS NULL ORDER BY number
 -- name: commits.create
 CREATE TABLE commits (
     number  INTEGER PRIMARY KEY,
-    id      BLOB    NOT NULL UNIQUE,
+    id      BLOB    NOT NULL,
     parent  INTEGER,
     merged  INTEGER,
     depth   INTEGER NOT NULL,
@@ -49,6 +49,10 @@ CREATE TABLE commits (
     slots   INTEGER NOT NULL,
     tokens  INTEGER NOT NULL
 ) STRICT;
+
+-- An id is looked up by its first four bytes, as a blob's is.
+-- name: commits.create_by_id
+CREATE INDEX commits_by_id ON commits (substr(id, 1, 4));
 
 -- name: commits.create_by_run
 CREATE INDEX commits_by_run ON commits (run, number);
@@ -63,20 +67,25 @@ DROP TABLE IF EXISTS commits;
 -- name: commits.rows
 SELECT * FROM commits ORDER BY number;
 
+-- An id that is there already becomes null, which the table refuses.
 -- name: commits.insert
 INSERT INTO commits
-SELECT ?1, ?2, p.number, (SELECT m.number FROM commits m WHERE m.id = ?4),
+SELECT ?1,
+       CASE WHEN EXISTS (SELECT 1 FROM commits c WHERE substr(c.id, 1, 4) = substr(?2, 1, 4) AND c.id = ?2) THEN NULL ELSE ?2 END,
+       p.number,
+       (SELECT m.number FROM commits m WHERE substr(m.id, 1, 4) = substr(?4, 1, 4) AND m.id = ?4),
        coalesce(p.depth + 1, 0),
        CASE WHEN p.number = (SELECT max(t.number) FROM commits t WHERE t.run = p.run) THEN p.run ELSE ?1 END,
-       (SELECT b.number FROM blobs b WHERE b.id = ?5),
-       (SELECT b.number FROM blobs b WHERE b.id = ?6),
-       (SELECT b.number FROM blobs b WHERE b.id = ?7),
+       (SELECT b.number FROM blobs b WHERE substr(b.id, 1, 4) = substr(?5, 1, 4) AND b.id = ?5),
+       (SELECT b.number FROM blobs b WHERE substr(b.id, 1, 4) = substr(?6, 1, 4) AND b.id = ?6),
+       (SELECT b.number FROM blobs b WHERE substr(b.id, 1, 4) = substr(?7, 1, 4) AND b.id = ?7),
        coalesce(p.slots, 0) + ?8,
        coalesce(p.tokens, 3) + ?9
-FROM (SELECT 1) LEFT JOIN commits p ON p.id = ?3;
+FROM (SELECT 1) LEFT JOIN commits p ON substr(p.id, 1, 4) = substr(?3, 1, 4) AND p.id = ?3;
 
 -- name: commits.by_id
-SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits c WHERE c.id = ?;
+SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits c
+WHERE substr(c.id, 1, 4) = substr(?1, 1, 4) AND c.id = ?1;
 
 -- name: commits.by_number
 SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits c WHERE c.number = ?;
@@ -84,7 +93,8 @@ SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits 
 -- name: commits.by_prefix
 SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens
 FROM commits c JOIN events e ON e.position = c.number
-WHERE c.id >= ?1 AND c.id <= ?2 AND +e.stream_id = ?3 LIMIT 8;
+WHERE substr(c.id, 1, 4) >= substr(?1, 1, 4) AND substr(c.id, 1, 4) <= substr(?2, 1, 4)
+  AND c.id >= ?1 AND c.id <= ?2 AND +e.stream_id = ?3 LIMIT 8;
 
 -- name: commits.back_in_run
 SELECT c.number FROM commits c WHERE c.run = ?1 AND c.number <= ?2 ORDER BY c.number DESC LIMIT 1 OFFSET ?3;
@@ -100,15 +110,15 @@ WHERE c.merged IS NOT NULL AND c.run = ?1 AND c.number > ?2 AND c.number <= ?3;
 SELECT 1 FROM commits c WHERE c.merged IS NOT NULL LIMIT 1;
 
 -- name: commits.steps
-SELECT c.number, c.id, c.parent, c.merged, e.data, b.data, c.config
+SELECT c.number, c.id, c.parent, c.merged, e.data, unpack(b.data), c.config
 FROM commits c JOIN events e ON e.position = c.number LEFT JOIN blobs b ON b.number = c.content
 WHERE c.run = ?1 AND c.number > ?2 AND c.number <= ?3 ORDER BY c.number;
 
 -- name: commits.blob_by_number
-SELECT data FROM blobs WHERE number = ?;
+SELECT unpack(data) FROM blobs WHERE number = ?;
 
 -- name: commits.log
-SELECT e.*, b.data, d.data, f.data
+SELECT e.*, unpack(b.data), unpack(d.data), unpack(f.data)
 FROM commits c JOIN events e ON e.position = c.number
 LEFT JOIN blobs b ON b.number = c.content
 LEFT JOIN blobs d ON d.number = c.details
@@ -117,7 +127,7 @@ WHERE c.run = ?1 AND c.number <= ?2 AND (?3 IS NULL OR json_extract(e.data, '$.c
 ORDER BY c.number DESC LIMIT ?4;
 
 -- name: commits.log_entry
-SELECT e.*, b.data, d.data, f.data
+SELECT e.*, unpack(b.data), unpack(d.data), unpack(f.data)
 FROM commits c JOIN events e ON e.position = c.number
 LEFT JOIN blobs b ON b.number = c.content
 LEFT JOIN blobs d ON d.number = c.details
@@ -143,7 +153,9 @@ SELECT * FROM refs ORDER BY number;
 
 -- name: refs.insert_branch
 INSERT INTO refs
-SELECT ?1, t.number, 'branch', ?3, (SELECT c.number FROM commits c WHERE c.id = ?4), NULL FROM tracts t WHERE t.id = ?2;
+SELECT ?1, t.number, 'branch', ?3,
+       (SELECT c.number FROM commits c WHERE substr(c.id, 1, 4) = substr(?4, 1, 4) AND c.id = ?4), NULL
+FROM tracts t WHERE t.id = ?2;
 
 -- name: refs.move_branch
 UPDATE refs SET head = ?3
@@ -151,7 +163,9 @@ WHERE tract = (SELECT t.number FROM tracts t WHERE t.id = ?1) AND kind = 'branch
 
 -- name: refs.move_worktree
 INSERT INTO refs
-SELECT ?1, t.number, 'worktree', ?3, (SELECT c.number FROM commits c WHERE c.id = ?5), ?4 FROM tracts t WHERE t.id = ?2
+SELECT ?1, t.number, 'worktree', ?3,
+       (SELECT c.number FROM commits c WHERE substr(c.id, 1, 4) = substr(?5, 1, 4) AND c.id = ?5), ?4
+FROM tracts t WHERE t.id = ?2
 ON CONFLICT (tract, kind, name) DO UPDATE SET head = excluded.head, branch = excluded.branch;
 
 -- name: refs.branch
@@ -218,7 +232,7 @@ SELECT * FROM movements ORDER BY ref, position;
 
 -- name: movements.branch_created
 INSERT INTO movements
-SELECT ?1, ?1, NULL, (SELECT c.number FROM commits c WHERE c.id = ?2), NULL, NULL;
+SELECT ?1, ?1, NULL, (SELECT c.number FROM commits c WHERE substr(c.id, 1, 4) = substr(?2, 1, 4) AND c.id = ?2), NULL, NULL;
 
 -- The movement before is where the ref was: read here and not in refs, so that
 -- the order in which the two projections see an event does not matter.
@@ -233,7 +247,7 @@ FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND 
 INSERT INTO movements
 SELECT r.number, ?1,
        (SELECT m.after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
-       (SELECT c.number FROM commits c WHERE c.id = ?5),
+       (SELECT c.number FROM commits c WHERE substr(c.id, 1, 4) = substr(?5, 1, 4) AND c.id = ?5),
        (SELECT m.branch_after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
        ?4
 FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND r.kind = 'worktree' AND r.name = ?3;
@@ -350,7 +364,7 @@ UPDATE generations SET payload_digest = ?2 WHERE id = ?1;
 -- name: generations.record_usage
 INSERT INTO usage
 SELECT ?1, t.number, (SELECT g.number FROM generations g WHERE g.id = ?3), ?4, c.number, c.run, ?6, ?7, ?8, ?9
-FROM tracts t LEFT JOIN commits c ON c.id = ?5 WHERE t.id = ?2;
+FROM tracts t LEFT JOIN commits c ON substr(c.id, 1, 4) = substr(?5, 1, 4) AND c.id = ?5 WHERE t.id = ?2;
 
 -- name: generations.by_id
 SELECT number, question, answer, status FROM generations WHERE id = ? AND tract = ?;
@@ -368,21 +382,21 @@ SELECT g.id FROM generations g WHERE g.status = 'running' AND g.tract = ? AND g.
 
 -- How calls stand, newest first: the event that began each, then the rest.
 -- name: generations.listed
-SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, b.data
+SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, unpack(b.data)
 FROM generations g JOIN events e ON e.position = g.number
 LEFT JOIN events n ON n.position = g.ended
 LEFT JOIN leases l ON l.generation = g.id
-LEFT JOIN commits c ON c.id = g.answer
+LEFT JOIN commits c ON substr(c.id, 1, 4) = substr(g.answer, 1, 4) AND c.id = g.answer
 LEFT JOIN blobs b ON b.number = c.content
 WHERE g.tract = ?1 AND g.number < coalesce(?2, 9223372036854775807)
 ORDER BY g.number DESC LIMIT ?3;
 
 -- name: generations.one
-SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, b.data
+SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, unpack(b.data)
 FROM generations g JOIN events e ON e.position = g.number
 LEFT JOIN events n ON n.position = g.ended
 LEFT JOIN leases l ON l.generation = g.id
-LEFT JOIN commits c ON c.id = g.answer
+LEFT JOIN commits c ON substr(c.id, 1, 4) = substr(g.answer, 1, 4) AND c.id = g.answer
 LEFT JOIN blobs b ON b.number = c.content
 WHERE g.id = ?1 AND g.tract = ?2;
 
@@ -394,7 +408,7 @@ SELECT count(*) FROM usage u JOIN generations g ON g.number = u.generation WHERE
 SELECT max(u.number) FROM usage u WHERE u.prompt IS NOT NULL;
 
 -- name: generations.reported
-SELECT u.prompt, u.completion, u.reasoning, c.tokens, f.data
+SELECT u.prompt, u.completion, u.reasoning, c.tokens, unpack(f.data)
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
 WHERE u.run = ?1 AND u.commit_number <= ?2 AND u.prompt IS NOT NULL
 ORDER BY u.commit_number DESC, u.number DESC LIMIT 1;
@@ -419,8 +433,9 @@ SELECT * FROM settings ORDER BY tract;
 INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6 FROM tracts t WHERE t.id = ?2;
 
 -- name: settings.of_tract
-SELECT s.number, s.llm_config, b.data, s.max_tokens, s.action, s.compress_at
-FROM settings s LEFT JOIN blobs b ON b.id = s.llm_config WHERE s.tract = ?;
+SELECT s.number, s.llm_config, unpack(b.data), s.max_tokens, s.action, s.compress_at
+FROM settings s LEFT JOIN blobs b ON substr(b.id, 1, 4) = substr(s.llm_config, 1, 4) AND b.id = s.llm_config
+WHERE s.tract = ?;
 
 -- name: settings.budget
 SELECT max_tokens, action, compress_at FROM settings WHERE tract = ? AND max_tokens IS NOT NULL;
