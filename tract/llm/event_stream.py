@@ -26,8 +26,8 @@ class EventDecoder:
         return [data for line in lines if (data := self._line(line.rstrip(b"\r\n"))) is not None]
 
     def finish(self) -> list[bytes]:
-        """Return what was complete but for the end of its last line; what was not is no event."""
-        return self.feed(b"\n")
+        """Return what a last carriage return completes; an event that was cut is none."""
+        return self.feed(b"\n") if b"".join(self._rest).endswith(b"\r") else []
 
     def _line(self, line: bytes) -> bytes | None:
         if line:

@@ -233,10 +233,12 @@ class OpenAIStream:
         response, self._response = self._response, None
         chunks, self._chunks = self._chunks, None
         with anyio.CancelScope(shield=True):
-            if chunks is not None:
-                await chunks.aclose()
-            if response is not None:
-                await response.close()
+            try:
+                if chunks is not None:
+                    await chunks.aclose()
+            finally:
+                if response is not None:
+                    await response.close()
 
 
 @frozen
