@@ -111,6 +111,21 @@ async def test_what_could_not_be_written_for_a_while_leaves_no_gap(path: str) ->
         assert (await chat).text == "One two three "
 
 
+async def test_a_renewal_that_fails_leaves_the_deltas_as_they_were(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tract.core.deltas.RENEW_SECONDS", 0.001)
+    model = Dictated()
+    async with opened(model, path) as t, t.stream("Count") as stream:
+        model.say("One ")
+        assert await anext(stream) == "One "
+        execute(path, "CREATE TRIGGER blocked BEFORE UPDATE ON leases BEGIN SELECT RAISE(ABORT, 'no'); END")
+        for _ in range(3):
+            await t.changed(t.mark())
+        execute(path, "DROP TRIGGER blocked")
+        model.say("two ", "three.")
+        model.end()
+        assert [delta async for delta in stream] == ["two ", "three."]
+
+
 async def written(t: AsyncTract, text: str) -> str:
     """Wait until so much of the only call is written, and return its id."""
     while True:

@@ -87,8 +87,9 @@ class _Call:
         """Take back what could not be written, so that the next write leaves no gap."""
         if not is_written:
             self.renews = True
-            self.length -= len(self.sent)
-            self.parts.insert(0, self.sent)
+            if self.sent:
+                self.length -= len(self.sent)
+                self.parts.insert(0, self.sent)
         self.sent = ""
 
 

@@ -86,7 +86,7 @@ def _unfinished(query: Query, tract: int, started: Event, seen: Presence) -> str
     rows = query("generations.one", uuid_bytes(generation), tract)
     *_, until, _ = rows[0]
     if has_ended(started, until, seen):
-        return "this operation's call ended as interrupted, without an answer; use another operation_id to ask again"
+        return "this operation's call ended as interrupted, without an answer; ask again under another operation_id"
     return f"this operation's call still runs; follow it with follow({generation!r})"
 
 

@@ -78,7 +78,8 @@ class Receiving:
     async def next(self) -> str | None:
         """Return the next delta once it is written; None at the end.
 
-        Leaving early loses nothing: the same delta comes next.
+        Leaving early loses nothing: the same delta comes next. Where several
+        tasks take them, each delta goes to one.
 
         Raises:
             ModelError: The call failed.
