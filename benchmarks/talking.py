@@ -32,8 +32,8 @@ async def chat(workshop: Workshop) -> list[Result]:
 
     All talk to one server in this process, in turns. The client spends 0.2 s on
     looking at every message it is given, which `extra_body` avoids, and so do
-    we: what we are held to is the client that does the same, so that this gain
-    does not hide our own cost. The overhead is time computed, which leaves out
+    we, by encoding the body ourselves: what we are held to is the client with
+    `extra_body`, so that most of this gain does not hide our own cost. The overhead is time computed, which leaves out
     fsyncs, and the 40 ms that TCP sometimes waits with a window. With a model
     that answers at once there is no client to subtract, and all time counts.
     """

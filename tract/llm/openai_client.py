@@ -14,8 +14,9 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from importlib import import_module
+from inspect import signature
 from types import AsyncGeneratorType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
@@ -32,12 +33,9 @@ from tract.errors import (
     ModelResponseError,
 )
 from tract.llm.event_streams import EventDecoder
-from tract.llm.openai_answers import Answer, parameters
+from tract.llm.openai_answers import Answer, body
 from tract.llm.openai_errors import ReportedError, is_transient, model_error, pause
 from tract.llm.protocol import ModelStream
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 _CONNECT_TIMEOUT = 10.0
 _PLACEHOLDER_KEY = "none"
@@ -123,12 +121,12 @@ class OpenAIClient:
         """
         if self._is_closed:
             raise ClosedError("client")
-        body = parameters(request)
+        content = body(request)
         seconds = self._timeout if request.timeout is None else request.timeout
 
         async def send() -> Any:
             connection = await self._connect()
-            return await connection.sdk.chat.completions.create(**body, timeout=connection.timeout(seconds))
+            return await connection.post(content, seconds)
 
         return OpenAIStream(send, self._max_retries, self._sleep)
 
@@ -148,7 +146,7 @@ class OpenAIClient:
             raise ClosedError("client")
         if self._connection is None:
             sdk = openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0)
-            self._connection = _Connection(sdk, openai.Timeout)
+            self._connection = _Connection(sdk, openai)
         return self._connection
 
 
@@ -250,12 +248,22 @@ class OpenAIStream:
 
 @frozen
 class _Connection:
-    sdk: "AsyncOpenAI"
-    make_timeout: Callable[..., Any]
+    sdk: Any
+    openai: Any
 
-    def timeout(self, seconds: float) -> Any:
-        """Return the SDK's value for *seconds* of silence; connecting is given less."""
-        return self.make_timeout(seconds, connect=min(seconds, _CONNECT_TIMEOUT))
+    async def post(self, content: bytes, seconds: float) -> Any:
+        """Send a body and return the SDK's stream; allow *seconds* of silence, and less for connecting."""
+        timeout = self.openai.Timeout(seconds, connect=min(seconds, _CONNECT_TIMEOUT))
+        # Earlier versions of the SDK take bytes as the body itself.
+        name = "content" if "content" in signature(self.sdk.post).parameters else "body"
+        return await self.sdk.post(
+            "/chat/completions",
+            cast_to=dict[str, Any],
+            options={"timeout": timeout},
+            stream=True,
+            stream_cls=self.openai.AsyncStream[dict[str, Any]],
+            **{name: content},
+        )
 
 
 def _chunks(http: Any) -> AsyncGenerator[object, None]:
