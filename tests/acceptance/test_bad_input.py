@@ -374,7 +374,7 @@ async def main():
     async with AsyncTract.open(path) as t:
         before = await t.log()
         resource.setrlimit(resource.RLIMIT_FSIZE, (os.stat(path).st_size + 40_000, resource.RLIM_INFINITY))
-        await attempt(t.user("x " * 200_000))
+        await attempt(t.user(os.urandom(200_000).hex()))
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         await attempt(t.log())
     async with AsyncTract.open(path) as t:
@@ -387,7 +387,7 @@ async def main():
     for number in range(2):
         async with AsyncTract.open(path) as t:
             before = await t.log()
-            await attempt(t.user("x " * 500_000))
+            await attempt(t.user(os.urandom(1_200_000).hex()))
             print(await t.log() == before)
             await attempt(t.user("goes on"))
 asyncio.run(main())
