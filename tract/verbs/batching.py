@@ -4,8 +4,7 @@ What the verbs of the handle commit inside the block is collected on top of
 where the branch was when the block was entered, and appended in one piece on
 condition that the branch is still there. So every commit has its final id as
 soon as its verb returns. Imports `core`, `budgeting`, `placing` and
-`repeating`; read
-`Batch` first.
+`repeating`; read `Batch` first.
 """
 
 from collections.abc import Sequence

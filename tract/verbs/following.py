@@ -112,9 +112,11 @@ def _text(content: bytes | None) -> str:
 def follow(t: TractCore, generation: str, *, after: int = 0) -> "Following":
     """Return an answer as it comes, to iterate with `async for`.
 
-    In any task of any process that has the file open: no gap, no repeat, and
-    nothing that the caller of `stream` could not have seen. It ends when the
-    call ends, however; then `generation` says how.
+    In any task of any process that has the file open: no gap and no repeat. It
+    ends when the call ends, however, or its process dies; then `generation`
+    says how. What arrives is read ahead of the caller of `stream`: where that
+    one leaves on purpose, the branch keeps what it saw, which may be less than
+    was followed.
 
     Args:
         t: The tract.
