@@ -5,7 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.builders import broken_links
-from tract import AsyncTract, CommitInfo
+from tract import AsyncTract, CommitInfo, admin
 from tract.errors import StoreFailedError, StoreLockedError
 from tract.log.locking import WriteLock
 from tract.log.store import SqliteStore
@@ -342,4 +342,20 @@ async def test_a_second_event_loop_of_a_process_does_not_open_the_file_to_others
         await t.user("four")
         appended(started(APPENDING, path, "five", "main", 1))
         assert len(await t.log()) == 5
+    check_file(path)
+
+
+@pytest.mark.parametrize("look", [admin.status, admin.verify, admin.rebuild])
+async def test_looking_at_a_store_that_is_open_here_does_not_open_it_to_others(
+    tmp_path: Path, look: Callable[[str], Awaitable[object]]
+) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)) as t:
+        await t.user("one")
+        await look(str(path))
+        # Were our locks gone, each would think that it is the last to close.
+        appended(started(APPENDING, path, "two", "main", 1))
+        await t.user("three")
+        appended(started(APPENDING, path, "four", "main", 1))
+        assert len(await t.log()) == 4
     check_file(path)

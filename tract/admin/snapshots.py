@@ -18,7 +18,7 @@ from attrs import frozen
 
 from tract.errors import NotAStoreError, TractError
 from tract.log import statements
-from tract.log.places import needs_look, refusal
+from tract.log.places import Hold, needs_look, refusal
 from tract.log.sqlite_errors import translate
 from tract.log.sqlite_files import APPLICATION_ID, prepare_reader, refuse_foreign
 from tract.projections import SQL
@@ -68,6 +68,7 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
     """
     file, wal = Path(path), Path(f"{path}-wal")
     needs_look(path, create=False)
+    hold = Hold(path)
     try:
         if not wal.exists():
             before = _state(file)
@@ -84,6 +85,8 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
         raise translate(exc, path) from exc
     except OSError as exc:
         raise refusal(path, exc) from exc
+    finally:
+        hold.release()
 
 
 def require_store(path: str, stop: Event) -> None:

@@ -6,7 +6,9 @@ Imports `errors` and `sqlite_files`.
 import errno
 import os
 import stat
+from collections import Counter
 from pathlib import Path
+from threading import Lock
 from typing import TypeAlias
 
 from tract.errors import (
@@ -23,9 +25,35 @@ from tract.log.sqlite_files import looks_foreign
 _Identity: TypeAlias = tuple[int, int] | None
 """Device and number of a file, None where there is none."""
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_held: Counter[_Identity] = Counter()
+_lock = Lock()
 
 
-def needs_look(path: str, *, create: bool, is_open: bool = False) -> bool:
+class Hold:
+    """Says that this process has a file open, so that nobody here looks at its bytes.
+
+    Whoever closes a file gives up every lock that the process has on it,
+    SQLite's too (https://sqlite.org/howtocorrupt.html, section 2.2): another
+    process then takes itself for the only one and removes the write-ahead log.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._identity = _identity(path)
+        with _lock:
+            _held[self._identity] += 1
+
+    def release(self) -> None:
+        """Say that it is closed; once."""
+        with _lock:
+            _held[self._identity] -= 1
+
+
+def _is_held(identity: _Identity) -> bool:
+    with _lock:
+        return _held[identity] > 0
+
+
+def needs_look(path: str, *, create: bool) -> bool:
     """Refuse a path where no store can be; say whether its file needs `refuse_foreign`.
 
     Only a regular file is ever opened: a pipe would wait for its other end
@@ -34,8 +62,6 @@ def needs_look(path: str, *, create: bool, is_open: bool = False) -> bool:
     Args:
         path: The file.
         create: Whether it may be made.
-        is_open: Whether this process has it open, so that its bytes are not
-            to be read.
 
     Raises:
         StoreNotFoundError: There is no file and *create* is false.
@@ -46,7 +72,7 @@ def needs_look(path: str, *, create: bool, is_open: bool = False) -> bool:
     """
     file = Path(path)
     try:
-        return _needs_look(file, create=create, is_open=is_open)
+        return _needs_look(file, create=create)
     except OSError as exc:
         raise refusal(path, exc) from exc
 
@@ -60,18 +86,18 @@ def refusal(path: str, error: OSError) -> TractError:
     return StoreFailedError(path, errno.errorcode.get(error.errno or 0, type(error).__name__))
 
 
-def _needs_look(file: Path, *, create: bool, is_open: bool) -> bool:
+def _needs_look(file: Path, *, create: bool) -> bool:
     try:
-        mode = file.stat().st_mode
+        found = file.stat()
     except (FileNotFoundError, NotADirectoryError) as exc:
         if not create:
             raise StoreNotFoundError(str(file)) from exc
         if not file.parent.is_dir():
             raise FolderNotFoundError(str(file.parent)) from exc
         return False
-    if not stat.S_ISREG(mode):
-        raise NotAStoreError(str(file), "a folder" if stat.S_ISDIR(mode) else "no regular file")
-    return is_open or looks_foreign(file)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotAStoreError(str(file), "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file")
+    return _is_held((found.st_dev, found.st_ino)) or looks_foreign(file)
 
 
 class Presence:

@@ -33,7 +33,7 @@ from tract.log.entropy import forks, random_bytes
 from tract.log.filesystems import network_file_system
 from tract.log.locking import PATIENCE
 from tract.log.migrating import migrate
-from tract.log.places import Presence, needs_look
+from tract.log.places import Hold, Presence, needs_look
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
 from tract.log.sqlite_errors import translate
@@ -84,6 +84,7 @@ class SqliteStore:
         self._failure: Exception | None = None
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
         self._presence: Presence | None = None
+        self._hold: Hold | None = None
 
     @classmethod
     async def open(
@@ -231,6 +232,9 @@ class SqliteStore:
     async def _close_connections(self) -> None:
         await self._readers.aclose()
         await self._writing.aclose()
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            hold.release()
 
     def check_here(self) -> None:
         """Refuse another process or event loop than those that opened the store.
@@ -249,11 +253,6 @@ class SqliteStore:
             raise ClosedError("store")
         if self._failure is not None:
             raise self._failure
-
-    def _is_open_elsewhere(self) -> bool:
-        """Say whether another event loop of this process has the file open."""
-        keys = list(_open_stores)
-        return any(key[:2] == (self._path, self._forks) and key[2] != id(self._loop) for key in keys)
 
     def _forget(self) -> None:
         key = (self._path, self._forks, id(self._loop))
@@ -282,6 +281,7 @@ class SqliteStore:
         if self._path != MEMORY:
             await self._look(create=create)
         await self._writing.open()
+        self._hold = Hold(self._path)
         runner = self._runner
         await self._writing.run(prepare_writer, self._path, self._durability, runner.statements, runner.projections)
         await self._writing.run(migrate, runner)
@@ -293,9 +293,7 @@ class SqliteStore:
 
     async def _look(self, *, create: bool) -> None:
         """Refuse what cannot be a store, before anything is written."""
-        # Not at its bytes where another event loop has it open: whoever closes a
-        # file gives up every lock that the process has on it, SQLite's too.
-        must_look = needs_look(self._path, create=create, is_open=self._is_open_elsewhere())
+        must_look = needs_look(self._path, create=create)
         network = network_file_system(str(Path(self._path).parent))
         if network is not None:
             raise NetworkFileSystemError(self._path, network)
