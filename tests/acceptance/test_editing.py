@@ -165,7 +165,7 @@ async def test_the_commits_of_edits_and_annotations_stand_in_the_log(t: AsyncTra
     await t.edit(slot.id, "two", message="typo", metadata={"by": "me"})
     await t.pin(slot.id)
     assert [(info.operation, info.targets, info.message, info.metadata) for info in await t.log()] == [
-        (CommitOperation.ANNOTATE, (slot.id,), "annotate: pinned", None),
+        (CommitOperation.ANNOTATE, (slot.id,), f"pinned {slot.id[:8]}", None),
         (CommitOperation.EDIT, (slot.id,), "typo", {"by": "me"}),
         (CommitOperation.APPEND, (), "dialogue: one", None),
     ]

@@ -143,9 +143,9 @@ async def test_a_commit_reads_as_one_line(t: AsyncTract) -> None:
 
 
 async def test_an_annotation_reads_as_one_line(t: AsyncTract) -> None:
-    await t.user("Hello there")
-    info = await t.pin("HEAD")
-    assert str(info) == f"{info.id[:8]} annotate annotate: pinned"
+    slot = await t.user("Hello there")
+    info = await t.pin("HEAD", reason="the task")
+    assert str(info) == f"{info.id[:8]} annotate pinned {slot.id[:8]}: the task"
 
 
 async def test_show_has_what_a_commit_brought(t: AsyncTract) -> None:
@@ -195,7 +195,7 @@ async def test_an_annotation_reads_well() -> None:
         assert str(await t.show("HEAD")).splitlines() == [
             f"commit {info.id}",
             "time   2026-01-01T00:00:00+00:00",
-            "annotate  annotate: skip",
+            f"annotate  skip {slot.id[:8]}: said twice",
             f"on     {slot.id[:8]}",
             "reason said twice",
         ]

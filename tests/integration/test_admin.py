@@ -469,9 +469,32 @@ async def test_a_rebuild_of_a_damaged_log_changes_nothing(path: Path) -> None:
 async def test_a_rebuild_names_the_event_that_cannot_be_replayed(path: Path) -> None:
     damage(path, "UPDATE events SET data = replace(data, '\"head\":\"', '\"head\":\"zz') WHERE type = 'branch.created'")
     before = dump(path)
-    with pytest.raises(CorruptLogError, match=r"branch\.created cannot follow"):
+    with pytest.raises(CorruptLogError, match="it does not follow what is before it"):
         await admin.rebuild(path)
     assert dump(path) == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM events WHERE position = 7",
+        "UPDATE events SET digest = zeroblob(32) WHERE position = 7",
+        "UPDATE events SET actor = 'somebody' WHERE position = 7",
+    ],
+)
+async def test_a_log_that_was_changed_is_never_rebuilt_from(path: Path, statement: str) -> None:
+    damage(path, statement)
+    before = dump(path)
+    with pytest.raises(CorruptLogError, match="restore a backup"):
+        await admin.rebuild(path)
+    assert dump(path) == before
+
+
+async def test_a_verification_says_what_to_do(path: Path, raw: sqlite3.Connection) -> None:
+    raw.execute("DELETE FROM usage")
+    assert "rebuild makes the tables anew" in str(await admin.verify(path))
+    damage(path, "UPDATE events SET digest = zeroblob(32) WHERE position = 7")
+    assert "restore a backup" in str(await admin.verify(path))
 
 
 async def test_a_log_that_is_wholly_another_is_read_in_one_pass(tmp_path: Path) -> None:
@@ -605,8 +628,9 @@ def test_findings_come_a_line_each_and_give_exit_code_1(path: Path, raw: sqlite3
     raw.execute("DELETE FROM usage")
     raw.execute("DROP TRIGGER events_guard")
     done = command("verify", str(path))
-    *findings, summary = done.stdout.splitlines()
+    *findings, advice, summary = done.stdout.splitlines()
     assert (done.returncode, done.stderr, len(findings)) == (1, "", 2)
+    assert "restore a backup" in advice
     assert summary.startswith(f"{path}: 2 findings; ")
 
 

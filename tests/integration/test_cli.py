@@ -45,7 +45,7 @@ def test_the_demo_says_that_it_is_scripted_and_that_nothing_was_lost() -> None:
 
 def test_the_demo_shows_two_answers_a_pin_and_an_edit() -> None:
     said = tract("demo").stdout
-    assert all(word in said for word in ("Bratislava", "Venice", "pinned", "edited", "is now skip", "o200k_base"))
+    assert all(word in said for word in ("Bratislava", "Venice", "pinned", "edited", "off topic", "o200k_base"))
 
 
 def test_the_demo_leaves_an_answer_half_way_and_keeps_what_was_seen() -> None:

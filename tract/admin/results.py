@@ -59,6 +59,11 @@ class Verification:
         """Whether nothing is wrong."""
         return not self.findings
 
+    def _advice(self) -> str:
+        if self.is_replayed and {finding.kind for finding in self.findings} == {"projection"}:
+            return "The log is whole: rebuild makes the tables anew from it."
+        return "The log or the file is damaged: stop writing to it and restore a backup."
+
     def __str__(self) -> str:
         count = len(self.findings) + self.more
         verdict = "clean" if self.is_clean else "1 finding" if count == 1 else f"{count:,} findings"
@@ -67,6 +72,7 @@ class Verification:
         last = compared if self.is_replayed else "the log could not be replayed, so no rows were compared"
         lines = [str(finding) for finding in self.findings]
         lines += [f"and {self.more:,} more"] if self.more else []
+        lines += [] if self.is_clean else [self._advice()]
         return "\n".join([*lines, f"{self.path}: {verdict}; {read}; {last}; {self.seconds:.2f} s"])
 
 

@@ -136,10 +136,9 @@ def digest_table(rows: Iterable[tuple[str, CompiledContext, CompiledContext]]) -
 
 
 def _what(info: CommitInfo) -> str:
-    on = f"slot {info.targets[0][:SHORT]}" if info.targets else ""
-    if info.operation is CommitOperation.ANNOTATE:
-        return f"{on} is now {info.priority.value if info.priority else 'unchanged'}"
-    return f"{on}: {info.message}" if on else info.message
+    if info.operation is CommitOperation.EDIT:
+        return f"{info.targets[0][:SHORT]}: {info.message}"
+    return info.message
 
 
 def _table(*columns: str) -> Table:

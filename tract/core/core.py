@@ -183,7 +183,7 @@ class TractCore:
         if given is None:
             return OperationId(new_id(self._with.clock))
         if not is_uuid(given):
-            raise ContentValidationError("operation_id", "it must be a UUID in lower-case 8-4-4-4-12 text")
+            raise ContentValidationError("operation_id", "it must be the text of a UUID in lower case, such as str(uuid.uuid4())")
         return OperationId(given)
 
     def blob(self, value: canonical.JSON) -> BlobDraft:

@@ -25,12 +25,15 @@ class HeadMovedError(ConflictError):
     def __str__(self) -> str:
         was = self.expected[:8] if self.expected else "no commit"
         now = self.actual[:8] if self.actual else "no commit"
-        kept = (
-            f" The answer is kept as {self.answer[:8]}: take it with branch(name, at={self.answer[:8]!r})."
-            if self.answer
-            else " Look at log() and call again."
+        if self.answer is None:
+            return (
+                f"Branch {self.branch!r} is at {now} and not at {was}, where this call needs it; nothing was written. "
+                "Look at log(), then call again on what is there."
+            )
+        return (
+            f"Branch {self.branch!r} moved from {was} to {now} meanwhile. The answer is kept as {self.answer[:8]}: "
+            f"take it with branch(name, at={self.answer[:8]!r})."
         )
-        return f"Branch {self.branch!r} moved from {was} to {now} meanwhile.{kept}"
 
 
 class OperationMismatchError(ConflictError):

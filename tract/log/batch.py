@@ -16,7 +16,7 @@ from tract.errors import CorruptLogError, OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
 from tract.log.packing import pack
-from tract.log.protocol import Projection, Request, Scratch, Statement, Work
+from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Work
 from tract.log.sqlite_errors import translate
 
 Outcome: TypeAlias = "tuple[Event, ...] | Exception"
@@ -239,7 +239,10 @@ class BatchRunner:
     def replay(self, connection: sqlite3.Connection) -> int:
         """Fold the whole log into new projection tables; return how many events that were.
 
-        One transaction, all or nothing.
+        One transaction, all or nothing: a log whose chain is broken changes nothing.
+
+        Raises:
+            CorruptLogError: An event has not its shape, or does not follow the one before.
         """
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -262,16 +265,28 @@ class BatchRunner:
         return self._replay_events(connection)
 
     def _replay_events(self, connection: sqlite3.Connection) -> int:
+        """Fold every event, each of which must follow the one before; return how many there are."""
         position, cursor = 0, connection.cursor()
+        ends: dict[TractId, tuple[int, bytes]] = {}
         while True:
             rows = connection.execute(self.statements["log.events_after"], (position, 500)).fetchall()
             if not rows:
                 return position
             for row in rows:
                 event = decode_event(row, file=self.where)
+                ends[event.stream] = self._followed(event, row, position, ends.get(event.stream, (0, chain.START)))
+                position += 1
                 try:
                     self.fold(cursor, event, {})
                 except (sqlite3.IntegrityError, ValueError, OverflowError) as exc:
                     finding = f"{event.body.tag} cannot follow what is before it"
                     raise CorruptLogError(self.where, event.stream, event.version, finding) from exc
-            position = rows[-1][0]
+
+    def _followed(self, event: Event, row: Row, position: int, end: tuple[int, bytes]) -> tuple[int, bytes]:
+        """Return where the stream ends with an event, which must be the next of the log and of its stream."""
+        version, previous = end
+        head = (event.stream, event.version, event.tract, row[4], row[5], event.operation, event.actor, event.recorded_at)
+        digest = chain.link(previous, head, row[6].encode())
+        if event.position != position + 1 or event.version != version + 1 or event.digest != digest:
+            raise CorruptLogError(self.where, event.stream, event.version, "it does not follow what is before it")
+        return event.version, digest

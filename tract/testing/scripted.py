@@ -12,7 +12,7 @@ from typing import TypeAlias
 from attrs import evolve, field, frozen
 
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
-from tract.errors import ClosedError
+from tract.errors import ClosedError, ConfigError
 from tract.llm.protocol import ModelStream
 from tract.testing.usage import usage_of
 
@@ -61,12 +61,17 @@ class ScriptedLLM:
             request that returns one; it may be async and wait for an event.
         reports_usage: Whether usage that a reply leaves open is filled in.
 
+    Raises:
+        ConfigError: *replies* is one string.
+
     Attributes:
         requests: What was sent, in order.
     """
 
     def __init__(self, replies: Script, *, reports_usage: bool = True) -> None:
         self.requests: list[ModelRequest] = []
+        if isinstance(replies, str):
+            raise ConfigError("replies", "it must be a list of replies or a function, not one string")
         self._reply_to = replies if callable(replies) else _in_order(replies)
         self._reports_usage = reports_usage
         self._is_closed = False

@@ -157,8 +157,12 @@ def token_figures(t: TractCore, context: Context, report: Report | None) -> tupl
 
 
 def reported_tokens(t: TractCore, counted: int, report: Report | None) -> tuple[int, str]:
-    """Return a count by what was reported, with what was counted since on top."""
-    if report is None:
+    """Return a count by what was reported, with what was counted since on top.
+
+    Where less stands there than was reported on, the report says nothing of
+    what is left, and the count stands for itself.
+    """
+    if report is None or counted < report.counted:
         return counted, f"counted:{t.collaborators.counter.name}"
     return report.tokens + counted - report.counted, f"reported:{report.model or 'provider'}"
 

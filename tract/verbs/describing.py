@@ -6,7 +6,7 @@ Imports `core`, `formats` and everything below.
 import msgspec
 
 from tract.core.contexts import decode_config
-from tract.domain.commits import Commit, CommitOperation, Details
+from tract.domain.commits import Commit, Details
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content
 from tract.domain.events import CommitRecorded, Event
@@ -32,7 +32,7 @@ def commit_info(event: Event, content: Content | None, details: Details, config:
         targets=commit.targets,
         content_type=None if commit.content is None else commit.content.type,
         priority=commit.priority,
-        message=_preview(commit, content) if details.message is None else details.message,
+        message=_preview(commit, content, details) if details.message is None else details.message,
         metadata=details.metadata,
         generation_config=config,
         tokens=body.tokens,
@@ -42,12 +42,14 @@ def commit_info(event: Event, content: Content | None, details: Details, config:
     )
 
 
-def _preview(commit: Commit, content: Content | None) -> str:
+def _preview(commit: Commit, content: Content | None, details: Details) -> str:
     if content is None:
-        said = commit.priority.value if commit.priority else f"{len(commit.targets)} slots"
-        if commit.operation is CommitOperation.REVERT:
-            said = commit.targets[0][:SHORT]
-        return preview(commit.operation.value, said)
+        first, *more = commit.targets or ("",)
+        on = f"{first[:SHORT]} and {len(more)} more" if more else first[:SHORT]
+        if commit.priority is None:
+            return preview(commit.operation.value, on)
+        said = f"{commit.priority.value} {on}"
+        return preview(said, details.reason) if details.reason else said
     message = render(content, commit.rendering or RENDERING)
     calls = ", ".join(f"{call.name}()" for call in message.tool_calls)
     return preview(content.content_type, " ".join(part for part in (message.text, calls) if part))
