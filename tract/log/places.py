@@ -48,11 +48,6 @@ class Hold:
             _held[self._identity] -= 1
 
 
-def _is_held(identity: _Identity) -> bool:
-    with _lock:
-        return _held[identity] > 0
-
-
 def needs_look(path: str, *, create: bool) -> bool:
     """Refuse a path where no store can be; say whether its file needs `refuse_foreign`.
 
@@ -97,7 +92,9 @@ def _needs_look(file: Path, *, create: bool) -> bool:
         return False
     if not stat.S_ISREG(found.st_mode):
         raise NotAStoreError(str(file), "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file")
-    return _is_held((found.st_dev, found.st_ino)) or looks_foreign(file)
+    with _lock:
+        # Nobody begins to hold it between the question and the look.
+        return _held[found.st_dev, found.st_ino] > 0 or looks_foreign(file)
 
 
 class Presence:
