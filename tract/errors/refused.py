@@ -22,7 +22,14 @@ class RefNotFoundError(RefusedError):
         hint = f" Did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
         if self.name.startswith("<"):
             return f"A ref is a branch, a commit's id or HEAD, and not {self.name[1:-1]}; of a commit, pass its id."
-        return f"No branch, tag or commit is called {self.name!r} here.{hint} See log() and branches()."
+        if self.name == "HEAD":
+            return "HEAD is at no commit yet: nothing was committed to this branch."
+        if "~" in self.name:
+            return f"{self.name!r} leads nowhere: the history does not go back so far, or does not begin there. See log()."
+        return (
+            f"No branch or commit is called {self.name!r} here.{hint} See log() and branches(); a commit is named by its id "
+            "or by 4 or more of its first digits."
+        )
 
 
 class AmbiguousRefError(RefusedError):

@@ -141,7 +141,7 @@ class CompiledContext:
         at = self.head[:8] if self.head else "no commit"
         lines = [
             f"Compiled context at {at}",
-            f"  {len(self)} messages, {self.token_count} tokens ({self.token_source})",
+            f"  {len(self)} message{'' if len(self) == 1 else 's'}, {self.token_count} tokens ({self.token_source})",
         ]
         if self.overlay is not None and self.compiler != label(DEFAULT):
             lines.append(f"  compiler: {self.compiler}")
