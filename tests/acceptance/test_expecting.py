@@ -203,3 +203,24 @@ async def test_inside_a_batch_the_last_commit_of_it_is_expected(t: AsyncTract) -
         async with t.batch(expect=second.id):
             await t.user("three", expect="HEAD")
     assert await texts(t) == ["two", "three"]
+
+
+@pytest.mark.parametrize("verb", ["edit", "skip", "revert"])
+async def test_the_same_call_made_twice_at_once_gets_the_same_commit(verb: str) -> None:
+    for steps in range(40):
+        async with AsyncTract.open() as t:
+            slot = await t.user("one")
+            if verb == "revert":
+                slot = await t.edit(slot.id, "two")
+
+            async def call(t: AsyncTract = t, target: str = slot.id) -> str:
+                if verb == "edit":
+                    return (await t.edit(target, "two", expect=target, operation_id=OPERATION)).id
+                if verb == "skip":
+                    return (await t.skip(target, expect=target, operation_id=OPERATION)).id
+                return (await t.revert(target, operation_id=OPERATION)).id
+
+            first = asyncio.create_task(call())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            assert await call() == await first

@@ -133,8 +133,8 @@ async def edit(
             draft.blobs,
         )
 
-    event = await place_change(t, call, place, plan)
-    return commit_info(event, written, words.details, generation_config)
+    placed = await place_change(t, call, place, plan)
+    return placed if isinstance(placed, CommitInfo) else commit_info(placed, written, words.details, generation_config)
 
 
 async def annotate(
@@ -201,8 +201,8 @@ async def annotate(
             words.blobs,
         )
 
-    event = await place_change(t, call, place, plan)
-    return commit_info(event, None, words.details, None)
+    placed = await place_change(t, call, place, plan)
+    return placed if isinstance(placed, CommitInfo) else commit_info(placed, None, words.details, None)
 
 
 async def pin(

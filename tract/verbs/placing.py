@@ -17,7 +17,7 @@ from tract.domain.events import CommitRecorded, Event, NewEvent
 from tract.domain.ids import CommitId, OperationId
 from tract.domain.messages import ABSENT, Absent
 from tract.domain.results import CommitInfo
-from tract.errors import BranchNotFoundError, ContentValidationError, HeadMovedError
+from tract.errors import BranchNotFoundError, ContentValidationError, HeadMovedError, RefusedError
 from tract.log.protocol import BlobDraft, Row, Statement
 from tract.operations.budgeting import Source
 from tract.verbs.budgeting import Spending
@@ -157,7 +157,7 @@ async def place_append(
     return event
 
 
-async def place_change(t: TractCore, call: Call, place: Place, plan: Callable[[], Awaitable[Change]]) -> Event:
+async def place_change(t: TractCore, call: Call, place: Place, plan: Callable[[], Awaitable[Change]]) -> Event | CommitInfo:
     """Plan a commit and record it on what the plan saw, again for as long as the branch moves in between.
 
     Args:
@@ -166,6 +166,10 @@ async def place_change(t: TractCore, call: Call, place: Place, plan: Callable[[]
         place: Where the handle stood when it was called; on a branch.
         plan: Looks at the history there and returns what to record.
 
+    Returns:
+        What was recorded; a commit, where the same call was made at the same
+        time and has changed what this one looked at.
+
     Raises:
         BranchNotFoundError: The branch was deleted.
         BudgetExceededError: The budget refuses it.
@@ -173,6 +177,16 @@ async def place_change(t: TractCore, call: Call, place: Place, plan: Callable[[]
         BatchError: The caller is inside a batch on the branch that is not
             this handle's, or in one that takes no more.
     """
+    try:
+        return await _place_change(t, call, place, plan)
+    except (RefusedError, HeadMovedError):
+        earlier = None if t.open_batch() is not None else await find_commit(t, call.operation, call.digest)
+        if earlier is None:
+            raise
+        return earlier
+
+
+async def _place_change(t: TractCore, call: Call, place: Place, plan: Callable[[], Awaitable[Change]]) -> Event:
     branch = place.head.branch
     assert branch is not None
     while True:

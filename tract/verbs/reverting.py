@@ -95,8 +95,8 @@ async def revert(
         )
         return Change(at.head, recorded, words.blobs)
 
-    event = await place_change(t, call, place, plan)
-    return commit_info(event, None, words.details, None)
+    placed = await place_change(t, call, place, plan)
+    return placed if isinstance(placed, CommitInfo) else commit_info(placed, None, words.details, None)
 
 
 async def _target(t: TractCore, place: Place, ref: str) -> _Target:
