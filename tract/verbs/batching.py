@@ -165,9 +165,10 @@ def batch(t: TractCore, *, operation_id: str | None = None, expect: str | None |
         OperationMismatchError: The id belongs to another call, or to a batch
             of other calls.
         DetachedHeadError: There is no branch to write to.
-        TurnInProgressError: Entered from inside a turn on this branch.
-        BatchError: Entered from inside a batch that has ended, or that
-            belongs to another handle on this branch.
+        TurnInProgressError: Entered from inside a turn on this branch, or from
+            inside what that waits for.
+        BatchError: Entered from inside a batch that has ended, that belongs
+            to another handle on this branch, or that such a one waits for.
     """
     return Batch(t, operation_id, expect)
 
