@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -489,6 +489,32 @@ async def test_a_task_that_outlives_the_block_it_was_started_in_is_refused(t: As
     with pytest.raises(BatchError, match="has ended"):
         await task
     assert await texts(t) == ["one"]
+
+
+async def write_on(t: AsyncTract) -> AsyncIterator[CommitInfo]:
+    async with t.batch():
+        for number in range(10):
+            yield await t.user(f"{number}")
+
+
+async def test_after_a_generator_that_held_a_batch_was_left_its_task_writes_for_itself(t: AsyncTract) -> None:
+    async for _ in write_on(t):
+        break
+    # Behind the batch, which asyncio ends in a task of its own.
+    await started_outside(t.user("waited"))
+    await t.user("later")
+    await asyncio.gather(t.user("from a task"), t.pin("HEAD"))
+    assert await texts(t) == ["waited", "later", "from a task"]
+
+
+async def test_after_a_batch_that_another_task_left_is_recorded_its_task_writes_for_itself(t: AsyncTract) -> None:
+    block = t.batch()
+    await block.__aenter__()
+    await t.user("one")
+    await asyncio.create_task(block.__aexit__(None, None, None))
+    await t.user("later")
+    await asyncio.create_task(t.user("from a task"))
+    assert await texts(t) == ["one", "later", "from a task"]
 
 
 async def test_a_batch_stays_on_its_branch_although_another_task_switches_the_handle(t: AsyncTract) -> None:

@@ -5,6 +5,7 @@ tasks that it started in the block. Imports `domain`, `errors`, `operations` and
 `pending`; read `OpenBatch` first.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -91,6 +92,7 @@ class OpenBatch:
         self._growth = 0
         self._is_open = True
         self._is_broken = False
+        self._is_gone = False
 
     @property
     def source(self) -> Source:
@@ -101,6 +103,16 @@ class OpenBatch:
     def is_open(self) -> bool:
         """Whether its block has not ended."""
         return self._is_open
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether another task than entered the block left it.
+
+        The context of the one that entered it, and of all that it starts from
+        then on, names the batch for good, so that those who outlived the block
+        cannot be told from others.
+        """
+        return self._is_gone
 
     @property
     def tip(self) -> Node | None:
@@ -208,10 +220,12 @@ class OpenBatch:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Mark what the block starts as part of the batch."""
-        _inside.set((*_inside.get(), self))
+        task = asyncio.current_task()
+        _inside.set((*(batch for batch in _inside.get() if not batch.is_gone), self))
         try:
             yield
         finally:
+            self._is_gone = asyncio.current_task() is not task
             _inside.set(tuple(batch for batch in _inside.get() if batch is not self))
 
 
@@ -230,6 +244,6 @@ class BatchSight:
 def find_batch(owner: object) -> OpenBatch | None:
     """Return the batch of a handle that the caller is inside; it may have ended."""
     for batch in _inside.get():
-        if batch.owner is owner:
+        if batch.owner is owner and not batch.is_gone:
             return batch
     return None
