@@ -787,6 +787,29 @@ async def test_results_in_a_batch_are_never_refused_by_a_budget(t: AsyncTract) -
     assert len(await texts(t)) == 2
 
 
+async def test_a_result_beyond_a_budget_is_recorded_with_what_its_batch_holds_besides() -> None:
+    told: list[int] = []
+
+    async def on_budget(report: BudgetReport) -> None:
+        told.append(report.tokens)
+
+    async with AsyncTract.open(budget=TokenBudget(40, action="reject"), on_budget=on_budget) as t:
+        async with t.batch():
+            await t.user("short")
+            await t.tool_result("c1", "word " * 100)
+        status = await t.status()
+        assert (status.slots, told) == (2, [status.token_count])
+
+
+async def test_what_the_caller_adds_in_a_batch_is_held_against_the_budget_without_its_results() -> None:
+    async with AsyncTract.open(budget=TokenBudget(40, action="reject")) as t:
+        with pytest.raises(BudgetExceededError) as caught:
+            async with t.batch():
+                await t.tool_result("c1", "word " * 100)
+                await t.user("word " * 50)
+        assert (40 < caught.value.tokens < 100, await t.log()) == (True, ())
+
+
 async def test_a_batch_beyond_its_budget_is_told_of_once_when_the_branch_is_free_again() -> None:
     told: list[BudgetReport] = []
 

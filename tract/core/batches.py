@@ -95,9 +95,9 @@ class OpenBatch:
         self._is_gone = False
 
     @property
-    def source(self) -> Source:
-        """Where its tokens come from: from outcomes alone, where the caller made the context no larger."""
-        return Source.CALLER if self._growth > 0 else Source.OUTCOME
+    def growth(self) -> int:
+        """Tokens by which the caller made the context larger, beside the outcomes in it."""
+        return self._growth
 
     @property
     def is_open(self) -> bool:

@@ -122,7 +122,7 @@ class Batch:
         def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
             require_branch_at(branch, base, rows)
             bodies = (event.body for event in batch.events)
-            spending.check(rows, batch.source, *(body for body in bodies if isinstance(body, CommitRecorded)))
+            spending.check_batch(rows, batch.growth, *(body for body in bodies if isinstance(body, CommitRecorded)))
             return [NewEvent(event.tract, event.body, event.actor) for event in batch.events]
 
         digest = b"".join((_own_digest(t, branch), *batch.digests)) if batch.is_repeatable else None
@@ -160,8 +160,9 @@ def batch(t: TractCore, *, operation_id: str | None = None, expect: str | None |
         ContentValidationError: The id is none, or given to a nested batch.
         HeadMovedError: The branch is not where *expect* says, or moved before
             the block ended; nothing was recorded.
-        BudgetExceededError: At the end, what the block added would take the
-            context beyond a budget that rejects; nothing was recorded.
+        BudgetExceededError: At the end, what the block added beside tool
+            results would take the context beyond a budget that rejects;
+            nothing was recorded.
         OperationMismatchError: The id belongs to another call, or to a batch
             of other calls.
         DetachedHeadError: There is no branch to write to.
