@@ -191,6 +191,20 @@ async def test_an_edit_during_a_turn_puts_the_answer_on_top() -> None:
         assert await texts(t) == ["Be brief.", "Hi", "Half done."]
 
 
+async def test_however_many_annotations_during_a_turn_put_the_answer_on_top(path: str) -> None:
+    async def pin(other: AsyncTract) -> None:
+        async with other.batch():
+            for _ in range(1001):
+                await other.pin(slot.id)
+
+    async with opened(["Hello."], path) as t:
+        slot = await t.system("Be kind.")
+        async with t.stream("Hi") as stream:
+            await from_elsewhere(path, pin)
+            answer = await stream.finish()
+        assert (await t.head(), await texts(t)) == (answer.commit_info.id, ["Be kind.", "Hi", "Hello."])
+
+
 async def test_an_annotation_during_generate_puts_the_answer_on_top() -> None:
     held = Held()
     async with opened(held) as t:
