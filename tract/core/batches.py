@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 from attrs import evolve, frozen
 
-from tract.core.graph import Node
+from tract.core.graph import LAST_POSITION, Node
 from tract.core.pending import Moved, PendingCommits, PendingQuery
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import CommitId, OperationId, TractId
@@ -134,7 +134,14 @@ class OpenBatch:
     def seen_from_inside(self) -> "BatchSight":
         """Return how the store looks with what was collected up to now."""
         time = self.events[-1].recorded_at if self.events else None
-        return BatchSight(self._pending, Moved(self.place.tract, self.place.branch, self.tip, time))
+        return BatchSight(self._pending, Moved(self.place.tract, self.place.branch, self.tip, time, self._until))
+
+    @property
+    def _until(self) -> int:
+        if self._earlier is None:
+            return LAST_POSITION
+        made = len(self.events)
+        return self._earlier.nodes[made - 1].number if made else self._earlier.nodes[0].number - 1
 
     def put(self, recorded: CommitRecorded, blobs: Sequence[BlobDraft], digest: bytes | None, source: Source) -> Event:
         """Take a commit that was made on the tip, and return it as it will be recorded.
@@ -155,6 +162,7 @@ class OpenBatch:
 
     def _next(self, recorded: CommitRecorded, blobs: Sequence[BlobDraft]) -> Event:
         commit = evolve(recorded.commit, index=len(self.events))
+        time = max(commit.time, self.events[-1].recorded_at) if self.events else commit.time
         event = Event(
             position=self._pending.next_number,
             stream=self.place.stream,
@@ -163,7 +171,7 @@ class OpenBatch:
             body=evolve(recorded, commit=commit),
             operation=self.operation,
             actor=commit.actor,
-            recorded_at=commit.time,
+            recorded_at=time,
             digest=b"",
         )
         self._pending.add(event, blobs)

@@ -88,12 +88,14 @@ class Moved:
         branch: The branch.
         tip: Where it is, or None.
         time: When it moved there last; None where the log says so.
+        until: The position behind which the log's own movements of it are not seen.
     """
 
     tract: int
     branch: str
     tip: Node | None
     time: int | None
+    until: int
 
 
 class PendingQuery:
@@ -154,6 +156,18 @@ class PendingQuery:
         tip = moved.tip
         at = (None, None) if tip is None else (bytes.fromhex(tip.id), tip.number)
         return (row[0], *at, row[3] if moved.time is None else moved.time)
+
+    def _newest_movement(self, ref: int, position: int) -> list[Row] | None:
+        moved = self._moved
+        if self._query("refs.branch_number", moved.tract, moved.branch) != [(ref,)]:
+            return None
+        rows = self._query("movements.newest", ref, min(position, moved.until))
+        place = min(position - self._pending.run, self._count - 1)
+        if place < 0:
+            return rows
+        event = self._pending.events[place]
+        # Times never go back along a branch, whatever the clock does.
+        return [(event.position, max(event.recorded_at, rows[0][1]), event.position)]
 
     def _by_id(self, id: bytes) -> list[Row] | None:
         place = self._place(id)
@@ -257,6 +271,7 @@ class PendingQuery:
         "commits.log_entry": _log_entry,
         "commits.blob_by_number": _blob_by_number,
         "log.blob": _blob,
+        "movements.newest": _newest_movement,
     }
     """What the store cannot know; None from one of these means that it does."""
 
