@@ -143,7 +143,9 @@ def batch(t: TractCore, *, operation_id: str | None = None, expect: str | None |
     append when the block ends, if the branch is still where it was when the
     block began. Until then it is seen from inside the block alone: by refs,
     `compile`, `log`, `show`, `status` and `head`. An exception or a
-    cancellation records nothing. The block belongs to the task that entered
+    cancellation in the block records nothing; a cancellation at its end may
+    come when the writer has the batch, which is then recorded as a whole:
+    give *operation_id* to be able to run it again. The block belongs to the task that entered
     it, with the tasks that this starts and awaits in it; what other tasks of
     this process write to the branch waits until it ends. A `batch()` in the
     block joins it. What cannot be undone - turns, other branches, other
