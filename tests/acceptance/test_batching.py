@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -491,6 +491,32 @@ async def test_a_task_that_outlives_the_block_it_was_started_in_is_refused(t: As
     assert await texts(t) == ["one"]
 
 
+async def write_on(t: AsyncTract) -> AsyncIterator[CommitInfo]:
+    async with t.batch():
+        for number in range(10):
+            yield await t.user(f"{number}")
+
+
+async def test_after_a_generator_that_held_a_batch_was_left_its_task_writes_for_itself(t: AsyncTract) -> None:
+    async for _ in write_on(t):
+        break
+    # Behind the batch, which asyncio ends in a task of its own.
+    await started_outside(t.user("waited"))
+    await t.user("later")
+    await asyncio.gather(t.user("from a task"), t.pin("HEAD"))
+    assert await texts(t) == ["waited", "later", "from a task"]
+
+
+async def test_after_a_batch_that_another_task_left_is_recorded_its_task_writes_for_itself(t: AsyncTract) -> None:
+    block = t.batch()
+    await block.__aenter__()
+    await t.user("one")
+    await asyncio.create_task(block.__aexit__(None, None, None))
+    await t.user("later")
+    await asyncio.create_task(t.user("from a task"))
+    assert await texts(t) == ["one", "later", "from a task"]
+
+
 async def test_a_batch_stays_on_its_branch_although_another_task_switches_the_handle(t: AsyncTract) -> None:
     await t.user("before")
     await t.branch("side", switch=False)
@@ -759,6 +785,29 @@ async def test_results_in_a_batch_are_never_refused_by_a_budget(t: AsyncTract) -
         await t.tool_result("c1", "word " * 50)
         await t.pin("HEAD")
     assert len(await texts(t)) == 2
+
+
+async def test_a_result_beyond_a_budget_is_recorded_with_what_its_batch_holds_besides() -> None:
+    told: list[int] = []
+
+    async def on_budget(report: BudgetReport) -> None:
+        told.append(report.tokens)
+
+    async with AsyncTract.open(budget=TokenBudget(40, action="reject"), on_budget=on_budget) as t:
+        async with t.batch():
+            await t.user("short")
+            await t.tool_result("c1", "word " * 100)
+        status = await t.status()
+        assert (status.slots, told) == (2, [status.token_count])
+
+
+async def test_what_the_caller_adds_in_a_batch_is_held_against_the_budget_without_its_results() -> None:
+    async with AsyncTract.open(budget=TokenBudget(40, action="reject")) as t:
+        with pytest.raises(BudgetExceededError) as caught:
+            async with t.batch():
+                await t.tool_result("c1", "word " * 100)
+                await t.user("word " * 50)
+        assert (40 < caught.value.tokens < 100, await t.log()) == (True, ())
 
 
 async def test_a_batch_beyond_its_budget_is_told_of_once_when_the_branch_is_free_again() -> None:

@@ -398,16 +398,34 @@ AGAIN: list[Repeated] = [
 
 
 @pytest.mark.parametrize("call", AGAIN, ids=["branch", "switch"])
-async def test_a_repeated_move_returns_its_branch_and_moves_nothing(path: str, call: Repeated) -> None:
+async def test_a_repeated_move_takes_the_handle_to_its_branch_and_records_nothing(path: str, call: Repeated) -> None:
     async with AsyncTract.open(path) as t:
         await t.user("one")
         await t.branch("there", switch=False)
         first = await call(t)
         await t.switch("main")
         again = await call(t)
-        assert ((again.name, again.head), t.current_branch) == ((first.name, first.head), "main")
+        assert (again, t.current_branch) == (first, first.name)
     async with AsyncTract.open(path) as t:
         assert t.current_branch == "main"
+
+
+@pytest.mark.parametrize("call", AGAIN, ids=["branch", "switch"])
+async def test_calls_that_come_again_in_another_handle_write_where_they_did_the_first_time(path: str, call: Repeated) -> None:
+    said = []
+    async with AsyncTract.open(path) as t, AsyncTract.open(path) as other:
+        await t.user("one")
+        await t.branch("there", switch=False)
+        for handle in (t, other):
+            await call(handle)
+            said.append(await handle.user("two", operation_id=uuid(2)))
+    assert said[0] == said[1]
+
+
+async def test_a_repeated_branch_that_did_not_switch_does_not_switch(t: AsyncTract) -> None:
+    for _ in range(2):
+        await t.branch("x", switch=False, operation_id=uuid(1))
+    assert t.current_branch == "main"
 
 
 async def test_a_repeated_branch_at_a_relative_ref_is_the_first_one(t: AsyncTract) -> None:

@@ -202,6 +202,20 @@ async def test_a_call_that_comes_again_brings_back_nothing_that_was_changed_sinc
     assert t.budget == BUDGET
 
 
+async def test_a_call_that_another_process_made_before_holds_on_this_handle_at_once(path: str) -> None:
+    async with AsyncTract.open(path, model="mine", budget=TokenBudget(7)) as t:
+        await t.user("one")
+        await from_elsewhere(path, lambda other: other.configure(llm_config=TINY, budget=BUDGET, operation_id=OPERATION))
+        await t.configure(llm_config=TINY, budget=BUDGET, operation_id=OPERATION)
+        assert (t.config, t.budget) == (TINY, BUDGET)
+
+
+async def test_a_call_that_is_made_twice_at_once_holds_on_both_handles(path: str) -> None:
+    async with AsyncTract.open(path, model="mine") as t, AsyncTract.open(path, model="yours") as other:
+        await asyncio.gather(*(each.configure(llm_config=TINY, budget=BUDGET, operation_id=OPERATION) for each in (t, other)))
+        assert (t.config, t.budget) == (other.config, other.budget) == (TINY, BUDGET)
+
+
 @pytest.mark.parametrize("other", [{"budget": None}, {"budget": TokenBudget(5)}, {"budget": BUDGET, "llm_config": TINY}])
 async def test_an_operation_id_of_another_call_is_refused(t: AsyncTract, other: dict[str, Any]) -> None:
     await t.configure(budget=BUDGET, operation_id=OPERATION)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.reading import texts
+from tests.builders import uuid
 from tract import AsyncTract, CompiledContext
 from tract.errors import BranchTooYoungError, ContentValidationError
 from tract.testing import FixedClock, ScriptedLLM
@@ -43,6 +44,40 @@ async def test_a_time_gives_the_context_that_the_branch_had_then(clock: FixedClo
     async with AsyncTract.open(clock=clock) as t:
         times = await told(t, clock)
         assert [await at_time(t, time) for time in times] == [["0"], ["0", "1"], ["0", "1", "2"]]
+
+
+async def test_inside_a_batch_a_time_gives_the_context_that_it_had_made_by_then(clock: FixedClock) -> None:
+    async with AsyncTract.open(clock=clock) as t:
+        times = await told(t, clock)
+        async with t.batch():
+            times += await told(t, clock, 2)
+            found = [await at_time(t, time) for time in (*times, times[-1] + SECOND, times[2] + SECOND / 2)]
+    before = [["0"], ["0", "1"], ["0", "1", "2"]]
+    inside = [["0", "1", "2", "0"], ["0", "1", "2", "0", "1"]]
+    assert found == [*before, *inside, inside[-1], before[-1]]
+
+
+async def test_inside_a_batch_a_clock_that_goes_back_hides_nothing(clock: FixedClock) -> None:
+    async with AsyncTract.open(clock=clock) as t:
+        (time,) = await told(t, clock, 1)
+        async with t.batch():
+            for _ in range(2):
+                clock.advance(-10)
+                await t.user("back")
+            assert [await at_time(t, each) for each in (time - SECOND / 2, time)] == [[], ["0", "back", "back"]]
+
+
+async def test_inside_a_batch_that_comes_again_a_time_to_come_gives_what_it_made_by_then() -> None:
+    async with AsyncTract.open() as t:
+        await t.user("before")
+        found: list[list[str]] = []
+        for _ in range(2):
+            async with t.batch(operation_id=uuid(1)):
+                found.append(await at_time(t, datetime.now(UTC) + SECOND))
+                await t.user("one")
+                found.append(await at_time(t, datetime.now(UTC) + SECOND))
+            await t.user("after")
+    assert found == [["before"], ["before", "one"]] * 2
 
 
 async def test_between_two_commits_the_earlier_one_holds(clock: FixedClock) -> None:

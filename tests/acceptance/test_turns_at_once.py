@@ -15,6 +15,7 @@ from tract import (
     ModelRequest,
 )
 from tract.errors import (
+    BatchError,
     HeadMovedError,
     TurnInProgressError,
 )
@@ -188,6 +189,20 @@ async def test_an_edit_during_a_turn_puts_the_answer_on_top() -> None:
         assert (answer, answer.parents, question.parents) == (response.commit_info, (question.id,), (pinned.id,))
         assert [info.id for info in rest] == [pinned.id, edited.id, slot.id]
         assert await texts(t) == ["Be brief.", "Hi", "Half done."]
+
+
+async def test_however_many_annotations_during_a_turn_put_the_answer_on_top(path: str) -> None:
+    async def pin(other: AsyncTract) -> None:
+        async with other.batch():
+            for _ in range(1001):
+                await other.pin(slot.id)
+
+    async with opened(["Hello."], path) as t:
+        slot = await t.system("Be kind.")
+        async with t.stream("Hi") as stream:
+            await from_elsewhere(path, pin)
+            answer = await stream.finish()
+        assert (await t.head(), await texts(t)) == (answer.commit_info.id, ["Be kind.", "Hi", "Hello."])
 
 
 async def test_an_annotation_during_generate_puts_the_answer_on_top() -> None:
@@ -385,6 +400,26 @@ async def test_another_branch_can_be_written_from_inside_a_block() -> None:
             async for _ in stream:
                 await other.user("noted")
         assert (await texts(t), await texts(t, "other")) == (["Hi", "Hello."], ["noted"])
+
+
+@pytest.mark.parametrize(("block", "error"), [("stream", TurnInProgressError), ("batch", BatchError)])
+async def test_of_two_agents_that_write_to_each_others_branches_one_is_refused_and_none_waits_for_ever(
+    block: str, error: type[Exception]
+) -> None:
+    both = asyncio.Barrier(2)
+
+    async def work(own: AsyncTract, other: AsyncTract) -> None:
+        async with own.batch() if block == "batch" else own.stream("Hi"):
+            await both.wait()
+            await other.user("noted")
+
+    async with opened(["Hello.", "Hello."]) as t:
+        await t.system("Be kind.")
+        await t.branch("other", switch=False)
+        async with await t.worktree("other") as other, asyncio.timeout(5):
+            ended = await asyncio.gather(work(t, other), work(other, t), return_exceptions=True)
+        assert sorted(map(type, ended), key=str) == sorted([type(None), error], key=str)
+        assert "noted" in await texts(t, "main") + await texts(t, "other")
 
 
 async def test_switching_during_a_turn_does_not_carry_the_answer_along() -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from tests.builders import broken_links
 from tract import AsyncTract, CommitInfo
-from tract.testing import FixedClock
+from tract.errors import ClosedError
+from tract.log.writer import CAPACITY
+from tract.testing import FixedClock, ScriptedLLM
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,6 +99,38 @@ async def test_of_tasks_that_create_one_branch_one_does(tmp_path: Path) -> None:
     async with AsyncTract.open(str(tmp_path / "log.db")) as t:
         outcomes = await asyncio.gather(*(t.branch("try", switch=False) for _ in range(20)), return_exceptions=True)
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["BranchExistsError"] * 19 + ["BranchInfo"]
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["as they came", "with some that left the line"])
+async def test_more_tasks_than_the_queue_has_places_are_written_in_the_order_in_which_they_came(*, is_cancelled: bool) -> None:
+    async with AsyncTract.open() as t:
+        tasks = [asyncio.create_task(t.user(f"{number}")) for number in range(CAPACITY + 600)]
+        await asyncio.sleep(0)
+        leaving = tasks[CAPACITY + 100 :: 3] if is_cancelled else []
+        for task in leaving:
+            task.cancel()
+        tasks += [asyncio.create_task(t.user("late")) for _ in range(600)]
+        await asyncio.wait(tasks)
+        assert [info.id for info in await line(t)] == [(await task).id for task in tasks if task not in leaving]
+
+
+async def test_a_turn_waits_for_the_appends_that_wait_for_a_place_in_the_queue() -> None:
+    async with AsyncTract.open(llm=ScriptedLLM(["Hello."]), model="tiny") as t:
+        tasks = [asyncio.create_task(t.user(f"{number}")) for number in range(CAPACITY + 600)]
+        await asyncio.sleep(0)
+        answer = await t.chat("Hi")
+        await asyncio.gather(*tasks)
+        assert (await t.head()) == answer.commit_info.id
+
+
+async def test_closing_ends_the_wait_for_a_place_in_the_queue() -> None:
+    t = await AsyncTract.open()
+    tasks = [asyncio.create_task(t.user(f"{number}")) for number in range(CAPACITY + 600)]
+    await asyncio.sleep(0)
+    await t.aclose()
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(each, CommitInfo | ClosedError) for each in ended)
 
 
 async def test_one_operation_called_by_many_tasks_is_written_once(tmp_path: Path) -> None:

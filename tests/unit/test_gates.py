@@ -295,3 +295,84 @@ async def test_a_turn_inside_a_batch_is_refused(line: Line) -> None:
     batch = await line.batch()
     with line.gates.inside(batch), pytest.raises(BatchError):
         await line.enter()
+
+
+async def test_of_two_turns_that_write_to_each_other_the_one_that_closes_the_circle_is_refused(line: Line) -> None:
+    one, two = await line.enter(), await line.gates.enter(1, "try")
+    with line.gates.inside(two):
+        waiting = await line.appending("a")
+    with line.gates.inside(one), pytest.raises(TurnInProgressError) as caught:
+        await line.gates.pass_through(1, "try")
+    line.gates.leave(one)
+    await waiting
+    assert caught.value.branch == "try"
+
+
+async def test_a_circle_of_batches_is_refused_as_a_batch(line: Line) -> None:
+    one, two = await line.batch(), await line.gates.enter(1, "try", is_batch=True)
+    with line.gates.inside(two):
+        waiting = await line.appending("a", adds_slots=False)
+    with line.gates.inside(one), pytest.raises(BatchError) as caught:
+        await line.gates.pass_through(1, "try", adds_slots=False)
+    line.gates.leave(one)
+    await waiting
+    assert caught.value.branch == "try"
+
+
+async def test_a_circle_of_three_turns_is_refused(line: Line) -> None:
+    one, two, three = await line.enter(), await line.gates.enter(1, "two"), await line.gates.enter(1, "three")
+    with line.gates.inside(three):
+        waiting = [await line.turning("turn of three on main")]
+    with line.gates.inside(two):
+        waiting.append(asyncio.create_task(line.gates.pass_through(1, "three")))
+        await asyncio.sleep(0)
+    with line.gates.inside(one), pytest.raises(TurnInProgressError):
+        await line.gates.enter(1, "two")
+    line.gates.leave(one)
+    line.gates.leave(three)
+    await asyncio.gather(*waiting)
+
+
+async def test_a_circle_over_two_stores_is_refused(line: Line) -> None:
+    other = Gates()
+    one, two = await line.enter(), await other.enter(*MAIN)
+    with line.gates.inside(two):
+        waiting = await line.appending("a")
+    with line.gates.inside(one), pytest.raises(TurnInProgressError):
+        await other.pass_through(*MAIN)
+    line.gates.leave(one)
+    await waiting
+
+
+async def test_a_turn_may_wait_for_one_that_waits_for_somebody_else(line: Line) -> None:
+    await line.enter()
+    one, two, three = [await line.gates.enter(1, name) for name in ("one", "two", "three")]
+    with line.gates.inside(one):
+        waiting = [asyncio.create_task(line.gates.pass_through(1, "two"))]
+        await asyncio.sleep(0)
+    with line.gates.inside(three):
+        waiting.append(asyncio.create_task(line.gates.pass_through(1, "one")))
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    line.gates.leave(two)
+    line.gates.leave(one)
+    await asyncio.gather(*waiting)
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False], ids=["was cancelled", "was let in"])
+async def test_who_waits_no_more_closes_no_circle(line: Line, *, is_cancelled: bool) -> None:
+    one, two = await line.enter(), await line.gates.enter(1, "try")
+    with line.gates.inside(two):
+        waiting = await line.appending("a")
+    if is_cancelled:
+        waiting.cancel()
+    else:
+        line.gates.leave(one)
+        one = Hold(MAIN)
+    with line.gates.inside(one):
+        other = asyncio.create_task(line.gates.pass_through(1, "try"))
+        await asyncio.sleep(0)
+    assert not other.done()
+    line.gates.leave(two)
+    await other
+    await asyncio.wait([waiting])

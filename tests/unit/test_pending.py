@@ -19,7 +19,6 @@ KNOWS_NO_COMMITS = {
     "log.operation_events",
     "log.salt",
     "log.stream_events_after",
-    "movements.newest",
     "refs.branch_names",
     "refs.branch_number",
     "refs.tag",

@@ -5,13 +5,14 @@ tasks that it started in the block. Imports `domain`, `errors`, `operations` and
 `pending`; read `OpenBatch` first.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from attrs import evolve, frozen
 
-from tract.core.graph import Node
+from tract.core.graph import LAST_POSITION, Node
 from tract.core.pending import Moved, PendingCommits, PendingQuery
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import CommitId, OperationId, TractId
@@ -91,16 +92,27 @@ class OpenBatch:
         self._growth = 0
         self._is_open = True
         self._is_broken = False
+        self._is_gone = False
 
     @property
-    def source(self) -> Source:
-        """Where its tokens come from: from outcomes alone, where the caller made the context no larger."""
-        return Source.CALLER if self._growth > 0 else Source.OUTCOME
+    def growth(self) -> int:
+        """Tokens by which the caller made the context larger, beside the outcomes in it."""
+        return self._growth
 
     @property
     def is_open(self) -> bool:
         """Whether its block has not ended."""
         return self._is_open
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether another task than entered the block left it.
+
+        The context of the one that entered it, and of all that it starts from
+        then on, names the batch for good, so that those who outlived the block
+        cannot be told from others.
+        """
+        return self._is_gone
 
     @property
     def tip(self) -> Node | None:
@@ -122,7 +134,14 @@ class OpenBatch:
     def seen_from_inside(self) -> "BatchSight":
         """Return how the store looks with what was collected up to now."""
         time = self.events[-1].recorded_at if self.events else None
-        return BatchSight(self._pending, Moved(self.place.tract, self.place.branch, self.tip, time))
+        return BatchSight(self._pending, Moved(self.place.tract, self.place.branch, self.tip, time, self._until))
+
+    @property
+    def _until(self) -> int:
+        if self._earlier is None:
+            return LAST_POSITION
+        made = len(self.events)
+        return self._earlier.nodes[made - 1].number if made else self._earlier.nodes[0].number - 1
 
     def put(self, recorded: CommitRecorded, blobs: Sequence[BlobDraft], digest: bytes | None, source: Source) -> Event:
         """Take a commit that was made on the tip, and return it as it will be recorded.
@@ -143,6 +162,7 @@ class OpenBatch:
 
     def _next(self, recorded: CommitRecorded, blobs: Sequence[BlobDraft]) -> Event:
         commit = evolve(recorded.commit, index=len(self.events))
+        time = max(commit.time, self.events[-1].recorded_at) if self.events else commit.time
         event = Event(
             position=self._pending.next_number,
             stream=self.place.stream,
@@ -151,7 +171,7 @@ class OpenBatch:
             body=evolve(recorded, commit=commit),
             operation=self.operation,
             actor=commit.actor,
-            recorded_at=commit.time,
+            recorded_at=time,
             digest=b"",
         )
         self._pending.add(event, blobs)
@@ -208,10 +228,12 @@ class OpenBatch:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Mark what the block starts as part of the batch."""
-        _inside.set((*_inside.get(), self))
+        task = asyncio.current_task()
+        _inside.set((*(batch for batch in _inside.get() if not batch.is_gone), self))
         try:
             yield
         finally:
+            self._is_gone = asyncio.current_task() is not task
             _inside.set(tuple(batch for batch in _inside.get() if batch is not self))
 
 
@@ -230,6 +252,6 @@ class BatchSight:
 def find_batch(owner: object) -> OpenBatch | None:
     """Return the batch of a handle that the caller is inside; it may have ended."""
     for batch in _inside.get():
-        if batch.owner is owner:
+        if batch.owner is owner and not batch.is_gone:
             return batch
     return None

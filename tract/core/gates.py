@@ -3,7 +3,8 @@
 Turns and batches on one branch follow one another; verbs that add slots wait
 behind a turn of another task, and whatever moves the branch behind a batch,
 first come first served. From inside the turn or the batch itself waiting would
-wait for itself, so that is refused. Imports `errors`.
+wait for itself, so that is refused, and so is what would close a circle of
+turns and batches that wait for one another. Imports `errors`.
 """
 
 import asyncio
@@ -23,10 +24,17 @@ Key: TypeAlias = tuple[int, str]
 
 @define(eq=False, repr=False)
 class Hold:
-    """A turn's hold on a branch, or a batch's, which keeps out changes of slots too."""
+    """A turn's hold on a branch, or a batch's, which keeps out changes of slots too.
+
+    Attributes:
+        key: The branch.
+        is_batch: Whether it is a batch's.
+        waiting: Those of the tasks inside it that wait, at whichever gate.
+    """
 
     key: Key
     is_batch: bool = False
+    waiting: "set[_Waiter]" = field(factory=set)
 
 
 @define(eq=False, repr=False)
@@ -34,11 +42,13 @@ class _Waiter:
     """Somebody who waits.
 
     Attributes:
+        gate: Where.
         hold: What they will hold; None for one append or change.
         passes_turns: Whether only a batch is in their way.
         admitted: Done when they are let in.
     """
 
+    gate: "_Gate"
     hold: Hold | None
     passes_turns: bool
     admitted: "asyncio.Future[None]"
@@ -80,7 +90,8 @@ class Gates:
             adds_slots: Whether a turn is in its way, and not only a batch.
 
         Raises:
-            TurnInProgressError: The caller is inside the turn it would wait for.
+            TurnInProgressError: The caller is inside the turn it would wait
+                for, or inside what that waits for.
             BatchError: The same with a batch.
         """
         gate = self._gates.get((tract, branch))
@@ -91,8 +102,9 @@ class Gates:
         """Wait for the branch and hold it; `leave` gives it up.
 
         Raises:
-            TurnInProgressError: The caller is inside a turn on the branch.
-            BatchError: It is inside a batch on the branch.
+            TurnInProgressError: The caller is inside a turn on the branch, or
+                inside what that waits for.
+            BatchError: The same with a batch.
         """
         key = (tract, branch)
         hold, gate = Hold(key, is_batch), self._gates.get(key)
@@ -119,11 +131,14 @@ class Gates:
             _inside.set(tuple(each for each in _inside.get() if each is not turn))
 
     async def _wait(self, key: Key, gate: _Gate, hold: Hold | None, *, passes_turns: bool = False) -> None:
-        if gate.turn is not None and gate.turn in _inside.get():
+        inside = _inside.get()
+        if gate.turn is not None and _waits_for(gate.turn, inside):
             raise _refusal(gate.turn)
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(hold, passes_turns, loop.create_future())
+        waiter = _Waiter(gate, hold, passes_turns, loop.create_future())
         gate.waiting.append(waiter)
+        for outer in inside:
+            outer.waiting.add(waiter)
         try:
             await waiter.admitted
         except asyncio.CancelledError:
@@ -133,6 +148,9 @@ class Gates:
                 # Admitted in the moment it was cancelled: hand that on.
                 self._passed(key, gate) if hold is None else self.leave(hold)
             raise
+        finally:
+            for outer in inside:
+                outer.waiting.discard(waiter)
         if hold is None:
             loop.call_soon(self._passed, key, gate)
 
@@ -163,12 +181,28 @@ class Gates:
         waiter.admitted.set_result(None)
 
 
+def _waits_for(hold: Hold, others: tuple[Hold, ...]) -> bool:
+    """Say whether a hold is one of the others, or cannot end before one of them does.
+
+    A hold ends after the tasks inside it, each of which waits for whoever
+    holds the gate that it waits at. A circle closes only where somebody
+    begins to wait, so that asking then finds every one.
+    """
+    work, seen = [hold], {hold}
+    while work and not seen.intersection(others):
+        waiting = (waiter.gate.turn for waiter in work.pop().waiting if not waiter.admitted.done())
+        found = {turn for turn in waiting if turn is not None} - seen
+        seen |= found
+        work += found
+    return not seen.isdisjoint(others)
+
+
 def _refusal(hold: Hold) -> TurnInProgressError | BatchError:
     branch = hold.key[1]
     if not hold.is_batch:
         return TurnInProgressError(branch)
     return BatchError(
         branch,
-        "must end before turns and other handles can write there, and this call comes from inside it, so waiting would "
-        "never end: call it after the block",
+        "must end before turns and other handles can write there, and cannot end before this call does (which comes from "
+        "inside it, or from what it waits for), so waiting would never end: call it after the block",
     )

@@ -22,6 +22,9 @@ SPAN = 1 << 32
 """Numbers that each batch has to itself, so that nothing that was derived
 under one of them is ever taken for another's."""
 
+START = 2
+"""Bytes that the shortest prefix of an id has, by which commits are found."""
+
 _starts = count(1 << 62, SPAN)
 
 
@@ -38,6 +41,7 @@ class PendingCommits:
         self.events: list[Event] = []
         self.nodes: list[Node] = []
         self.places: dict[bytes, int] = {}
+        self.starting: dict[bytes, list[int]] = {}
         self.drafts: dict[BlobId, BlobDraft] = {}
         self.numbered: dict[BlobId, int] = {}
         self.by_number: dict[int, bytes] = {}
@@ -64,7 +68,9 @@ class PendingCommits:
             number = self.run + SPAN // 2 + len(self.numbered)
             self.by_number[number] = self.drafts[config].data
             self.numbered[config] = number
-        self.places[bytes.fromhex(body.commit.id)] = len(self.events)
+        id = bytes.fromhex(body.commit.id)
+        self.places[id] = len(self.events)
+        self.starting.setdefault(id[:START], []).append(len(self.events))
         self.nodes.append(
             Node(
                 number=event.position,
@@ -88,12 +94,14 @@ class Moved:
         branch: The branch.
         tip: Where it is, or None.
         time: When it moved there last; None where the log says so.
+        until: The position behind which the log's own movements of it are not seen.
     """
 
     tract: int
     branch: str
     tip: Node | None
     time: int | None
+    until: int
 
 
 class PendingQuery:
@@ -155,6 +163,18 @@ class PendingQuery:
         at = (None, None) if tip is None else (bytes.fromhex(tip.id), tip.number)
         return (row[0], *at, row[3] if moved.time is None else moved.time)
 
+    def _newest_movement(self, ref: int, position: int) -> list[Row] | None:
+        moved = self._moved
+        if self._query("refs.branch_number", moved.tract, moved.branch) != [(ref,)]:
+            return None
+        rows = self._query("movements.newest", ref, min(position, moved.until))
+        place = min(position - self._pending.run, self._count - 1)
+        if place < 0:
+            return rows
+        event = self._pending.events[place]
+        # Times never go back along a branch, whatever the clock does.
+        return [(event.position, max(event.recorded_at, rows[0][1]), event.position)]
+
     def _by_id(self, id: bytes) -> list[Row] | None:
         place = self._place(id)
         return None if place is None else [_node_row(self._pending.nodes[place])]
@@ -166,8 +186,9 @@ class PendingQuery:
         rows = self._query("commits.by_prefix", low, high, stream)
         if low == high:
             return rows or self._by_id(low) or []
-        nodes = (self._pending.nodes[place] for place in range(self._count))
-        return rows + [row for row in map(_node_row, nodes) if low <= row[1] <= high]
+        places = self._pending.starting.get(low[:START], ())
+        found = (_node_row(self._pending.nodes[place]) for place in places if place < self._count)
+        return rows + [row for row in found if low <= row[1] <= high]
 
     def _back_in_run(self, run: int, last: int, steps: int) -> list[Row] | None:
         return [(last - steps,)] if self._is_ours(run) else None
@@ -257,6 +278,7 @@ class PendingQuery:
         "commits.log_entry": _log_entry,
         "commits.blob_by_number": _blob_by_number,
         "log.blob": _blob,
+        "movements.newest": _newest_movement,
     }
     """What the store cannot know; None from one of these means that it does."""
 

@@ -136,7 +136,7 @@ class AmbiguousTractError(RefusedError):
 
 
 class TurnInProgressError(RefusedError):
-    """A verb that adds to the branch was called from inside a turn on it."""
+    """A verb that adds to the branch was called from inside a turn on it, or from inside what that turn waits for."""
 
     def __init__(self, branch: str) -> None:
         super().__init__(branch)
@@ -144,8 +144,9 @@ class TurnInProgressError(RefusedError):
 
     def __str__(self) -> str:
         return (
-            f"A turn is running on branch {self.branch!r} and this call comes from inside it, so waiting would never "
-            "end. Call it after the turn, or write to another branch through worktree()."
+            f"A turn is running on branch {self.branch!r} that cannot end before this call does (which comes from inside "
+            "it, or from what it waits for), so waiting would never end. Call it after the turn, or write to another "
+            "branch through worktree()."
         )
 
 

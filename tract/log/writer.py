@@ -5,6 +5,7 @@ into the next one together (group commit), without a timer. Imports `protocol`.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
@@ -58,20 +59,44 @@ class Writer:
         self._rest = rest
         self._queue: list[_Pending] = []
         self._work = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._promised = 0
         self._closing = False
 
     async def append(self, request: Request, then: Callable[[], None] | None) -> tuple[Event, ...]:
         """Wait for a place, then for the result; cancelling before the writer took it withdraws it."""
-        while len(self._queue) >= CAPACITY:
-            self._room.clear()
-            await self._room.wait()
+        if not self._closing and (self._waiting or not self._has_room()):
+            await self._place()
         pending = self._enqueue(request, is_owned=False)
         if then is None:
             return await pending.result
         pending.result.add_done_callback(lambda done: None if done.cancelled() or done.exception() else then())
         return await _followed(pending)
+
+    def _has_room(self) -> bool:
+        return len(self._queue) + self._promised < CAPACITY
+
+    async def _place(self) -> None:
+        """Wait for a place in the queue, which nobody who came later is given before."""
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                # Given in the moment of the cancellation: the next one takes it.
+                self._promised -= 1
+                self._promise()
+            raise
+        self._promised -= 1
+
+    def _promise(self) -> None:
+        """Give the places that are free to those who wait longest; all of them go when it closes."""
+        while self._waiting and (self._closing or self._has_room()):
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                self._promised += 1
 
     def submit(self, request: Work) -> PendingAppend:
         """Hand *request* over for good."""
@@ -90,6 +115,7 @@ class Writer:
         """Refuse what comes from now on; `work` ends when the queue is empty."""
         self._closing = True
         self._work.set()
+        self._promise()
 
     async def work(self) -> None:
         """Write until closed and empty; whatever ends it, nobody waits for ever."""
@@ -97,7 +123,6 @@ class Writer:
             await self._drain()
         finally:
             self.close()
-            self._room.set()
             for pending in self._queue:
                 _settle(pending.result, ClosedError("store"))
 
@@ -116,8 +141,7 @@ class Writer:
 
     def _take(self) -> list[_Pending]:
         batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
-        if len(self._queue) < CAPACITY:
-            self._room.set()
+        self._promise()
         taken = [pending for pending in batch if pending.is_owned or not pending.result.cancelled()]
         for pending in taken:
             pending.is_taken = True

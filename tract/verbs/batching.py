@@ -122,7 +122,7 @@ class Batch:
         def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
             require_branch_at(branch, base, rows)
             bodies = (event.body for event in batch.events)
-            spending.check(rows, batch.source, *(body for body in bodies if isinstance(body, CommitRecorded)))
+            spending.check_batch(rows, batch.growth, *(body for body in bodies if isinstance(body, CommitRecorded)))
             return [NewEvent(event.tract, event.body, event.actor) for event in batch.events]
 
         digest = b"".join((_own_digest(t, branch), *batch.digests)) if batch.is_repeatable else None
@@ -143,7 +143,9 @@ def batch(t: TractCore, *, operation_id: str | None = None, expect: str | None |
     append when the block ends, if the branch is still where it was when the
     block began. Until then it is seen from inside the block alone: by refs,
     `compile`, `log`, `show`, `status` and `head`. An exception or a
-    cancellation records nothing. The block belongs to the task that entered
+    cancellation in the block records nothing; a cancellation at its end may
+    come when the writer has the batch, which is then recorded as a whole:
+    give *operation_id* to be able to run it again. The block belongs to the task that entered
     it, with the tasks that this starts and awaits in it; what other tasks of
     this process write to the branch waits until it ends. A `batch()` in the
     block joins it. What cannot be undone - turns, other branches, other
@@ -160,14 +162,16 @@ def batch(t: TractCore, *, operation_id: str | None = None, expect: str | None |
         ContentValidationError: The id is none, or given to a nested batch.
         HeadMovedError: The branch is not where *expect* says, or moved before
             the block ended; nothing was recorded.
-        BudgetExceededError: At the end, what the block added would take the
-            context beyond a budget that rejects; nothing was recorded.
+        BudgetExceededError: At the end, what the block added beside tool
+            results would take the context beyond a budget that rejects;
+            nothing was recorded.
         OperationMismatchError: The id belongs to another call, or to a batch
             of other calls.
         DetachedHeadError: There is no branch to write to.
-        TurnInProgressError: Entered from inside a turn on this branch.
-        BatchError: Entered from inside a batch that has ended, or that
-            belongs to another handle on this branch.
+        TurnInProgressError: Entered from inside a turn on this branch, or from
+            inside what that waits for.
+        BatchError: Entered from inside a batch that has ended, that belongs
+            to another handle on this branch, or that such a one waits for.
     """
     return Batch(t, operation_id, expect)
 

@@ -37,7 +37,8 @@ async def branch(
 ) -> BranchInfo:
     """Create a branch, at HEAD by default, and switch this handle to it.
 
-    Nothing is copied, however long the history is.
+    Nothing is copied, however long the history is. A call that comes again
+    takes this handle there and records nothing.
 
     Args:
         t: The tract.
@@ -55,6 +56,8 @@ async def branch(
     place, operation = t.place, t.operation(operation_id)
     digest = None if operation_id is None else request_digest(t, "branch", name=name, at=at, switch=switch)
     if await find_recorded(t, operation, digest) is not None:
+        if switch:
+            t.move_head(Head(name))
         return await _branch_info(t, name)
     if at is None:
         start = await t.read(lambda query: find_head(query, place))
@@ -88,7 +91,9 @@ async def branches(t: TractCore) -> tuple[BranchInfo, ...]:
 async def switch(t: TractCore, name: str, *, operation_id: str | None = None) -> BranchInfo:
     """Stand on another branch with this handle, and no other.
 
-    A later `open()` of this worktree starts there.
+    A later `open()` of this worktree starts there. A call that comes again
+    takes this handle there and records nothing, so that a later `open()`
+    starts where the worktree went since.
 
     Raises:
         BranchNotFoundError: There is no such branch.
@@ -111,6 +116,7 @@ async def _stand_on(t: TractCore, name: str, operation_id: str | None, verb: str
     operation = t.operation(operation_id)
     digest = None if operation_id is None else request_digest(t, verb, worktree=t.worktree_name, name=name)
     if await find_recorded(t, operation, digest) is not None:
+        t.move_head(Head(name))
         return False
     try:
         await t.record(

@@ -22,7 +22,7 @@ class Spending:
     """What one call adds to a branch, held against the budget in force.
 
     `read` goes last among the reads of the append, whose first is
-    `refs.branch`; its decision calls `check`; and once it was written, `tell`.
+    `refs.branch`; its decision calls `check` or `check_batch`; and once it was written, `tell`.
     """
 
     def __init__(self, t: TractCore, branch: str) -> None:
@@ -52,14 +52,31 @@ class Spending:
         budget = self._t.settings.budget_by(rows[-1])
         if budget is None:
             return
-        id, _, _, _, _, _, tokens = rows[0][0]
-        before = PER_CONTEXT if id is None else tokens
+        before = _tokens(rows)
         commits = [recorded for recorded in added if recorded is not None]
         after = before + sum(recorded.token_delta for recorded in commits)
         if check_budget(budget, source, before, after):
-            commit = commits[-1].commit.id if commits else CommitId(id.hex())
+            commit = commits[-1].commit.id if commits else CommitId(rows[0][0][0].hex())
             self._report = BudgetReport(self._t.id, self._branch, commit, after, budget)
             self._passes_mark = _marks(budget, before) != _marks(budget, after)
+
+    def check_batch(self, rows: Sequence[Sequence[Row]], growth: int, *added: CommitRecorded) -> None:
+        """Let a batch be added, or refuse it for what the caller added in it.
+
+        The outcomes in it were paid for: they are told of, and never the
+        reason to refuse what came with them.
+
+        Args:
+            rows: Of the append's reads.
+            growth: What it adds beside outcomes.
+            *added: All its commits.
+
+        Raises:
+            BudgetExceededError: The budget refuses it.
+        """
+        budget, before = self._t.settings.budget_by(rows[-1]), _tokens(rows)
+        check_budget(budget, Source.CALLER, before, before + growth)
+        self.check(rows, Source.OUTCOME, *added)
 
     async def tell(self) -> None:
         """Tell `on_budget` what the last check found, if anything.
@@ -79,6 +96,11 @@ class Spending:
         except Exception as exc:  # noqa: BLE001 - whatever the caller's own function raises
             context = {"message": "on_budget raised; what it was told of is written", "exception": exc}
             asyncio.get_running_loop().call_exception_handler(context)
+
+
+def _tokens(rows: Sequence[Sequence[Row]]) -> int:
+    id, _, _, _, _, _, tokens = rows[0][0]
+    return PER_CONTEXT if id is None else int(tokens)
 
 
 def _marks(budget: TokenBudget, tokens: int) -> tuple[bool, bool]:

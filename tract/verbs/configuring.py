@@ -80,15 +80,20 @@ async def configure(
     found: list[Configured] = []
 
     def take_up() -> None:
-        for newest in found[-1:]:
-            t.settings.learn(newest)
+        if not found:
+            return
+        t.settings.learn(found[-1])
         if isinstance(llm_config, LLMConfig):
             t.settings.give_way(llm_config)
         if budget is not ABSENT:
             t.settings.drop_budget()
 
-    if await find_recorded(t, operation, digest) is not None:
+    async def take_up_again() -> None:
+        found.append(await t.read(lambda query: configured(query("settings.of_tract", t.place.tract))))
         take_up()
+
+    if await find_recorded(t, operation, digest) is not None:
+        await take_up_again()
         return
     draft = t.blob(llm_config.to_dict()) if isinstance(llm_config, LLMConfig) else None
 
@@ -111,6 +116,9 @@ async def configure(
         digest=digest,
         then=take_up,
     )
+    if not found:
+        # The same call, made at the same time, was faster.
+        await take_up_again()
 
 
 def _check_settings(llm_config: object, budget: object) -> None:

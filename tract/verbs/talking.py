@@ -57,7 +57,8 @@ async def chat(
             the call; the answer is kept off the branch.
         TurnStateError: The same operation still runs, or ended without an answer.
         OperationMismatchError: The operation id belongs to another call.
-        TurnInProgressError: Called from inside a turn on this branch.
+        TurnInProgressError: Called from inside a turn on this branch, or from
+            inside what that waits for.
         DetachedHeadError: There is no branch to answer on.
     """
     if text is None:

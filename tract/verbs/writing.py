@@ -90,7 +90,8 @@ async def commit(
         BranchNotFoundError: The branch was deleted.
         HeadMovedError: The branch is not where *expect* says.
         RefNotFoundError: Nothing answers to *expect*, or to *target*.
-        TurnInProgressError: Called from inside a turn on this branch.
+        TurnInProgressError: Called from inside a turn on this branch, or from
+            inside what that waits for.
         BatchError: Called from inside a batch that ended, or through another
             handle than the batch's.
         OperationMismatchError: The operation id belongs to another call.

@@ -200,14 +200,14 @@ WHERE r.tract = ? AND r.kind = 'worktree' AND r.name = ?;
 
 -- What a branch gained since a commit, newest first; nothing where it is still
 -- there. The last row has that commit as its parent if the branch still
--- descends from it and gained less than the limit.
+-- descends from it. Parents are older than their children, so that nothing
+-- older than that commit is walked.
 -- name: refs.gained
 WITH RECURSIVE gained (number, parent) AS (
     SELECT c.number, c.parent FROM refs r JOIN commits c ON c.number = r.head
     WHERE r.tract = ?1 AND r.kind = 'branch' AND r.name = ?2 AND c.number IS NOT ?3
     UNION ALL
-    SELECT c.number, c.parent FROM gained g JOIN commits c ON c.number = g.parent WHERE g.parent IS NOT ?3
-    LIMIT 1000
+    SELECT c.number, c.parent FROM gained g JOIN commits c ON c.number = g.parent WHERE g.parent > coalesce(?3, 0)
 )
 SELECT json_extract(e.data, '$.commit.operation'), g.parent
 FROM gained g JOIN events e ON e.position = g.number ORDER BY g.number DESC;
