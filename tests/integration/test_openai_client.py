@@ -368,6 +368,51 @@ async def test_whole_tool_calls_without_index_and_id_are_told_apart() -> None:
     assert reply.tool_calls == (ToolCall("call_0", "search", "{}"), ToolCall("call_1", "book", "{}"))
 
 
+def called(arguments: str, name: str | None = "look", **more: Any) -> dict[str, Any]:
+    """A delta with one fragment of a call."""
+    return {"tool_calls": [{**more, "function": {**({"name": name} if name else {}), "arguments": arguments}}]}
+
+
+A, B = ToolCall("a", "look", '{"p": 1}'), ToolCall("b", "look", '{"p": 2}')
+CALLS: dict[str, tuple[list[dict[str, Any]], tuple[ToolCall, ...]]] = {
+    "whole ones, all with index 0": (
+        [called(A.arguments, index=0, id="a"), called(B.arguments, index=0, id="b")],
+        (A, B),
+    ),
+    "fragments without index under one id and name": ([called('{"p":', id="a"), called(" 1}", id="a")], (A,)),
+    "fragments without index under one id": ([called('{"p":', id="a"), called(" 1}", None, id="a")], (A,)),
+    "two calls without index, their fragments in turn": (
+        [called('{"p":', id="a"), called('{"p":', id="b"), called(" 1}", None, id="a"), called(" 2}", None, id="b")],
+        (A, B),
+    ),
+    "an index and another id with every fragment": (
+        [called('{"p":', index=0, id="a"), called(" 1}", None, index=0, id="z")],
+        (A,),
+    ),
+    "index 0 for both, their fragments in turn": (
+        [
+            called('{"p":', index=0, id="a"),
+            called('{"p":', index=0, id="b"),
+            called(" 1}", None, index=0, id="a"),
+            called(" 2}", None, index=0),
+        ],
+        (A, B),
+    ),
+    "an id that looks like one made here, and none": (
+        [called("", index=0, id="call_1"), called("", index=1), called("", index=2)],
+        (ToolCall("call_1", "look", ""), ToolCall("call_0", "look", ""), ToolCall("call_2", "look", "")),
+    ),
+}
+"""The deltas of odd servers, and the calls that they mean."""
+
+
+@pytest.mark.parametrize(("deltas", "calls"), CALLS.values(), ids=CALLS)
+async def test_calls_of_odd_servers_are_told_apart(deltas: list[Any], calls: tuple[ToolCall, ...]) -> None:
+    async with connected([Chunks([*map(chunk, deltas), chunk({}, "tool_calls")])]) as (client, _):
+        reply = await client.complete(REQUEST)
+    assert reply.tool_calls == calls
+
+
 @pytest.mark.parametrize("choices", [[], [{"index": 0, "delta": {}, "finish_reason": "stop"}]], ids=["without", "with"])
 async def test_usage_is_read_from_a_last_chunk_with_or_without_choices(choices: list[Any]) -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "queue_time": 0.1, "prompt_tokens_details": None}
