@@ -294,30 +294,47 @@ def _object(_: object, attribute: "Attribute[Any]", value: object) -> None:
     _json(_, attribute, value)
 
 
-def _message(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if not isinstance(value, Message):
-        raise ContentValidationError(attribute.name, f"it must be a Message, not {type(value).__name__}")
+def checked_message(message: Message) -> Message:
+    """Return a message by the rules of the contents that could be rendered to it: its lists are tuples of parts.
+
+    Raises:
+        ContentValidationError: Naming the field of the message.
+    """
     try:
-        _check_message(value)
+        return _checked(message)
     except ContentValidationError as exc:
         name, index, rest = exc.field.partition("[")
-        raise ContentValidationError(f"{attribute.name}.{_MESSAGE_FIELDS.get(name, name)}{index}{rest}", exc.reason) from exc
+        raise ContentValidationError(f"{_MESSAGE_FIELDS.get(name, name)}{index}{rest}", exc.reason) from exc
 
 
 _MESSAGE_FIELDS = {"text": "content", "tool_name": "name", "call_id": "tool_call_id"}
 
 
-def _check_message(message: Message) -> None:
-    """Hold a message to the rules of the contents that could have been rendered to it."""
+def _checked(message: Message) -> Message:
     if message.role == "tool":
         if message.tool_calls:
             raise ContentValidationError("tool_calls", "only an assistant calls tools")
         require_text("content", message.content)
         ToolIOContent(message.name, text="", call_id=message.tool_call_id)
-        return
+        return Message("tool", message.content, message.name, (), message.tool_call_id)
     if message.tool_call_id is not None:
         raise ContentValidationError("tool_call_id", "only a tool message has one")
-    DialogueContent(message.role, message.content, message.name, message.tool_calls)
+    said = DialogueContent(message.role, message.content, message.name, message.tool_calls)
+    return Message(said.role, said.text, said.name, said.tool_calls)
+
+
+def _checked_copy(value: object) -> Message:
+    if not isinstance(value, Message):
+        raise ContentValidationError("message", f"it must be a Message, not {type(value).__name__}")
+    try:
+        return checked_message(value)
+    except ContentValidationError as exc:
+        raise ContentValidationError(f"message.{exc.field}", exc.reason) from exc
+
+
+def _message(_: object, __: "Attribute[Any]", value: object) -> None:
+    # What is read from the store passes converters over.
+    _checked_copy(value)
 
 
 @frozen
@@ -336,7 +353,7 @@ class RegisteredContent:
 
     content_type: str = field(validator=_registered_name)
     data: dict[str, Any] = field(converter=_copied, validator=_object)
-    message: Message = field(validator=_message)
+    message: Message = field(converter=_checked_copy, validator=_message)
 
 
 BuiltIn: TypeAlias = (
