@@ -433,7 +433,7 @@ async def test_a_stream_without_a_done_marker_is_whole_when_it_gave_its_reason()
 
 
 async def test_a_stream_that_ends_without_a_reason_was_cut() -> None:
-    async with connected([Chunks([chunk({"content": "Hello"})])]) as (client, _):
+    async with connected([Chunks([chunk({"content": "Hello"})], done=False)]) as (client, _):
         error, _attempts = await failure_of(client)
     assert isinstance(error, ModelConnectionError)
 

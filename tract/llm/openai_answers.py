@@ -70,7 +70,8 @@ class Answer:
         model: The model that answers, once it was named.
         finish_reason: Why it ended, once that was said.
         usage: What it cost, once that was said.
-        is_whole: Whether nothing is missing: a stream gave its reason to end.
+        is_whole: Whether nothing is missing: a stream gave its reason to end,
+            or its end mark.
         has_begun: Whether any of the answer itself has arrived.
     """
 
@@ -103,6 +104,13 @@ class Answer:
         self.is_whole = self.is_whole or self.finish_reason is not None or "message" in choice
         part = choice.get("delta") or choice.get("message") or {}
         return self._add_part(_mapping(part))
+
+    def end(self) -> None:
+        """Take in the end mark, behind which nothing follows; some servers give no reason before it.
+
+        Calls without a reason stay cut: half the arguments do harm.
+        """
+        self.is_whole = self.is_whole or (self.has_begun and not self._calls)
 
     def is_void(self) -> bool:
         """Say whether chunks came and none of them held a choice."""

@@ -11,6 +11,7 @@ and loses text of streams that are legal, if odd. Imports `errors`, `domain`,
 import json
 import os
 import random
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from importlib import import_module
@@ -31,6 +32,7 @@ from tract.errors import (
     ModelError,
     ModelNotConfiguredError,
     ModelResponseError,
+    ModelTimeoutError,
 )
 from tract.llm.event_streams import EventDecoder
 from tract.llm.openai_answers import Answer, body
@@ -40,7 +42,11 @@ from tract.llm.protocol import ModelStream
 _CONNECT_TIMEOUT = 10.0
 _PLACEHOLDER_KEY = "none"
 _END = object()
-_REST_SECONDS = 1.0
+_DONE = object()
+_HEAD_BYTES = 9
+"""Enough of a body to tell what it is: a byte order mark and `event:`."""
+_field = re.compile(rb"(data|event|id|retry)?:")
+_REST_SECONDS = 0.05
 """How long the end of a connection may take that could be used again."""
 
 
@@ -204,11 +210,23 @@ class OpenAIStream:
             self._answer = Answer()
             self._response = await self._send()
             self._chunks = _chunks(self._response.response)
-        while (chunk := await anext(self._chunks, _END)) is not _END:
-            if text := self._answer.add(chunk):
+        while (chunk := await self._next_chunk(self._chunks)) is not _END:
+            if chunk is _DONE:
+                self._answer.end()
+            elif text := self._answer.add(chunk):
                 return text
         self._finish()
         return ""
+
+    async def _next_chunk(self, chunks: AsyncGenerator[object, None]) -> object:
+        try:
+            return await anext(chunks, _END)
+        except Exception as exc:
+            is_lost = isinstance(model_error(exc), (ModelConnectionError, ModelTimeoutError))
+            if self._answer.finish_reason is None or not is_lost:
+                raise
+            # All was said; what is lost is the usage, if anything.
+            return _END
 
     def _finish(self) -> None:
         if not self._answer.is_whole and not self._answer.is_void():
@@ -266,25 +284,43 @@ class _Connection:
         )
 
 
-def _chunks(http: Any) -> AsyncGenerator[object, None]:
-    kind = http.headers.get("content-type", "")
-    # A server that does not stream answers JSON, and a wrong base_url a web page.
-    return _whole(http) if "json" in kind or "html" in kind else _streamed(http)
+async def _chunks(http: Any) -> AsyncGenerator[object, None]:
+    """Yield the chunks of an answer, and `_DONE` at its end mark.
 
-
-async def _whole(http: Any) -> AsyncGenerator[object, None]:
-    yield _chunk(await http.aread())
-
-
-async def _streamed(http: Any) -> AsyncGenerator[object, None]:
+    Proxies name event streams JSON and JSON an event stream, so the first
+    bytes tell which it is. A wrong base_url answers with a web page.
+    """
     decoder = EventDecoder()
     async with aclosing(http.aiter_bytes()) as pieces:
-        async for piece in pieces:
+        head = await _head(pieces)
+        if _is_whole(head, http.headers.get("content-type", "")):
+            yield _chunk(b"".join([head, *[piece async for piece in pieces]]))
+            return
+        piece: bytes | None = head
+        while piece is not None:
             for data in decoder.feed(piece):
                 if data.startswith("[DONE]"):
+                    yield _DONE
                     await _read_rest(pieces)
                     return
                 yield _chunk(data)
+            piece = await anext(pieces, None)
+
+
+async def _head(pieces: AsyncIterator[bytes]) -> bytes:
+    head = b""
+    async for piece in pieces:
+        head += piece
+        if len(head.lstrip()) >= _HEAD_BYTES:
+            break
+    return head
+
+
+def _is_whole(head: bytes, kind: str) -> bool:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"{"):
+        return True
+    return ("json" in kind or "html" in kind) and not _field.match(start)
 
 
 async def _read_rest(pieces: AsyncIterator[bytes]) -> None:
