@@ -278,14 +278,19 @@ def require_type_name(field_name: str, value: object) -> None:
     Raises:
         ContentValidationError: Naming *field_name*.
     """
-    if not isinstance(value, str) or not _type_name.fullmatch(value):
-        raise ContentValidationError(field_name, "a type's name is a letter a-z and up to 63 of a-z, 0-9, _, . and -")
+    _require_type_form(field_name, value)
     if value in CONTENT_TYPES:
         raise ContentValidationError(field_name, "it is the name of a type of Tract's own")
 
 
+def _require_type_form(field_name: str, value: object) -> None:
+    if not isinstance(value, str) or not _type_name.fullmatch(value):
+        raise ContentValidationError(field_name, "a type's name is a letter a-z and up to 63 of a-z, 0-9, _, . and -")
+
+
 def _registered_name(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    require_type_name(attribute.name, value)
+    # A file may hold a name that only a later version took for a type of its own.
+    _require_type_form(attribute.name, value)
 
 
 def _object(_: object, attribute: "Attribute[Any]", value: object) -> None:
@@ -369,4 +374,8 @@ BuiltIn: TypeAlias = (
 Content: TypeAlias = BuiltIn | RegisteredContent
 
 CONTENT_TYPES: MappingProxyType[str, type[BuiltIn]] = MappingProxyType({kind.content_type: kind for kind in get_args(BuiltIn)})
-"""Every content class of Tract's own by its tag."""
+"""Every content class of Tract's own by its tag.
+
+A class that is added requires a field that is neither `data` nor `message`:
+files may hold a registered type of its name, which is told by its shape.
+"""
