@@ -1,6 +1,7 @@
 """`OpenAIClient` against a real HTTP server on loopback: retries, failures, what is sent."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import anyio
 import openai
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from tract.domain.config import LLMConfig
 from tract.domain.events import UsageFigures
@@ -335,6 +337,19 @@ async def test_messages_are_sent_as_they_are() -> None:
     async with connected(["Hello"]) as (client, server):
         await client.complete(ModelRequest(messages, REQUEST.config))
     assert server.requests[0].body["messages"] == messages
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_client_connects_anew_in_another_event_loop() -> None:
+    async def ask() -> str | None:
+        return (await client.complete(REQUEST)).text
+
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serve(["one", "two"])) as server:
+        client = OpenAIClient(base_url=server.base_url, api_key=KEY, max_retries=0)
+        assert [asyncio.run(ask()) for _ in range(2)] == ["one", "two"]
+        asyncio.run(client.aclose())
+        # The first loop is gone and cannot close its sockets; the interpreter does.
+        gc.collect()
 
 
 async def test_a_request_without_a_model_is_refused_before_it_is_sent() -> None:

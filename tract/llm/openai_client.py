@@ -8,12 +8,13 @@ and loses text of streams that are legal, if odd. Imports `errors`, `domain`,
 `protocol` and `event_streams`.
 """
 
+import asyncio
 import json
 import os
 import random
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from importlib import import_module
 from inspect import signature
 from types import AsyncGeneratorType, TracebackType
@@ -57,7 +58,8 @@ class OpenAIClient:
     one's own (*base_url*) needs no key at all. Nothing is imported, connected
     or sent before the first call. A call is tried again, *max_retries* times
     at most, after 408, 409, 429, 5xx, a failed connection and a time-out, as
-    long as nothing of the answer has arrived; every attempt is reported.
+    long as nothing of the answer has arrived; every attempt is reported. Each
+    event loop has connections of its own.
 
     Args:
         api_key: Kept in memory, and never printed, stored or put into errors.
@@ -92,7 +94,7 @@ class OpenAIClient:
         self._max_retries = max_retries
         self._timeout = timeout
         self._sleep = sleep
-        self._connection: _Connection | None = None
+        self._connections: dict[asyncio.AbstractEventLoop, _Connection] = {}
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -137,23 +139,36 @@ class OpenAIClient:
         return OpenAIStream(send, self._max_retries, self._sleep)
 
     async def aclose(self) -> None:
-        """Close every connection; twice is nothing."""
+        """Close every connection of this event loop, and what is left of loops that ended; twice is nothing."""
         self._is_closed = True
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.sdk.close()
+        await self._disconnect(asyncio.get_running_loop())
 
     async def _connect(self) -> "_Connection":
-        if self._connection is not None:
-            return self._connection
+        loop = asyncio.get_running_loop()
+        if loop in self._connections:
+            return self._connections[loop]
         # The import takes half a second, which the event loop must not lose.
         openai = await anyio.to_thread.run_sync(import_module, "openai")
         if self._is_closed:
             raise ClosedError("client")
-        if self._connection is None:
+        if loop not in self._connections:
             sdk = openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0)
-            self._connection = _Connection(sdk, openai)
-        return self._connection
+            self._connections[loop] = _Connection(sdk, openai)
+        connection = self._connections[loop]
+        await self._disconnect()
+        return connection
+
+    async def _disconnect(self, *loops: asyncio.AbstractEventLoop) -> None:
+        """Close the connections of *loops* and of those that ended.
+
+        A loop that ended cannot close its sockets, which the interpreter then
+        does; but the SDK would try to, in whichever loop it is collected.
+        """
+        for loop in [*self._connections]:
+            if loop in loops or loop.is_closed():
+                connection = self._connections.pop(loop)
+                with suppress(*([RuntimeError] if loop.is_closed() else [])):
+                    await connection.sdk.close()
 
 
 class OpenAIStream:
