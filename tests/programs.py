@@ -17,12 +17,15 @@ from hypothesis import strategies as st
 from tests import strategies
 from tract import (
     AsyncTract,
+    Compiler,
     DialogueContent,
     ImagePart,
     Message,
     ModelReply,
     Priority,
     TextPart,
+    TokenBudget,
+    TokenUsage,
     ToolCall,
     ToolIOContent,
     register_content_type,
@@ -100,6 +103,9 @@ contents: st.SearchStrategy[Any] = st.sampled_from(
 places = st.integers(0, 9)
 """How far back what a verb acts on was made."""
 
+budgets = st.none() | st.builds(TokenBudget, st.integers(1, 500), st.sampled_from(["warn", "reject"]))
+"""Some of them full from the start."""
+
 replies: st.SearchStrategy[Any] = st.one_of(
     words,
     st.builds(ModelReply, words | st.none(), tool_calls=calls),
@@ -166,6 +172,31 @@ async def _branch(player: Player, back: int) -> None:
     player.branches.append(name)
 
 
+async def _system(player: Player, text: str) -> None:
+    player.commits.append((await player.t.system(text)).id)
+
+
+async def _user(player: Player, text: str, name: str | None) -> None:
+    player.commits.append((await player.t.user(text, name=name)).id)
+
+
+async def _assistant(player: Player, text: str, name: str | None) -> None:
+    player.commits.append((await player.t.assistant(text, name=name)).id)
+
+
+async def _worktree(player: Player, back: int, content: Any) -> None:
+    async with await player.t.worktree(player.branch(back)) as other:
+        player.commits.append((await other.commit(content)).id)
+
+
+async def _configure(player: Player, budget: TokenBudget | None) -> None:
+    await player.t.configure(budget=budget)
+
+
+async def _record_usage(player: Player, prompt: int) -> None:
+    await player.t.record_usage(TokenUsage(prompt=prompt, completion=1))
+
+
 async def _chat(player: Player, question: Any, reply: Any) -> None:
     player.reply = reply
     player.commits.append((await player.t.chat(question)).commit_info.id)
@@ -185,6 +216,9 @@ async def _leave(player: Player, question: Any, reply: Any) -> None:
 
 VERBS: dict[str, tuple[st.SearchStrategy[tuple[Any, ...]], Verb]] = {
     "commit": (st.tuples(contents, st.none() | st.sampled_from(Priority)), _commit),
+    "system": (st.tuples(words), _system),
+    "user": (st.tuples(words, speakers), _user),
+    "assistant": (st.tuples(words, speakers), _assistant),
     "tool_result": (st.tuples(call_ids, found), _tool_result),
     "edit": (st.tuples(places, words | contents), _edit),
     "annotate": (st.tuples(places, st.sampled_from(Priority)), _annotate),
@@ -194,6 +228,9 @@ VERBS: dict[str, tuple[st.SearchStrategy[tuple[Any, ...]], Verb]] = {
     "batch": (st.tuples(st.lists(contents, min_size=1, max_size=3), places), _batch),
     "branch": (st.tuples(places), _branch),
     "switch": (st.tuples(places), lambda player, back: player.t.switch(player.branch(back))),
+    "worktree": (st.tuples(places, contents), _worktree),
+    "configure": (st.tuples(budgets), _configure),
+    "record_usage": (st.tuples(st.integers(0, 500)), _record_usage),
     "chat": (st.tuples(words | dialogues, replies), _chat),
     "generate": (st.tuples(replies), _generate),
     "stream": (st.tuples(words, replies), _leave),
@@ -211,9 +248,9 @@ def steps(draw: st.DrawFn) -> Step:
 programs: st.SearchStrategy[list[Step]] = st.lists(steps(), min_size=5, max_size=25)
 
 
-async def play(program: list[Step], check: Callable[[AsyncTract], Awaitable[None]]) -> None:
+async def play(program: list[Step], check: Callable[[AsyncTract], Awaitable[None]], *, compiler: Compiler | None = None) -> None:
     """Run a program on a tract in memory, and *check* the tract after each step."""
-    async with AsyncTract.open(llm=ScriptedLLM(lambda _: player.reply), model="tiny") as t:
+    async with AsyncTract.open(llm=ScriptedLLM(lambda _: player.reply), model="tiny", compiler=compiler) as t:
         player = Player(t)
         for name, arguments in program:
             with suppress(RefusedError, ConflictError, ModelError):

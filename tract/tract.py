@@ -77,8 +77,9 @@ class AsyncTract(TractCore):
             llm: A client of your own instead.
             llm_config: How to ask where a call does not say otherwise; for
                 this handle, field by field over what `configure` stored.
-            budget: The most tokens a context may have; for this handle, in
-                the place of what `configure` stored.
+            budget: The most tokens a context may have, as the history counts
+                them, whatever another compiler makes of it; for this handle,
+                in the place of what `configure` stored.
             on_budget: An async function that is told of each append after
                 which the context is larger and at the budget's mark or beyond
                 it, and of each such turn before it is sent. Its exceptions go

@@ -16,11 +16,12 @@ from tests.acceptance.reading import state, texts
 from tract import AsyncTract, LLMConfig, ModelRequest, OpenAIClient, TokenUsage
 from tract.errors import ModelConnectionError, ModelError, ModelRateLimitError, ModelResponseError, ModelTimeoutError
 from tract.llm.counting import ApproximateCounter
-from tract.testing.server import Behaviour, Chunks, Flood, Paced, Raw, Reply, Server, Stall, serve
+from tract.testing.server import Behaviour, Chunks, Fail, Flood, Paced, Raw, Reply, Server, Stall, serve
+from tract.testing.wire import HangUp
 
 REQUEST = ModelRequest([{"role": "user", "content": "Hi"}], LLMConfig(model="tiny"))
 WHOLE = "One two."
-Pieces: TypeAlias = Sequence[bytes]
+Pieces: TypeAlias = Sequence[bytes | HangUp]
 
 
 @asynccontextmanager
@@ -64,6 +65,9 @@ RIGHT: dict[str, Pieces] = {
     ],
     "no end but a reason": [ONE, TWO, END],
     "more after the end": [ONE, TWO, END, DONE, b"data: {broken\n\n", TWO],
+    "a drop behind its reason": [ONE, TWO, END, HangUp()],
+    "half an event behind its reason": [ONE, TWO, END, b"data: {", HangUp()],
+    "blank lines first": [b"\n\r\n", SOUND],
     "chunks without choices": [event({"choices": None}), ONE, event({}), event({"choices": []}), TWO, END, DONE],
 }
 
@@ -86,7 +90,7 @@ WRONG: dict[str, tuple[Pieces, type[ModelError], str]] = {
 CUT: dict[str, tuple[Pieces, type[ModelError], str]] = {
     "half a line at the end": ([ONE, TWO[:20]], ModelConnectionError, "One "),
     "an event that is not ended": ([ONE, TWO, END[:-1]], ModelConnectionError, WHOLE),
-    "an end without a reason": ([ONE, DONE], ModelConnectionError, "One "),
+    "a drop without a reason": ([ONE, HangUp()], ModelConnectionError, "One "),
     "an end and nothing else": ([DONE], ModelConnectionError, ""),
     "nothing at all": ([b""], ModelConnectionError, ""),
 }
@@ -116,6 +120,25 @@ async def test_chat_and_stream_record_the_answer_of_every_legal_stream(pieces: P
             said = "".join([delta async for delta in stream])
         assert (response.text, said) == (WHOLE, WHOLE)
         assert await texts(t) == ["Hi", WHOLE, "Again", WHOLE]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/html", "text/plain", "application/octet-stream"])
+async def test_an_event_stream_is_told_by_its_first_bytes(kind: str) -> None:
+    async with talking(Fail(200, {"content-type": kind}, SOUND.decode())) as (t, _):
+        assert (await t.chat("Hi")).text == WHOLE
+
+
+@pytest.mark.parametrize("space", [b"", b"\n ", b"\xef\xbb\xbf"])
+async def test_a_whole_answer_is_told_by_its_first_bytes(space: bytes) -> None:
+    answer = {"choices": [{"message": {"content": WHOLE}, "finish_reason": "stop"}]}
+    async with talking(Raw([space, json.dumps(answer).encode()])) as (t, _):
+        assert (await t.chat("Hi")).text == WHOLE
+
+
+async def test_a_text_that_the_end_mark_ends_is_whole_without_a_reason() -> None:
+    async with talking(Raw([ONE, TWO, DONE])) as (t, _):
+        response = await t.chat("Hi")
+        assert (response.text, response.finish_reason) == (WHOLE, None)
 
 
 def refused(pieces: Pieces, *, is_open: bool) -> Raw:

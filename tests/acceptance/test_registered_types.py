@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -36,7 +37,20 @@ class LookUp:
 
 
 register_content_type("ticket", Ticket, priority=Priority.IMPORTANT)
+
+
+@frozen
+class Listing:
+    """Calls with a text beside them, all in lists."""
+
+    text: str
+
+    def to_message(self) -> Any:
+        return Message("assistant", [TextPart(self.text)], tool_calls=[ToolCall("a", "look_up", "{}")])  # type: ignore[arg-type]
+
+
 register_content_type("look_up", LookUp)
+register_content_type("listing", Listing)
 
 TICKET = Ticket("Koffer", "weg")
 
@@ -65,6 +79,11 @@ async def test_a_given_priority_goes_over_the_registered_one(t: AsyncTract) -> N
 
 async def test_it_costs_what_its_message_costs(t: AsyncTract) -> None:
     assert (await t.commit(TICKET)).tokens == (await t.user("# Koffer\nweg")).tokens
+
+
+async def test_parts_in_a_list_cost_what_they_say(t: AsyncTract) -> None:
+    short, long = await t.commit(Listing("word")), await t.commit(Listing("word " * 1000))
+    assert (short.tokens or 0) + 900 < (long.tokens or 0)
 
 
 async def test_a_question_may_be_a_type_of_ones_own() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,20 +10,48 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.programs import Step, play, programs
 from tests.validators import check_anthropic, check_openai
-from tract import AsyncTract, DialogueContent, Message, RegisteredContent, TextPart
-from tract.errors import ContentValidationError
+from tract import AsyncTract, CompiledContext, Compiler, DialogueContent, Message, RegisteredContent, TextPart, XMLCompiler
+from tract.errors import ContentValidationError, RefusedError
 
 
-async def check(t: AsyncTract) -> None:
-    compiled = await t.compile()
+def accept(compiled: CompiledContext) -> None:
     check_openai(compiled.to_openai())
     check_anthropic(compiled.to_anthropic())
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example], deadline=None)
-@given(programs)
-def test_no_provider_rejects_what_any_program_compiles_to(program: list[Step]) -> None:
-    asyncio.run(play(program, check))
+async def check(t: AsyncTract) -> None:
+    accept(await t.compile())
+
+
+async def check_marked(t: AsyncTract) -> None:
+    accept(await t.compile(include_edit_marks=True))
+
+
+async def check_ordered(t: AsyncTract) -> None:
+    """In every order that is taken of some that cut the context in two."""
+    ids = list((await t.compile()).slot_ids)
+    for place in range(1, len(ids)):
+        # A tool call and its results stay together, which such an order may break.
+        with suppress(RefusedError):
+            accept(await t.compile(order=ids[place:] + ids[:place]))
+
+
+CHECKS = {
+    "as it is": (check, None),
+    "with marks of edits": (check_marked, None),
+    "in other orders": (check_ordered, None),
+    "by another compiler": (check, XMLCompiler()),
+    "by another compiler, with marks": (check_marked, XMLCompiler()),
+}
+
+
+@pytest.mark.parametrize(("check", "compiler"), CHECKS.values(), ids=CHECKS)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example], deadline=None)
+@given(program=programs)
+def test_no_provider_rejects_what_any_program_compiles_to(
+    check: Callable[[AsyncTract], Awaitable[None]], compiler: Compiler | None, program: list[Step]
+) -> None:
+    asyncio.run(play(program, check, compiler=compiler))
 
 
 def named(name: str) -> list[Callable[[AsyncTract], Awaitable[Any]]]:

@@ -1,6 +1,7 @@
 """`OpenAIClient` against a real HTTP server on loopback: retries, failures, what is sent."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import anyio
 import openai
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from tract.domain.config import LLMConfig
 from tract.domain.events import UsageFigures
@@ -337,6 +339,19 @@ async def test_messages_are_sent_as_they_are() -> None:
     assert server.requests[0].body["messages"] == messages
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_client_connects_anew_in_another_event_loop() -> None:
+    async def ask() -> str | None:
+        return (await client.complete(REQUEST)).text
+
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serve(["one", "two"])) as server:
+        client = OpenAIClient(base_url=server.base_url, api_key=KEY, max_retries=0)
+        assert [asyncio.run(ask()) for _ in range(2)] == ["one", "two"]
+        asyncio.run(client.aclose())
+        # The first loop is gone and cannot close its sockets; the interpreter does.
+        gc.collect()
+
+
 async def test_a_request_without_a_model_is_refused_before_it_is_sent() -> None:
     async with connected(["Hello"]) as (client, server):
         with pytest.raises(ModelNotConfiguredError, match="model"):
@@ -368,6 +383,51 @@ async def test_whole_tool_calls_without_index_and_id_are_told_apart() -> None:
     assert reply.tool_calls == (ToolCall("call_0", "search", "{}"), ToolCall("call_1", "book", "{}"))
 
 
+def called(arguments: str, name: str | None = "look", **more: Any) -> dict[str, Any]:
+    """A delta with one fragment of a call."""
+    return {"tool_calls": [{**more, "function": {**({"name": name} if name else {}), "arguments": arguments}}]}
+
+
+A, B = ToolCall("a", "look", '{"p": 1}'), ToolCall("b", "look", '{"p": 2}')
+CALLS: dict[str, tuple[list[dict[str, Any]], tuple[ToolCall, ...]]] = {
+    "whole ones, all with index 0": (
+        [called(A.arguments, index=0, id="a"), called(B.arguments, index=0, id="b")],
+        (A, B),
+    ),
+    "fragments without index under one id and name": ([called('{"p":', id="a"), called(" 1}", id="a")], (A,)),
+    "fragments without index under one id": ([called('{"p":', id="a"), called(" 1}", None, id="a")], (A,)),
+    "two calls without index, their fragments in turn": (
+        [called('{"p":', id="a"), called('{"p":', id="b"), called(" 1}", None, id="a"), called(" 2}", None, id="b")],
+        (A, B),
+    ),
+    "an index and another id with every fragment": (
+        [called('{"p":', index=0, id="a"), called(" 1}", None, index=0, id="z")],
+        (A,),
+    ),
+    "index 0 for both, their fragments in turn": (
+        [
+            called('{"p":', index=0, id="a"),
+            called('{"p":', index=0, id="b"),
+            called(" 1}", None, index=0, id="a"),
+            called(" 2}", None, index=0),
+        ],
+        (A, B),
+    ),
+    "an id that looks like one made here, and none": (
+        [called("", index=0, id="call_1"), called("", index=1), called("", index=2)],
+        (ToolCall("call_1", "look", ""), ToolCall("call_0", "look", ""), ToolCall("call_2", "look", "")),
+    ),
+}
+"""The deltas of odd servers, and the calls that they mean."""
+
+
+@pytest.mark.parametrize(("deltas", "calls"), CALLS.values(), ids=CALLS)
+async def test_calls_of_odd_servers_are_told_apart(deltas: list[Any], calls: tuple[ToolCall, ...]) -> None:
+    async with connected([Chunks([*map(chunk, deltas), chunk({}, "tool_calls")])]) as (client, _):
+        reply = await client.complete(REQUEST)
+    assert reply.tool_calls == calls
+
+
 @pytest.mark.parametrize("choices", [[], [{"index": 0, "delta": {}, "finish_reason": "stop"}]], ids=["without", "with"])
 async def test_usage_is_read_from_a_last_chunk_with_or_without_choices(choices: list[Any]) -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "queue_time": 0.1, "prompt_tokens_details": None}
@@ -388,7 +448,7 @@ async def test_a_stream_without_a_done_marker_is_whole_when_it_gave_its_reason()
 
 
 async def test_a_stream_that_ends_without_a_reason_was_cut() -> None:
-    async with connected([Chunks([chunk({"content": "Hello"})])]) as (client, _):
+    async with connected([Chunks([chunk({"content": "Hello"})], done=False)]) as (client, _):
         error, _attempts = await failure_of(client)
     assert isinstance(error, ModelConnectionError)
 

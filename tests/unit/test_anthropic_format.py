@@ -301,6 +301,13 @@ def test_the_rest_of_a_request_is_not_looked_at() -> None:
     assert read({"role": "user", "content": "Hi"}, model="m", max_tokens=1, tools=[]) == (DialogueContent("user", "Hi"),)
 
 
+def test_who_made_a_call_is_left_out() -> None:
+    call = {"type": "tool_use", "id": "a", "name": "find", "input": {}, "caller": {"type": "direct"}}
+    assert read({"role": "assistant", "content": [call]}) == (
+        DialogueContent("assistant", None, tool_calls=(ToolCall("a", "find", "{}"),)),
+    )
+
+
 def said(**block: Any) -> dict[str, Any]:
     return {"role": "user" if block["type"] in ("tool_result", "image") else "assistant", "content": [block]}
 
@@ -326,6 +333,7 @@ USE = {"type": "tool_use", "id": "a", "name": "find", "input": {}}
         ({"messages": [{"role": "user", "content": [USE]}]}, "messages[0].content[0].type"),
         ({"messages": [said(type="thinking", thinking="hm", signature="x")]}, "messages[0].content[0].type"),
         ({"messages": [said(type="text")]}, "messages[0].content[0].text"),
+        ({"messages": [said(type="text", text="Hi", caller={"type": "direct"})]}, "messages[0].content[0].caller"),
         ({"messages": [said(type="text", text="Hi", colour="red")]}, "messages[0].content[0].colour"),
         ({"messages": [said(**{**USE, "id": None})]}, "messages[0].content[0].id"),
         ({"messages": [said(**{**USE, "id": ""})]}, "messages[0].content[0].id"),

@@ -1,6 +1,7 @@
 """Compilers: what they are given, and what they may make of it."""
 
 import html
+from collections import UserList
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.histories import History, append, calls, histories, result
 from tests.strategies import texts
 from tests.unit.test_compile_laws import refuse_bad_tool_messages
-from tract import ABSENT, CompiledSlot, Message, Priority, ToolCall, XMLCompiler
+from tract import ABSENT, CompiledSlot, ImagePart, Message, Priority, TextPart, ToolCall, XMLCompiler
 from tract.domain.ids import CommitId
 from tract.errors import CompilerError, ContentValidationError
 from tract.formats.marking import mark_edited
@@ -76,7 +77,22 @@ NONSENSE: dict[str, tuple[Any, str]] = {
     "a lost call": ([HI, Message("assistant", "Hi"), FOUND], "message 2 is a result that answers no call"),
     "a lost result": ([HI, CALLING, HI], "message 2 stands between a tool call"),
     "a result lost at the end": ([HI, HI, CALLING], "its last tool call has no result"),
-    "a calling user": ([Message("user", "Hi", tool_calls=(CALL,)), CALLING, FOUND], "message 0 calls a tool"),
+    "a calling user": ([Message("user", "Hi", tool_calls=(CALL,)), CALLING, FOUND], "message 0 has a tool_calls"),
+    "a speaker with spaces": ([Message("user", "Hi", "Ada Lovelace"), CALLING, FOUND], "message 0 has a name"),
+    "a speaker without a name": ([Message("user", "Hi", ""), CALLING, FOUND], "message 0 has a name"),
+    "a user's result": ([Message("user", "Hi", tool_call_id="a"), CALLING, FOUND], "message 0 has a tool_call_id"),
+    "an image of the assistant": (
+        [HI, Message("assistant", (ImagePart("https://a.b"),)), FOUND],
+        "message 1 has a content[0] that cannot be sent",
+    ),
+    "a call without an id": (
+        [HI, Message("assistant", None, tool_calls=(ToolCall("", "look", "{}"),)), FOUND],
+        "message 1 has a tool_calls[0].id",
+    ),
+    "a tool of no name": (
+        [HI, Message("assistant", None, tool_calls=(ToolCall("a", "no such name!", "{}"),)), FOUND],
+        "message 1 has a tool_calls[0].name",
+    ),
     "calls": ([HI, Message("assistant", "Hi", tool_calls=({},)), FOUND], "message 1 has a tool_calls"),  # type: ignore[arg-type]
     "arguments": (
         [HI, Message("assistant", None, tool_calls=(ToolCall("a", "look", {}),)), FOUND],  # type: ignore[arg-type]
@@ -90,6 +106,15 @@ def test_what_no_provider_takes_is_an_error_that_names_the_compiler(made: Any, r
     with pytest.raises(CompilerError) as caught:
         run(Made(lambda _: made), slots(*UNIT))
     assert (caught.value.compiler, caught.value.reason[: len(reason)]) == ("made/3", reason)
+
+
+def test_parts_that_a_compiler_makes_as_mappings_are_parts() -> None:
+    made = [Message("user", [{"type": "text", "text": "Hi"}]), CALLING, FOUND]  # type: ignore[arg-type]
+    assert run(Made(lambda _: made), slots(*UNIT))[0] == Message("user", (TextPart("Hi"),))
+
+
+def test_a_compiler_may_return_any_sequence() -> None:
+    assert run(Made(lambda _: UserList(UNIT)), slots(*UNIT)) == UNIT
 
 
 def test_a_compiler_that_raises_is_an_error_without_its_words() -> None:

@@ -210,6 +210,7 @@ def test_parts_that_are_not_read_are_refused_by_name(kind: str) -> None:
         ({"role": "user", "content": "x", "colour": "red"}, ".colour"),
         ({"role": "user", "content": "x", "tool_calls": [CALL]}, ".tool_calls"),
         ({"role": "assistant", "content": "x", "refusal": "no"}, ".refusal"),
+        ({"role": "assistant", "content": None, "audio": {"id": "a"}}, ".audio"),
         ({"role": "assistant", "content": "x", "tool_call_id": "call_1"}, ".tool_call_id"),
         ({**TOOL, "content": None}, ".content"),
         ({**TOOL, "tool_call_id": None}, ".tool_call_id"),
@@ -240,4 +241,9 @@ def test_a_malformed_message_is_refused_with_its_place(message: Any, field: str)
 
 def test_a_key_with_an_empty_list_is_dropped() -> None:
     message: dict[str, Any] = {"role": "assistant", "content": "Hello.", "refusal": None, "annotations": []}
+    assert there_and_back([message]) == [{"role": "assistant", "content": "Hello."}]
+
+
+def test_the_sources_that_an_answer_quotes_are_dropped() -> None:
+    message = {"role": "assistant", "content": "Hello.", "annotations": [{"type": "url_citation"}], "audio": None}
     assert there_and_back([message]) == [{"role": "assistant", "content": "Hello."}]

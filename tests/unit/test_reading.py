@@ -1,12 +1,23 @@
 import json
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
+import msgspec
 import pytest
+from attrs import frozen
 from hypothesis import given
 
 from tests.strategies import contents, registered
-from tract.domain.content import Content, DialogueContent, FreeformContent, InstructionContent, ToolIOContent
-from tract.domain.messages import ToolCall
+from tract.domain.content import (
+    CONTENT_TYPES,
+    Content,
+    DialogueContent,
+    FreeformContent,
+    InstructionContent,
+    RegisteredContent,
+    ToolIOContent,
+)
+from tract.domain.messages import Message, ToolCall
 from tract.errors import ContentValidationError
 from tract.formats.reading import content_from, decode_content, encode_content
 
@@ -49,6 +60,33 @@ def test_a_float_in_a_payload_is_stored_in_canonical_form() -> None:
 
 def test_a_stored_key_that_is_not_known_is_ignored() -> None:
     assert decode_content("instruction", b'{"content_type":"instruction","later":1,"text":"hi"}') == InstructionContent("hi")
+
+
+@frozen
+class SummaryContent:
+    """A type that a later version could have of its own."""
+
+    content_type: ClassVar[str] = "summary"
+    text: str
+
+
+@pytest.fixture
+def later_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version with a type whose name callers could register before."""
+    types: Any = MappingProxyType({**CONTENT_TYPES, "summary": SummaryContent})
+    monkeypatch.setattr("tract.domain.content.CONTENT_TYPES", types)
+    monkeypatch.setattr("tract.formats.reading._DECODERS", {"summary": msgspec.json.Decoder(SummaryContent)})
+
+
+@pytest.mark.usefixtures("later_version")
+def test_a_registered_type_outlives_a_later_type_of_its_name() -> None:
+    stored = b'{"content_type":"summary","data":{"n":1},"message":{"content":"x","role":"user"}}'
+    assert decode_content("summary", stored) == RegisteredContent("summary", {"n": 1}, Message("user", "x"))
+
+
+@pytest.mark.usefixtures("later_version")
+def test_a_later_type_is_read_as_what_it_is() -> None:
+    assert decode_content("summary", b'{"content_type":"summary","text":"x"}') == SummaryContent("x")  # type: ignore[comparison-overlap]
 
 
 def test_a_stored_type_that_is_not_known_is_refused() -> None:
@@ -153,3 +191,8 @@ def test_a_malformed_dict_is_refused_with_the_field_s_name(value: dict[Any, Any]
 def test_anything_else_is_refused_with_its_type(value: object) -> None:
     with pytest.raises(ContentValidationError, match=f"not {type(value).__name__}"):
         content_from(value)
+
+
+def test_a_registered_content_under_a_name_of_our_own_is_not_taken_in() -> None:
+    with pytest.raises(ContentValidationError, match=r"^content_type: it is the name of a type of Tract's own"):
+        content_from(RegisteredContent("dialogue", {}, Message("user", "x")))

@@ -283,8 +283,25 @@ def test_a_malformed_message_is_refused(at: int) -> None:
     assert refusal.value.field == MALFORMED[at][1]
 
 
-@pytest.mark.parametrize("name", ["dialogue", "Ticket", "", None])
-def test_a_stored_content_has_a_name_that_can_be_registered(name: Any) -> None:
+LISTS: list[Any] = [
+    Message("assistant", [TextPart("one"), TextPart("two")], tool_calls=[ToolCall("a", "look", "{}")]),  # type: ignore[arg-type]
+    Message("assistant", [{"type": "text", "text": "one"}, TextPart("two")], tool_calls=(ToolCall("a", "look", "{}"),)),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("given", LISTS)
+def test_lists_in_a_message_are_stored_as_tuples_of_parts(given: Message) -> None:
+    content = RegisteredContent("registry.list", {}, given)
+    assert content.message == Message("assistant", (TextPart("one"), TextPart("two")), tool_calls=(ToolCall("a", "look", "{}"),))
+
+
+def test_what_is_rendered_of_lists_is_what_is_read_back() -> None:
+    content = RegisteredContent("registry.list", {}, LISTS[0])
+    assert decode_content("registry.list", encode_content(content)) == content
+
+
+@pytest.mark.parametrize("name", ["Ticket", "", None])
+def test_a_stored_content_has_a_name_that_could_be_registered(name: Any) -> None:
     with pytest.raises(ContentValidationError, match=r"^content_type: "):
         RegisteredContent(name, {}, Message("user", "x"))
 

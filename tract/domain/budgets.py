@@ -32,7 +32,8 @@ class TokenBudget:
     """The most tokens that a context may have, and what happens beyond.
 
     Held against the recorded counts, within the transaction that writes, so
-    that no two writers slip under it together.
+    that no two writers slip under it together. What another compiler makes of
+    the history, such as the tags of `XMLCompiler`, is not counted.
 
     Attributes:
         max_tokens: The most, 1 or more; a context of just so many is within.

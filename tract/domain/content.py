@@ -278,14 +278,19 @@ def require_type_name(field_name: str, value: object) -> None:
     Raises:
         ContentValidationError: Naming *field_name*.
     """
-    if not isinstance(value, str) or not _type_name.fullmatch(value):
-        raise ContentValidationError(field_name, "a type's name is a letter a-z and up to 63 of a-z, 0-9, _, . and -")
+    _require_type_form(field_name, value)
     if value in CONTENT_TYPES:
         raise ContentValidationError(field_name, "it is the name of a type of Tract's own")
 
 
+def _require_type_form(field_name: str, value: object) -> None:
+    if not isinstance(value, str) or not _type_name.fullmatch(value):
+        raise ContentValidationError(field_name, "a type's name is a letter a-z and up to 63 of a-z, 0-9, _, . and -")
+
+
 def _registered_name(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    require_type_name(attribute.name, value)
+    # A file may hold a name that only a later version took for a type of its own.
+    _require_type_form(attribute.name, value)
 
 
 def _object(_: object, attribute: "Attribute[Any]", value: object) -> None:
@@ -294,30 +299,47 @@ def _object(_: object, attribute: "Attribute[Any]", value: object) -> None:
     _json(_, attribute, value)
 
 
-def _message(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if not isinstance(value, Message):
-        raise ContentValidationError(attribute.name, f"it must be a Message, not {type(value).__name__}")
+def checked_message(message: Message) -> Message:
+    """Return a message by the rules of the contents that could be rendered to it: its lists are tuples of parts.
+
+    Raises:
+        ContentValidationError: Naming the field of the message.
+    """
     try:
-        _check_message(value)
+        return _checked(message)
     except ContentValidationError as exc:
         name, index, rest = exc.field.partition("[")
-        raise ContentValidationError(f"{attribute.name}.{_MESSAGE_FIELDS.get(name, name)}{index}{rest}", exc.reason) from exc
+        raise ContentValidationError(f"{_MESSAGE_FIELDS.get(name, name)}{index}{rest}", exc.reason) from exc
 
 
 _MESSAGE_FIELDS = {"text": "content", "tool_name": "name", "call_id": "tool_call_id"}
 
 
-def _check_message(message: Message) -> None:
-    """Hold a message to the rules of the contents that could have been rendered to it."""
+def _checked(message: Message) -> Message:
     if message.role == "tool":
         if message.tool_calls:
             raise ContentValidationError("tool_calls", "only an assistant calls tools")
         require_text("content", message.content)
         ToolIOContent(message.name, text="", call_id=message.tool_call_id)
-        return
+        return Message("tool", message.content, message.name, (), message.tool_call_id)
     if message.tool_call_id is not None:
         raise ContentValidationError("tool_call_id", "only a tool message has one")
-    DialogueContent(message.role, message.content, message.name, message.tool_calls)
+    said = DialogueContent(message.role, message.content, message.name, message.tool_calls)
+    return Message(said.role, said.text, said.name, said.tool_calls)
+
+
+def _checked_copy(value: object) -> Message:
+    if not isinstance(value, Message):
+        raise ContentValidationError("message", f"it must be a Message, not {type(value).__name__}")
+    try:
+        return checked_message(value)
+    except ContentValidationError as exc:
+        raise ContentValidationError(f"message.{exc.field}", exc.reason) from exc
+
+
+def _message(_: object, __: "Attribute[Any]", value: object) -> None:
+    # What is read from the store passes converters over.
+    _checked_copy(value)
 
 
 @frozen
@@ -336,7 +358,7 @@ class RegisteredContent:
 
     content_type: str = field(validator=_registered_name)
     data: dict[str, Any] = field(converter=_copied, validator=_object)
-    message: Message = field(validator=_message)
+    message: Message = field(converter=_checked_copy, validator=_message)
 
 
 BuiltIn: TypeAlias = (
@@ -352,4 +374,8 @@ BuiltIn: TypeAlias = (
 Content: TypeAlias = BuiltIn | RegisteredContent
 
 CONTENT_TYPES: MappingProxyType[str, type[BuiltIn]] = MappingProxyType({kind.content_type: kind for kind in get_args(BuiltIn)})
-"""Every content class of Tract's own by its tag."""
+"""Every content class of Tract's own by its tag.
+
+A class that is added requires a field that is neither `data` nor `message`:
+files may hold a registered type of its name, which is told by its shape.
+"""

@@ -1,4 +1,6 @@
-"""What counts as text. Imports `errors`."""
+"""What counts as text, and as the name of a speaker. Imports `errors`."""
+
+import re
 
 from tract.errors import ContentValidationError
 
@@ -21,3 +23,18 @@ def require_text(field_name: str, value: object) -> None:
 def is_blank(text: str) -> bool:
     """Say whether there is nothing to read in *text*."""
     return not text or text.isspace()
+
+
+def require_speaker(field_name: str, value: object) -> None:
+    """Refuse what providers do not take as the name of who speaks.
+
+    Raises:
+        ContentValidationError: Naming *field_name*.
+    """
+    require_text(field_name, value)
+    if not _speaker.fullmatch(str(value)):
+        raise ContentValidationError(field_name, "providers take up to 64 characters, without spaces and none of < > | / \\")
+
+
+# OpenAI answers 400 to names that this does not match.
+_speaker = re.compile(r"[^\s<|\\/>]{1,64}")

@@ -18,7 +18,7 @@ from tract.formats.anthropic import ARGUMENTS, arguments_to_input
 _BLOCK_KEYS = {
     "text": frozenset({"type", "text"}),
     "image": frozenset({"type", "source"}),
-    "tool_use": frozenset({"type", "id", "name", "input"}),
+    "tool_use": frozenset({"type", "id", "name", "input", "caller"}),
     "tool_result": frozenset({"type", "tool_use_id", "content", "is_error"}),
 }
 _ROLES = {"user": ("text", "image", "tool_result"), "assistant": ("text", "tool_use")}
@@ -33,10 +33,13 @@ def from_anthropic(payload: Mapping[str, Any]) -> tuple[Content, ...]:
     tool's result a `ToolIOContent` with the status `error` where it says so;
     everything else a `DialogueContent` a message. Arguments of calls become
     canonical JSON. Compiled again, a payload that `to_anthropic` gave is what
-    it was.
+    it was. Of any other payload the texts stay what they are, but for blanks
+    at the end of a last answer; the blocks of `system` become one text, and
+    so do those of a result, with a blank line between them. `is_error` is on
+    record as the status and is not sent again.
 
-    What says nothing is left out: blank texts, and the wishes `cache_control`
-    and `citations`. In an answer, texts come before calls. Other keys of a
+    What says nothing is left out: blank texts, who made a call (`caller`), and
+    the wishes `cache_control` and `citations`. In an answer, texts come before calls. Other keys of a
     request, such as `model` or `tools`, are no part of the conversation and
     not looked at. Blocks that could not be given back (thinking, documents,
     images in results, files) are refused; leave them out.

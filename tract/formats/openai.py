@@ -2,7 +2,7 @@
 
 What comes in through `from_openai` and is rendered goes out again as it came,
 key for key and every string byte for byte; only keys that were null (and a
-`tool_calls` that was an empty list) are gone. Source of the format: the
+`tool_calls` that was an empty list) are gone, and the `annotations` of answers. Source of the format: the
 `messages` of https://platform.openai.com/docs/api-reference/chat/create.
 
 Imports `errors` and `domain`. Start at `message_to_openai`.
@@ -78,7 +78,8 @@ def from_openai(messages: Iterable[Mapping[str, Any]]) -> tuple[Content, ...]:
     A system message becomes an `InstructionContent`, or a `DialogueContent`
     when it has a name or a list of parts; a tool message the result of a
     `ToolIOContent`; user and assistant messages a `DialogueContent`. Keys that
-    are null, or an empty list, are dropped, but a null content stays null.
+    are null, or an empty list, are dropped, but a null content stays null; so
+    are the `annotations` of an answer, which no request takes.
     What could not be given back as it was is refused: the role `developer`
     (say `system`), parts that are neither text nor image, and a tool's result
     in parts.
@@ -213,7 +214,7 @@ _SPOKEN = frozenset({"role", "content", "name"})
 _KEYS = {
     "system": _SPOKEN,
     "user": _SPOKEN,
-    "assistant": _SPOKEN | {"tool_calls"},
+    "assistant": _SPOKEN | {"tool_calls", "annotations"},
     "tool": _SPOKEN | {"tool_call_id"},
 }
 _CALL_KEYS = frozenset({"id", "type", "function"})

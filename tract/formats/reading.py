@@ -13,7 +13,7 @@ import msgspec
 from attrs import fields
 
 from tract.domain import canonical
-from tract.domain.content import CONTENT_TYPES, Content, DialogueContent, InstructionContent, RegisteredContent
+from tract.domain.content import CONTENT_TYPES, Content, DialogueContent, InstructionContent, RegisteredContent, require_type_name
 from tract.domain.messages import ABSENT
 from tract.errors import ContentValidationError
 from tract.formats.registry import find_registered, find_registered_mapping, registered_names
@@ -33,6 +33,8 @@ def content_from(value: object, *, role: str = "user") -> Content:
     """
     # By the very class: one derived from it is a caller's, and is stored as that only where it is registered.
     if isinstance(value, _CLASSES) and type(value) in _CLASSES:
+        if isinstance(value, RegisteredContent):
+            require_type_name("content_type", value.content_type)
         return value
     if isinstance(value, str):
         return _from_text(value, role)
@@ -69,26 +71,30 @@ def decode_content(content_type: str, data: bytes) -> Content:
     """Return the content of stored bytes; keys that are not known are ignored.
 
     A registered type needs no class here, because its message is stored too.
+    It is read as one as well where its name has become that of another type.
 
     Raises:
         ContentValidationError: This version does not know the type, or the
             bytes have not its shape.
     """
     decoder = _DECODERS.get(content_type)
-    if decoder is None:
-        return _decode_registered(data)
     try:
-        content: Content = decoder.decode(data)
+        content: Content = (decoder or _registered_decoder).decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise ContentValidationError("content", f"the stored bytes have not the shape of type {content_type}") from exc
+        if decoder is None:
+            raise _unknown_type() from exc
+        registered = _find_registered_form(data)
+        if registered is None:
+            raise ContentValidationError("content", f"the stored bytes have not the shape of type {content_type}") from exc
+        return registered
     return content
 
 
-def _decode_registered(data: bytes) -> RegisteredContent:
+def _find_registered_form(data: bytes) -> RegisteredContent | None:
     try:
         return _registered_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise _unknown_type() from exc
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _from_text(text: str, role: str) -> Content:

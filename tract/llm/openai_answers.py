@@ -5,6 +5,7 @@ Imports `errors` and `domain`.
 """
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -52,6 +53,7 @@ _encoder = msgspec.json.Encoder(enc_hook=_as_dict)
 
 @define
 class _Call:
+    index: int
     id: str = ""
     name: str = ""
     arguments: str = ""
@@ -68,7 +70,8 @@ class Answer:
         model: The model that answers, once it was named.
         finish_reason: Why it ended, once that was said.
         usage: What it cost, once that was said.
-        is_whole: Whether nothing is missing: a stream gave its reason to end.
+        is_whole: Whether nothing is missing: a stream gave its reason to end,
+            or its end mark.
         has_begun: Whether any of the answer itself has arrived.
     """
 
@@ -80,7 +83,7 @@ class Answer:
     _has_choice: bool = False
     _has_chunk: bool = False
     _texts: list[str] = Factory(list)
-    _calls: dict[int, _Call] = Factory(dict)
+    _calls: list[_Call] = Factory(list)
 
     def add(self, chunk: object) -> str:
         """Take in *chunk* and return the text that it adds, often none.
@@ -102,6 +105,13 @@ class Answer:
         part = choice.get("delta") or choice.get("message") or {}
         return self._add_part(_mapping(part))
 
+    def end(self) -> None:
+        """Take in the end mark, behind which nothing follows; some servers give no reason before it.
+
+        Calls without a reason stay cut: half the arguments do harm.
+        """
+        self.is_whole = self.is_whole or (self.has_begun and not self._calls)
+
     def is_void(self) -> bool:
         """Say whether chunks came and none of them held a choice."""
         return self._has_chunk and not self._has_choice
@@ -115,7 +125,7 @@ class Answer:
         """
         if not self._has_choice:
             raise ModelResponseError("the provider's answer holds no choice")
-        calls = tuple(_call(index, call) for index, call in sorted(self._calls.items()))
+        calls = _tool_calls(sorted(self._calls, key=lambda call: call.index))
         text = "".join(self._texts)
         # A stream opens with an empty text whether or not one follows, so only
         # without calls does the empty one mean that nothing was said.
@@ -138,13 +148,29 @@ class Answer:
         function = _mapping(fragment.get("function") or {})
         identity, name = _string(fragment, "id"), _string(function, "name")
         index = fragment.get("index")
-        if not isinstance(index, int):
-            # Some servers send whole calls without an index.
-            index = len(self._calls) if identity or name or not self._calls else max(self._calls)
-        call = self._calls.setdefault(index, _Call())
+        call = self._begun(index if isinstance(index, int) else None, identity, name)
         call.id = call.id or identity or ""
         call.name = call.name or name or ""
         call.arguments += _string(function, "arguments") or ""
+
+    def _begun(self, index: int | None, identity: str | None, name: str | None) -> _Call:
+        """Return the call that a fragment belongs to, a new one where it opens one.
+
+        Some servers give whole calls all one index, some give none, some
+        repeat id and name, and some give each fragment an id of its own. So
+        an id that is known there is that call's. Else a call begins at one
+        index with both an id and a name, and without an index with either.
+        """
+        known = [call for call in reversed(self._calls) if index is None or call.index == index]
+        for call in known:
+            if identity and identity == call.id:
+                return call
+        begins = bool(identity or name) if index is None else bool(identity and name and known and known[0].id)
+        if known and not begins:
+            return known[0]
+        begun = _Call(len(self._calls) if index is None else index)
+        self._calls.append(begun)
+        return begun
 
 
 def figures(usage: object) -> UsageFigures | None:
@@ -175,13 +201,19 @@ def _first_choice(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def _call(index: int, call: _Call) -> ToolCall:
+def _tool_calls(calls: list[_Call]) -> tuple[ToolCall, ...]:
+    # Some local servers give no id, and a result must name its call.
+    taken = {call.id for call in calls}
+    made = (id for number in count() if (id := f"call_{number}") not in taken)
+    return tuple(_tool_call(call, call.id or next(made)) for call in calls)
+
+
+def _tool_call(call: _Call, id: str) -> ToolCall:
     try:
         require_tool_name("name", call.name)
     except ContentValidationError as exc:
         raise ModelResponseError("the model called a tool by a name that no tool can have") from exc
-    # Some local servers give no id, and a result must name its call.
-    return ToolCall(call.id or f"call_{index}", call.name, call.arguments)
+    return ToolCall(id, call.name, call.arguments)
 
 
 def _string(values: Mapping[str, Any], key: str) -> str | None:

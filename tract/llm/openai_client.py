@@ -8,11 +8,13 @@ and loses text of streams that are legal, if odd. Imports `errors`, `domain`,
 `protocol` and `event_streams`.
 """
 
+import asyncio
 import json
 import os
 import random
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from importlib import import_module
 from inspect import signature
 from types import AsyncGeneratorType, TracebackType
@@ -31,6 +33,7 @@ from tract.errors import (
     ModelError,
     ModelNotConfiguredError,
     ModelResponseError,
+    ModelTimeoutError,
 )
 from tract.llm.event_streams import EventDecoder
 from tract.llm.openai_answers import Answer, body
@@ -40,7 +43,11 @@ from tract.llm.protocol import ModelStream
 _CONNECT_TIMEOUT = 10.0
 _PLACEHOLDER_KEY = "none"
 _END = object()
-_REST_SECONDS = 1.0
+_DONE = object()
+_HEAD_BYTES = 9
+"""Enough of a body to tell what it is: a byte order mark and `event:`."""
+_field = re.compile(rb"(data|event|id|retry)?:")
+_REST_SECONDS = 0.05
 """How long the end of a connection may take that could be used again."""
 
 
@@ -51,7 +58,8 @@ class OpenAIClient:
     one's own (*base_url*) needs no key at all. Nothing is imported, connected
     or sent before the first call. A call is tried again, *max_retries* times
     at most, after 408, 409, 429, 5xx, a failed connection and a time-out, as
-    long as nothing of the answer has arrived; every attempt is reported.
+    long as nothing of the answer has arrived; every attempt is reported. Each
+    event loop has connections of its own.
 
     Args:
         api_key: Kept in memory, and never printed, stored or put into errors.
@@ -86,7 +94,7 @@ class OpenAIClient:
         self._max_retries = max_retries
         self._timeout = timeout
         self._sleep = sleep
-        self._connection: _Connection | None = None
+        self._connections: dict[asyncio.AbstractEventLoop, _Connection] = {}
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -131,23 +139,36 @@ class OpenAIClient:
         return OpenAIStream(send, self._max_retries, self._sleep)
 
     async def aclose(self) -> None:
-        """Close every connection; twice is nothing."""
+        """Close every connection of this event loop, and what is left of loops that ended; twice is nothing."""
         self._is_closed = True
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.sdk.close()
+        await self._disconnect(asyncio.get_running_loop())
 
     async def _connect(self) -> "_Connection":
-        if self._connection is not None:
-            return self._connection
+        loop = asyncio.get_running_loop()
+        if loop in self._connections:
+            return self._connections[loop]
         # The import takes half a second, which the event loop must not lose.
         openai = await anyio.to_thread.run_sync(import_module, "openai")
         if self._is_closed:
             raise ClosedError("client")
-        if self._connection is None:
+        if loop not in self._connections:
             sdk = openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0)
-            self._connection = _Connection(sdk, openai)
-        return self._connection
+            self._connections[loop] = _Connection(sdk, openai)
+        connection = self._connections[loop]
+        await self._disconnect()
+        return connection
+
+    async def _disconnect(self, *loops: asyncio.AbstractEventLoop) -> None:
+        """Close the connections of *loops* and of those that ended.
+
+        A loop that ended cannot close its sockets, which the interpreter then
+        does; but the SDK would try to, in whichever loop it is collected.
+        """
+        for loop in [*self._connections]:
+            if loop in loops or loop.is_closed():
+                connection = self._connections.pop(loop)
+                with suppress(*([RuntimeError] if loop.is_closed() else [])):
+                    await connection.sdk.close()
 
 
 class OpenAIStream:
@@ -204,11 +225,23 @@ class OpenAIStream:
             self._answer = Answer()
             self._response = await self._send()
             self._chunks = _chunks(self._response.response)
-        while (chunk := await anext(self._chunks, _END)) is not _END:
-            if text := self._answer.add(chunk):
+        while (chunk := await self._next_chunk(self._chunks)) is not _END:
+            if chunk is _DONE:
+                self._answer.end()
+            elif text := self._answer.add(chunk):
                 return text
         self._finish()
         return ""
+
+    async def _next_chunk(self, chunks: AsyncGenerator[object, None]) -> object:
+        try:
+            return await anext(chunks, _END)
+        except Exception as exc:
+            is_lost = isinstance(model_error(exc), (ModelConnectionError, ModelTimeoutError))
+            if self._answer.finish_reason is None or not is_lost:
+                raise
+            # All was said; what is lost is the usage, if anything.
+            return _END
 
     def _finish(self) -> None:
         if not self._answer.is_whole and not self._answer.is_void():
@@ -266,25 +299,43 @@ class _Connection:
         )
 
 
-def _chunks(http: Any) -> AsyncGenerator[object, None]:
-    kind = http.headers.get("content-type", "")
-    # A server that does not stream answers JSON, and a wrong base_url a web page.
-    return _whole(http) if "json" in kind or "html" in kind else _streamed(http)
+async def _chunks(http: Any) -> AsyncGenerator[object, None]:
+    """Yield the chunks of an answer, and `_DONE` at its end mark.
 
-
-async def _whole(http: Any) -> AsyncGenerator[object, None]:
-    yield _chunk(await http.aread())
-
-
-async def _streamed(http: Any) -> AsyncGenerator[object, None]:
+    Proxies name event streams JSON and JSON an event stream, so the first
+    bytes tell which it is. A wrong base_url answers with a web page.
+    """
     decoder = EventDecoder()
     async with aclosing(http.aiter_bytes()) as pieces:
-        async for piece in pieces:
+        head = await _head(pieces)
+        if _is_whole(head, http.headers.get("content-type", "")):
+            yield _chunk(b"".join([head, *[piece async for piece in pieces]]))
+            return
+        piece: bytes | None = head
+        while piece is not None:
             for data in decoder.feed(piece):
                 if data.startswith("[DONE]"):
+                    yield _DONE
                     await _read_rest(pieces)
                     return
                 yield _chunk(data)
+            piece = await anext(pieces, None)
+
+
+async def _head(pieces: AsyncIterator[bytes]) -> bytes:
+    head = b""
+    async for piece in pieces:
+        head += piece
+        if len(head.lstrip()) >= _HEAD_BYTES:
+            break
+    return head
+
+
+def _is_whole(head: bytes, kind: str) -> bool:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"{"):
+        return True
+    return ("json" in kind or "html" in kind) and not _field.match(start)
 
 
 async def _read_rest(pieces: AsyncIterator[bytes]) -> None:

@@ -11,11 +11,11 @@ from attrs import frozen
 
 from tract.domain.commits import Priority
 from tract.domain.config import LLMConfig
-from tract.domain.content import DialogueContent
+from tract.domain.content import checked_message
 from tract.domain.ids import CommitId
-from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.messages import Message
 from tract.domain.parts import Part, TextPart
-from tract.domain.texts import require_text
+from tract.domain.texts import is_blank, require_speaker
 from tract.errors import CompilerError, ContentValidationError
 
 
@@ -102,7 +102,6 @@ DEFAULT = TractCompiler()
 """What compiles where no other compiler was given; contexts hold its result already."""
 
 _NAME_CHARACTERS = re.compile(r"[^A-Za-z0-9_.-]")
-_ROLES = frozenset({"system", "user", "assistant", "tool"})
 
 
 def label(compiler: Compiler) -> str:
@@ -118,37 +117,47 @@ def run(compiler: Compiler, slots: Sequence[CompiledSlot]) -> tuple[Message, ...
             each slot, or messages that no provider takes.
     """
     try:
-        made = compiler.compile(slots)
+        made: object = compiler.compile(slots)
     except Exception as exc:
         raise CompilerError(label(compiler), f"it raised {type(exc).__name__}") from exc
-    if not isinstance(made, (list, tuple)):
+    if not isinstance(made, Sequence) or isinstance(made, (str, bytes)):
         raise CompilerError(label(compiler), f"it returned a value of type {type(made).__name__}, not a list of messages")
     if len(made) != len(slots):
         raise CompilerError(label(compiler), f"it made {len(made)} messages of {len(slots)} slots, not one for each")
     owed: list[str] = []
+    messages = []
     for place, (message, slot) in enumerate(zip(made, slots, strict=True)):
-        problem = _problem(message, slot.message, owed)
+        if not isinstance(message, Message):
+            raise CompilerError(label(compiler), f"message {place} is of type {type(message).__name__}")
+        try:
+            # What is still as it was given was looked at when it was committed.
+            messages.append(message if message is slot.message else _sendable(message))
+        except ContentValidationError as exc:
+            raise CompilerError(label(compiler), f"message {place} has a {exc.field} that cannot be sent: {exc.reason}") from exc
+        problem = _misplaced(messages[-1], owed)
         if problem is not None:
             raise CompilerError(label(compiler), f"message {place} {problem}")
     if owed:
         raise CompilerError(label(compiler), "its last tool call has no result")
-    return tuple(made)
+    return tuple(messages)
 
 
-def _problem(message: object, given: Message, owed: list[str]) -> str | None:
-    """Return what is wrong with a message, and note which calls it leaves unanswered.
+def _sendable(message: Message) -> Message:
+    """Return a message as it is sent.
 
-    What it says is not looked at where it is still what was given.
+    Raises:
+        ContentValidationError: Naming the field that no provider takes.
     """
-    if not isinstance(message, Message):
-        return f"is of type {type(message).__name__}"
-    try:
-        if message is not given:
-            _require_texts(message)
-    except ContentValidationError as exc:
-        return f"has a {exc.field} that cannot be sent: {exc.reason}"
-    if message.tool_calls and message.role != "assistant":
-        return "calls a tool and is not the assistant's"
+    checked = checked_message(message)
+    if checked.role != "tool" and not checked.tool_calls and is_blank(checked.text):
+        raise ContentValidationError("content", f"a {checked.role} message must not be blank")
+    if checked.name is not None:
+        require_speaker("name", checked.name)
+    return checked
+
+
+def _misplaced(message: Message, owed: list[str]) -> str | None:
+    """Return what is wrong with a message where it stands, and note which calls it leaves unanswered."""
     if message.role != "tool":
         if owed:
             return "stands between a tool call and its result"
@@ -158,38 +167,6 @@ def _problem(message: object, given: Message, owed: list[str]) -> str | None:
     else:
         return "is a result that answers no call before it"
     return None
-
-
-def _require_texts(message: Message) -> None:
-    """Refuse what is no text, and what is blank where no provider takes that.
-
-    Raises:
-        ContentValidationError: Naming the field.
-    """
-    require_text("role", message.role)
-    if message.role not in _ROLES:
-        raise ContentValidationError("role", "it must be one of system, user, assistant and tool")
-    _require_calls(message.tool_calls)
-    content, is_result = message.content, message.role == "tool"
-    if isinstance(content, tuple) and not is_result:
-        DialogueContent(message.role, content)
-    elif is_result or not (message.tool_calls and (content is None or content is ABSENT)):
-        require_text("content", content)
-    if not is_result and not message.tool_calls and (not content or str(content).isspace()):
-        raise ContentValidationError("content", f"a {message.role} message must not be blank")
-    if message.name is not None:
-        require_text("name", message.name)
-
-
-def _require_calls(calls: object) -> None:
-    if not isinstance(calls, tuple):
-        raise ContentValidationError("tool_calls", "it must be a tuple of ToolCall")
-    for place, call in enumerate(calls):
-        if not isinstance(call, ToolCall):
-            raise ContentValidationError(f"tool_calls[{place}]", "it must be a ToolCall")
-        require_text(f"tool_calls[{place}].id", call.id)
-        require_text(f"tool_calls[{place}].name", call.name)
-        require_text(f"tool_calls[{place}].arguments", call.arguments)
 
 
 def _tagged(slot: CompiledSlot) -> Message:

@@ -121,7 +121,12 @@ class CompiledContext:
         return [message_to_dict(message) for message in self.messages]
 
     def to_openai(self) -> list[dict[str, Any]]:
-        """Return the messages as OpenAI's Chat Completions takes them."""
+        """Return the messages as OpenAI's Chat Completions takes them.
+
+        Ids of calls stay what they are, and all calls of a message stay in
+        it: where a route takes ids of 40 or 64 characters only, or 128 calls
+        in a message, that is not mended.
+        """
         return [message_to_openai(message) for message in self.messages]
 
     def to_anthropic(self) -> dict[str, Any]:

@@ -118,10 +118,11 @@ class Raw:
     """A stream of exactly these bytes, for what is no chunk, or no event.
 
     Attributes:
-        pieces: Bytes to send, and events to wait for.
+        pieces: Bytes to send, events to wait for, and `HangUp()` where the
+            connection is closed in the middle.
     """
 
-    pieces: Sequence["bytes | Waitable"]
+    pieces: Sequence["bytes | Waitable | HangUp"]
 
 
 @frozen

@@ -3,7 +3,6 @@
 Imports `core`, `formats` and everything below.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ from tract.domain.content import Content, RegisteredContent
 from tract.domain.ids import BlobId
 from tract.domain.messages import Message
 from tract.domain.parts import ImagePart, Part
-from tract.domain.texts import is_blank, require_text
+from tract.domain.texts import is_blank, require_speaker, require_text
 from tract.errors import ContentValidationError
 from tract.formats.reading import encode_content
 from tract.formats.rendering import default_priority, render
@@ -29,8 +28,6 @@ OFF_LOOP = 64 * 1024
 """Characters from which text is counted in a thread: the tokenizer keeps the
 interpreter to itself, 90 ms for 480 KB."""
 
-# OpenAI answers 400 to names that this does not match.
-_speaker = re.compile(r"[^\s<|\\/>]{1,64}")
 _BLANK_FIELDS = {"artifact": "content", "freeform": "payload"}
 
 
@@ -169,8 +166,8 @@ def render_filled(content: Content) -> Message:
             call-less assistant message, nor every name of a speaker.
     """
     message = render(content)
-    if message.name is not None and not _speaker.fullmatch(message.name):
-        raise ContentValidationError("name", "providers take up to 64 characters, without spaces and none of < > | / \\")
+    if message.name is not None:
+        require_speaker("name", message.name)
     if message.role == "tool" or message.tool_calls:
         return message
     if is_blank(message.text):
