@@ -14,6 +14,7 @@ from tract.core import TractCore
 from tract.core.edges import new_id
 from tract.core.interrupting import interrupt_abandoned
 from tract.core.owners import this_process
+from tract.diagnostics import warn
 from tract.domain.commits import CommitOperation, Details
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, DialogueContent
@@ -80,6 +81,7 @@ class Started:
         config: What is sent.
         blobs: Of the question, in case it must be recorded again.
         spending: Question and answer, held against the budget.
+        others: How many calls ran on the branch already, of other processes.
     """
 
     operation: OperationId
@@ -88,6 +90,7 @@ class Started:
     config: LLMConfig
     blobs: tuple[BlobDraft, ...]
     spending: Spending
+    others: int
 
 
 @frozen(eq=False, repr=False)
@@ -183,9 +186,23 @@ async def record_start(
         t.collaborators.shared.deltas.forget(generation)
         return None
     asked, base, others = found[-1]
-    if others:
-        await interrupt_abandoned(t.collaborators.shared.store, t.collaborators.counter, t.collaborators.clock)
-    return Started(operation, asked, base, config, blobs, spending)
+    # No await from here on: a start that its caller does not get is never ended.
+    return Started(operation, asked, base, config, blobs, spending, others)
+
+
+async def interrupt_others(t: TractCore, started: Started) -> None:
+    """End what a process left behind on the branch when it died.
+
+    This turn has begun and goes on whatever becomes of that: the next one
+    that writes there tries again.
+    """
+    if not started.others:
+        return
+    shared = t.collaborators.shared
+    try:
+        await interrupt_abandoned(shared.store, t.collaborators.counter, t.collaborators.clock)
+    except Exception as exc:  # noqa: BLE001 - of the store, or of a counter of the caller's
+        warn("generation.not_interrupted", store=shared.store.where, error=type(exc).__name__)
 
 
 def is_start_of(generation: GenerationId, event: Event) -> bool:

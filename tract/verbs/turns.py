@@ -37,7 +37,7 @@ from tract.operations.compiling import CompiledContext
 from tract.verbs.compiling import compile
 from tract.verbs.recalling import recall_turn, turn_digest
 from tract.verbs.receiving import Receiving
-from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, record_start, submit_end
+from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, interrupt_others, record_start, submit_end
 
 
 class Turn:
@@ -108,6 +108,7 @@ class Turn:
                 assert digest is not None
                 await self._recall(digest)
                 return self
+            await interrupt_others(self._t, self._started)
             await self._started.spending.tell()
             self._compiled = await compile(self._t, at=self._started.asked.head)
             await self._call(client, config)
