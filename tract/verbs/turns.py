@@ -91,11 +91,12 @@ class Turn:
         if self._is_entered:
             raise TurnStateError("a turn is entered once; call stream() again")
         self._is_entered = True
-        digest = turn_digest(self._t, self._options)
+        # Once, before the first await: other tasks may take the handle elsewhere.
+        branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
+        digest = turn_digest(self._t, branch, self._options)
         if digest is not None and await self._recall(digest):
             return self
         client, config = _model(self._t, self._options.config)
-        branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
         turn = await gates.enter(self._t.place.tract, branch)
         self._holding.callback(gates.leave, turn)
         try:
