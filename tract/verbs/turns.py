@@ -113,6 +113,9 @@ class Turn:
             await self._started.spending.tell()
             self._compiled = await compile(self._t, at=self._started.asked.head)
             await self._call(client, config)
+        except Exception as exc:
+            await self._leave(exc, GenerationFailed)
+            raise
         except BaseException as exc:
             await self._leave(exc)
             raise
@@ -208,8 +211,10 @@ class Turn:
         """Record that a client of the caller's own raised what is no `ModelError`."""
         await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
 
-    async def _leave(self, error: BaseException | None) -> None:
-        """End a turn that is not over: the caller left it, or was cancelled."""
+    async def _leave(
+        self, error: BaseException | None, kind: type[GenerationFailed | GenerationCancelled] = GenerationCancelled
+    ) -> None:
+        """End a turn that is not over: the caller left it, or was cancelled, or no model could be asked."""
         if self._started is None or self._is_over:
             await self._release()
             return
@@ -217,7 +222,7 @@ class Turn:
         reason = type(error).__name__ if isinstance(error, Exception) else "cancelled"
         # On the branch stands what the caller saw; beside it, all there is.
         text = self.text if keeps else self._arrived()
-        answer = Answer(GenerationCancelled, _partial(text), keeps=keeps, finish_reason=reason)
+        answer = Answer(kind, _partial(text), keeps=keeps, finish_reason=reason)
         # Nothing may be raised in the place of what made the caller leave: a
         # cancellation that turned into another error would be lost.
         try:
