@@ -114,9 +114,9 @@ def follow(t: TractCore, generation: str, *, after: int = 0) -> "Following":
 
     In any task of any process that has the file open: no gap and no repeat. It
     ends when the call ends, however, or its process dies; then `generation`
-    says how. What arrives is read ahead of the caller of `stream`: where that
-    one leaves on purpose, the branch keeps what it saw, which may be less than
-    was followed.
+    says how, and has all that was given. What arrives is read ahead of the
+    caller of `stream`: where that one leaves on purpose, the branch keeps what
+    it saw, which may be less.
 
     Args:
         t: The tract.

@@ -34,6 +34,7 @@ from tract.domain.ids import CommitId, GenerationId, OperationId, uuid_bytes
 from tract.domain.results import CommitInfo
 from tract.errors import BranchNotFoundError, ContentValidationError
 from tract.formats.openai import FORMAT
+from tract.formats.reading import encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Row, Statement
 from tract.operations.budgeting import Source
@@ -100,8 +101,9 @@ class Answer:
     Attributes:
         kind: The event that says so.
         content: The answer, whole or in part, or None.
-        keeps: Whether it shall go onto the branch.
         finish_reason: The provider's word, `cancelled`, or the error's class.
+        keeps: Whether it shall go onto the branch.
+        partial: All that arrived of an answer that is not whole, or None.
         reply: The whole answer, or None.
     """
 
@@ -109,6 +111,7 @@ class Answer:
     content: DialogueContent | None
     finish_reason: str | None
     keeps: bool = False
+    partial: DialogueContent | None = None
     reply: ModelReply | None = None
 
 
@@ -256,6 +259,9 @@ def submit_end(
     if answer.content is not None:
         draft = draft_now(t, answer.content, draft_words(t, Details(), _answered_with(started, answer)))
         blobs += draft.blobs
+    partial = _blob_of_partial(t, answer, draft)
+    if partial is not None:
+        blobs.append(partial)
     proof = None
     if compiled is not None:
         proof = t.collaborators.shared.store.draft(bytes.fromhex(compiled.payload_digest))
@@ -264,7 +270,7 @@ def submit_end(
         kind=answer.kind,
         answer=None if draft is None else appended(t, draft, AppendPlace(started.operation, t.collaborators.clock())),
         keeps=answer.keeps,
-        partial=None if draft is None or answer.kind is GenerationCompleted else draft.ref.blob,
+        partial=None if partial is None else partial.id,
         finish_reason=_word(answer.finish_reason),
         attempts=attempts,
         payload_digest=None if proof is None else proof.id,
@@ -303,6 +309,14 @@ def submit_end(
         return _recorded(events, draft, asked, found[-1])
 
     return wait
+
+
+def _blob_of_partial(t: TractCore, answer: Answer, draft: Draft | None) -> BlobDraft | None:
+    if answer.partial is None:
+        return None
+    if draft is not None and answer.partial == answer.content:
+        return draft.blobs[0]
+    return t.collaborators.shared.store.draft(encode_content(answer.partial))
 
 
 def _recorded(events: tuple[Event, ...], draft: Draft | None, asked: Asked, found: Found) -> Recorded:

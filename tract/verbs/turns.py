@@ -203,13 +203,13 @@ class Turn:
 
     async def _failed(self, error: ModelError) -> None:
         """Record the failure and name in the error what was kept."""
-        ended = await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
+        ended = await self._end(self._cut_short(GenerationFailed, type(error).__name__))
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
 
     async def _crashed(self, error: Exception) -> None:
         """Record that a client of the caller's own raised what is no `ModelError`."""
-        await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
+        await self._end(self._cut_short(GenerationFailed, type(error).__name__))
 
     async def _leave(
         self, error: BaseException | None, kind: type[GenerationFailed | GenerationCancelled] = GenerationCancelled
@@ -220,9 +220,7 @@ class Turn:
             return
         keeps = error is None if self._options.keep_partial is None else self._options.keep_partial
         reason = type(error).__name__ if isinstance(error, Exception) else "cancelled"
-        # On the branch stands what the caller saw; beside it, all there is.
-        text = self.text if keeps else self._arrived()
-        answer = Answer(kind, _partial(text), keeps=keeps, finish_reason=reason)
+        answer = self._cut_short(kind, reason, keeps=keeps)
         # Nothing may be raised in the place of what made the caller leave: a
         # cancellation that turned into another error would be lost.
         try:
@@ -232,7 +230,7 @@ class Turn:
                 raise
             error.add_note(f"Besides, the end of the turn could not be recorded: {type(exc).__name__}.")
             return
-        if keeps and ended.answer is not None and (error is None or ended.is_on_branch):
+        if answer.keeps and ended.answer is not None and (error is None or ended.is_on_branch):
             self._respond(ended, ModelReply(self.text, finish_reason="cancelled"))
         if error is None:
             await self._started.spending.tell()
@@ -240,8 +238,15 @@ class Turn:
     async def _abandoned(self) -> None:
         await self._leave(asyncio.CancelledError())
 
-    def _arrived(self) -> str:
-        return "" if self._receiving is None else self._receiving.arrived
+    def _cut_short(self, kind: type[GenerationFailed | GenerationCancelled], reason: str, *, keeps: bool = False) -> Answer:
+        """Return what is kept of an answer that is not whole.
+
+        On the branch goes what the caller saw, if it saw anything. The record
+        has all that arrived, since followers may have seen that.
+        """
+        arrived = None if self._receiving is None else _partial(self._receiving.arrived)
+        seen = _partial(self.text) if keeps else None
+        return Answer(kind, seen or arrived, finish_reason=reason, keeps=seen is not None, partial=arrived)
 
     async def _end(self, answer: Answer) -> Recorded:
         """Record the end, which nothing can prevent any more, and let go.
