@@ -153,7 +153,8 @@ class Turn:
         async with self._failing():
             delta = await self._receiving.next()
         if delta is None:
-            await self._completed()
+            if not self._receiving.is_stopped:
+                await self._completed()
             raise StopAsyncIteration
         return delta
 
@@ -163,11 +164,13 @@ class Turn:
         Raises:
             ModelError: The call failed.
             HeadMovedError: As for `chat`.
+            TurnStateError: Another task left the turn meanwhile.
         """
         if self._receiving is not None and self._is_receiving:
             async with self._failing():
                 await self._receiving.finished()
-            await self._completed()
+            if not self._receiving.is_stopped:
+                await self._completed()
         return self.response
 
     @asynccontextmanager
