@@ -118,8 +118,13 @@ class Gates:
         finally:
             _inside.set(tuple(each for each in _inside.get() if each is not turn))
 
+    @staticmethod
+    def is_inside(turn: Hold) -> bool:
+        """Say whether the caller is part of the turn, in whatever task."""
+        return turn in _inside.get()
+
     async def _wait(self, key: Key, gate: _Gate, hold: Hold | None, *, passes_turns: bool = False) -> None:
-        if gate.turn is not None and gate.turn in _inside.get():
+        if gate.turn is not None and self.is_inside(gate.turn):
             raise _refusal(gate.turn)
         loop = asyncio.get_running_loop()
         waiter = _Waiter(hold, passes_turns, loop.create_future())
