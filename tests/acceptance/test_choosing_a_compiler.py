@@ -136,6 +136,14 @@ async def test_a_turn_whose_compiler_fails_leaves_the_branch_as_it_was() -> None
         assert (await t.head(), llm.requests) == (before.id, [])
 
 
+async def test_a_turn_whose_compiler_fails_is_recorded_as_failed() -> None:
+    async with AsyncTract.open(llm=ScriptedLLM(["An answer."]), model="tiny", compiler=Broken()) as t:
+        with pytest.raises(CompilerError):
+            await t.chat("Hello?")
+        (info,) = await t.generations()
+        assert (info.status, info.finish_reason) == ("failed", "CompilerError")
+
+
 def lacking(name: str) -> Any:
     return type("Odd", (), {key: value for key, value in vars(Loud).items() if key in {"name", "version", "compile"} - {name}})()
 

@@ -54,6 +54,21 @@ async def test_what_is_recorded_later_comes_as_soon_as_it_is_there(t: AsyncTract
     assert [event.operation for event in await waiting] == [info.operation_id]
 
 
+@pytest.mark.parametrize("steps", range(1, 12))
+async def test_a_wait_that_is_cancelled_loses_no_event(t: AsyncTract, steps: int) -> None:
+    expected = await there(t)
+    events = t.events()
+    for _ in range(3):
+        waiting = asyncio.ensure_future(anext(events))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        if not waiting.cancelled():
+            expected.remove(waiting.result())
+    assert await taken(events, len(expected)) == expected
+
+
 async def test_a_turn_is_seen_from_its_beginning_to_its_end() -> None:
     model = Dictated()
     async with opened(model) as t:

@@ -141,17 +141,43 @@ async def test_a_follower_that_waits_is_told_when_the_call_fails() -> None:
         await asyncio.wait([chat])
 
 
-@pytest.mark.parametrize(("options", "kept"), [({}, "One "), ({"keep_partial": False}, "One two.")])
+@pytest.mark.parametrize(("options", "kept"), [({}, ["Count", "One "]), ({"keep_partial": False}, [])])
 async def test_of_a_stream_that_was_left_the_branch_keeps_what_was_seen_and_its_record_what_arrived(
-    options: dict[str, bool], kept: str
+    options: dict[str, bool], kept: list[str]
 ) -> None:
     async with opened([["One ", "two."]]) as t:
         async with t.stream("Count", **options) as stream:
             async for _ in stream:
                 break
         following = t.follow(await last(t))
-        assert "".join([delta.text async for delta in following]) == kept
-        assert following.generation.status == "cancelled"
+        assert "".join([delta.text async for delta in following]) == "One two."
+        assert (following.generation.status, following.generation.text) == ("cancelled", "One two.")
+        assert await texts(t) == kept
+
+
+async def test_a_follower_ahead_of_a_stream_that_is_left_has_nothing_taken_back() -> None:
+    model, seen = Dictated(), ""
+    async with opened(model) as t:
+        async with t.stream("Count") as stream:
+            following = t.follow(stream.generation)
+            model.say("One ", "two ", "three.")
+            async for delta in following:
+                seen += delta.text
+                if seen == "One two three.":
+                    break
+            await anext(stream)
+        assert [delta async for delta in following] == []
+        assert (following.generation.text, following.cursor) == (seen, len(seen))
+
+
+async def test_what_arrived_and_nobody_saw_is_kept_off_the_branch_of_a_stream_that_is_left() -> None:
+    model = Dictated()
+    async with opened(model) as t:
+        async with t.stream("Count") as stream:
+            model.say("One ")
+            await anext(t.follow(stream.generation))
+        (info,) = await t.generations()
+        assert (await t.head(), info.text, await texts(t, info.answer)) == (None, "One ", ["Count", "One "])
 
 
 async def test_any_number_may_follow_at_once() -> None:

@@ -85,13 +85,13 @@ async def test_a_failed_call_shows_what_had_arrived_and_where_it_is_kept() -> No
         assert await texts(t) == ["Hi", "Half an "]
 
 
-async def test_a_cancelled_call_shows_what_was_handed_on() -> None:
+async def test_a_call_that_was_left_shows_all_that_arrived() -> None:
     async with opened([["One ", "two."]]) as t:
         async with t.stream("Count") as stream:
             async for _ in stream:
                 break
         info = await newest(t)
-        assert (info.status, info.text, info.finish_reason, info.answer) == ("cancelled", "One ", "cancelled", await t.head())
+        assert (info.status, info.text, info.finish_reason, info.answer) == ("cancelled", "One two.", "cancelled", await t.head())
 
 
 async def test_a_call_without_words_has_no_text() -> None:

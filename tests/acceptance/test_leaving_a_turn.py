@@ -1,17 +1,18 @@
 """Story: somebody leaves before the answer is whole, or closes; what arrived is kept where it was wanted."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from tests.acceptance.reading import state, texts
 from tests.acceptance.scripting import Held, opened
-from tract import (
-    AsyncTract,
-)
-from tract.errors import (
-    ClosedError,
-)
+from tract import AsyncTract, ModelReply, ModelRequest, ModelStream
+from tract.domain.events import GenerationEnded
+from tract.errors import ClosedError, TurnStateError
+from tract.testing import ScriptedLLM
 
 
 async def test_break_keeps_question_and_partial_answer() -> None:
@@ -198,6 +199,82 @@ async def test_closing_frees_those_who_wait_behind_a_turn(path: str) -> None:
         await t.aclose()
         results = await asyncio.gather(turn, behind, append, return_exceptions=True)
     assert [isinstance(result, (asyncio.CancelledError, ClosedError)) for result in results] == [True] * 3
+
+
+class Closing:
+    """A client that takes its time to close the connection; then says how that went."""
+
+    def __init__(self, replies: Any) -> None:
+        self.go_on = asyncio.Event()
+        self.closed: list[str] = []
+        self._scripted = ScriptedLLM(replies)
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelStream]:
+        try:
+            async with self._scripted.stream(request) as stream:
+                yield stream
+        finally:
+            try:
+                await self.go_on.wait()
+                self.closed.append("closed")
+            except asyncio.CancelledError:
+                self.closed.append("cancelled")
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def leave(t: AsyncTract) -> None:
+    async with t.stream("Count") as stream:
+        async for _ in stream:
+            break
+
+
+@pytest.mark.parametrize("replies", [[["One ", "two."]], Held()], ids=["read", "half"])
+async def test_a_client_may_take_its_time_to_close_the_connection(replies: Any) -> None:
+    client = Closing(replies)
+    async with AsyncTract.open(llm=client, model="tiny") as t:
+        leaving = asyncio.create_task(leave(t))
+        async for event in t.events():
+            if isinstance(event.body, GenerationEnded):
+                break
+        for _ in range(5):
+            await asyncio.sleep(0)
+        client.go_on.set()
+        await leaving
+        assert client.closed == ["closed"]
+
+
+async def test_a_client_that_never_closes_its_connection_holds_up_no_closing() -> None:
+    client = Closing(Held())
+    t = await AsyncTract.open(llm=client, model="tiny")
+    async with asyncio.timeout(2), t.stream("Count") as stream:
+        await anext(stream)
+        await t.aclose()
+    await asyncio.sleep(0)
+    assert client.closed == ["cancelled"]
+
+
+async def test_who_waits_for_a_delta_when_another_task_leaves_comes_to_the_end() -> None:
+    async with opened(Held()) as t:
+        async with t.stream("Count") as stream:
+            assert await anext(stream) == "Half "
+            showing = asyncio.create_task(anext(stream, "the end"))
+            await asyncio.sleep(0)
+        assert await showing == "the end"
+
+
+async def test_who_waits_for_the_whole_answer_when_another_task_leaves_is_told() -> None:
+    async with opened(Held()) as t:
+        async with t.stream("Count") as stream:
+            finishing = asyncio.create_task(stream.finish())
+            await asyncio.sleep(0)
+        with pytest.raises(TurnStateError):
+            await finishing
 
 
 async def test_a_closed_tract_does_not_talk() -> None:

@@ -1,5 +1,6 @@
 """Story: people look at what was said, what a commit did, and what it all costs."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -275,6 +276,22 @@ async def test_status_leaves_out_what_only_compiling_knows(t: AsyncTract) -> Non
     orphan = await t.tool_result("a", "found")
     status, context = await t.status(), await t.compile()
     assert (status.slots, status.token_count) == (len(context) + 1, context.token_count + (orphan.tokens or 0))
+
+
+async def test_status_tells_of_one_branch_wherever_the_handle_goes_meanwhile(t: AsyncTract) -> None:
+    await t.user("on both")
+    await t.branch("other")
+    await t.user("on the other one")
+    heads = {branch.name: branch.head for branch in await t.branches()}
+    for number in range(120):
+        await t.switch("main")
+        switching = asyncio.create_task(t.switch("other"))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        status = await t.status()
+        await switching
+        assert status.branch is not None
+        assert heads[status.branch] == status.head
 
 
 async def test_looking_changes_nothing(t: AsyncTract) -> None:

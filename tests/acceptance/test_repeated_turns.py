@@ -128,6 +128,22 @@ async def test_an_id_with_other_arguments_is_refused(other: Callable[[AsyncTract
         assert await state(t) == before
 
 
+async def test_a_turn_is_asked_on_the_branch_it_was_called_on_wherever_the_handle_goes() -> None:
+    async with opened(lambda _: "Hello.") as t:
+        await t.user("before")
+        await t.branch("other")
+        for number in range(120):
+            await t.switch("main")
+            switching = asyncio.create_task(t.switch("other"))
+            for _ in range(number):
+                await asyncio.sleep(0)
+            branch = t.current_branch
+            await t.chat("Hi", operation_id=f"01928c5e-0000-7000-8000-{number:012}")
+            await switching
+            (info,) = await t.generations(1)
+            assert info.branch == branch
+
+
 async def test_an_id_on_another_branch_is_refused() -> None:
     async with opened(["Hello."]) as t:
         await chat(t)

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.builders import broken_links, operation_id, tract_id
+from tests.children import streaming
 from tract import AsyncTract, LLMConfig, TokenBudget
 from tract.errors import ModelConnectionError, ModelError
 from tract.log.protocol import Request
@@ -246,6 +247,21 @@ async def test_whatever_await_is_cancelled_the_store_is_whole_and_work_goes_on(
         path.unlink()
         if not reached:
             break
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_chat_cancelled_beside_another_processs_call_is_ended(tmp_path: Path, moment: str) -> None:
+    path = tmp_path / "log.db"
+    async with await opened(path) as t:
+        with streaming(str(path)) as child:
+            child.stream("One")
+            for last in count(1):
+                reached = await cancelled_at(chat(t), last, moment)
+                await t.collaborators.shared.store.submit(nothing()).wait()
+                running = [info.id for info in await t.generations(1000) if info.status == "running"]
+                assert running == [child.generation]
+                if not reached:
+                    break
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -13,9 +13,10 @@ import pytest
 from tests.acceptance.reading import texts
 from tests.acceptance.scripting import Dictated, opened
 from tests.children import OPENING, started, streaming
-from tract import AsyncTract, ModelRequest
+from tract import AsyncTract, Message, ModelRequest
 from tract.core import deltas
 from tract.core.owners import LEASE
+from tract.llm.counting import ApproximateCounter
 from tract.testing import FixedClock, ScriptedLLM
 
 LATER = 31_000_000
@@ -119,6 +120,24 @@ async def test_a_turn_on_the_branch_ends_the_call_of_a_process_that_died_meanwhi
         assert tags(path)["generation.interrupted"] == 0
         await t.chat("Hi")
         assert tags(path)["generation.interrupted"] == 1
+        assert await texts(t) == ["Hi", "Hello."]
+
+
+class Choosy(ApproximateCounter):
+    """A counter of the caller's that fails on one text."""
+
+    def count_message(self, message: Message) -> int:
+        if message.content == "One ":
+            raise ZeroDivisionError
+        return super().count_message(message)
+
+
+async def test_a_call_that_cannot_be_interrupted_fails_no_turn(path: str) -> None:
+    async with opened(["Hello."], path, tokens=Choosy()) as t:
+        with streaming(path) as child:
+            child.stream("One")
+            child.kill()
+        await t.chat("Hi")
         assert await texts(t) == ["Hi", "Hello."]
 
 

@@ -130,6 +130,11 @@ class Gates:
         finally:
             _inside.set(tuple(each for each in _inside.get() if each is not turn))
 
+    @staticmethod
+    def is_inside(turn: Hold) -> bool:
+        """Say whether the caller is part of the turn, in whatever task."""
+        return turn in _inside.get()
+
     async def _wait(self, key: Key, gate: _Gate, hold: Hold | None, *, passes_turns: bool = False) -> None:
         inside = _inside.get()
         if gate.turn is not None and _waits_for(gate.turn, inside):

@@ -195,7 +195,7 @@ class GenerationEnded:
         question: The question's commit: the one it started with, or the one
             recorded again on a branch that had moved.
         answer: The commit of the answer, or of the part that arrived.
-        partial: Blob of the content of an answer that is not whole.
+        partial: Blob of all that arrived of an answer that is not whole.
         finish_reason: The provider's word, `cancelled`, or the error's class.
     """
 
@@ -216,7 +216,7 @@ class GenerationCompleted(GenerationEnded):
 
 @frozen
 class GenerationFailed(GenerationEnded):
-    """The provider failed; the branch did not move."""
+    """The provider failed, or nothing could be asked; the branch did not move."""
 
     tag: ClassVar[str] = "generation.failed"
 

@@ -28,7 +28,8 @@ class GenerationInfo:
         answer: The commit of the answer, or of the part that was kept; take
             one that is not on the branch with `branch(name, at=...)`.
         status: running, completed, failed, cancelled or interrupted.
-        text: The answer, or what arrived of it.
+        text: The answer, or all that arrived of it, which may be more than its
+            commit has: a stream that is left keeps what its caller saw.
         finish_reason: The provider's word, `cancelled`, or the error's class.
         model: Which model was asked.
         started: When it began, aware, UTC.

@@ -54,7 +54,7 @@ class Ending:
         answer: The answer, whole or in part, without parent and branch; None
             where nothing arrived.
         keeps: Whether the answer shall go onto the branch.
-        partial: Blob of an answer that is not whole.
+        partial: Blob of all that arrived of an answer that is not whole.
         finish_reason: As on the event.
         attempts: Every attempt that was made.
         payload_digest: Blob of the digest of what was sent; None where the

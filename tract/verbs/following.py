@@ -114,9 +114,9 @@ def follow(t: TractCore, generation: str, *, after: int = 0) -> "Following":
 
     In any task of any process that has the file open: no gap and no repeat. It
     ends when the call ends, however, or its process dies; then `generation`
-    says how. What arrives is read ahead of the caller of `stream`: where that
-    one leaves on purpose, the branch keeps what it saw, which may be less than
-    was followed.
+    says how, and has all that was given. What arrives is read ahead of the
+    caller of `stream`: where that one leaves on purpose, the branch keeps what
+    it saw, which may be less.
 
     Args:
         t: The tract.
@@ -225,17 +225,21 @@ class _Events:
     async def __anext__(self) -> Event:
         while not self._read:
             mark = self._t.mark()
-            self._read.extend(await self._t.read(self._look))
+            position = self._position
+            found, seen = await self._t.read(partial(self._look, position))
+            # Moved on only here: a wait that is cancelled loses nothing, and of
+            # two tasks that read the same, one hands it on.
+            if self._position == position:
+                self._position = seen
+                self._read.extend(found)
             if not self._read:
                 await self._t.changed(mark)
         return self._read.popleft()
 
-    def _look(self, query: Query) -> list[Event]:
+    def _look(self, position: int, query: Query) -> tuple[list[Event], int]:
+        """Return what comes next, and the position up to which that is all."""
         file = self._t.collaborators.shared.store.where
-        rows = query("log.stream_events_after", uuid_bytes(self._t.place.stream), self._position, AT_ONCE)
-        if len(rows) == AT_ONCE:
-            self._position = rows[-1][0]
-        else:
-            # Other families' events need not be looked at again.
-            self._position = max(self._position, query("log.last_position")[0][0])
-        return [decode_event(row, file=file) for row in rows]
+        rows = query("log.stream_events_after", uuid_bytes(self._t.place.stream), position, AT_ONCE)
+        # Other families' events need not be looked at again.
+        seen = rows[-1][0] if len(rows) == AT_ONCE else max(position, query("log.last_position")[0][0])
+        return [decode_event(row, file=file) for row in rows], seen

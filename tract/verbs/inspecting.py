@@ -104,7 +104,7 @@ async def status(t: TractCore) -> TractStatus:
     return TractStatus(
         tract_id=t.id,
         name=t.name,
-        branch=t.current_branch,
+        branch=place.head.branch,
         head=None if head is None else head.id,
         slots=0 if head is None else head.slots,
         token_count=tokens,

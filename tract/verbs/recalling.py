@@ -20,8 +20,8 @@ from tract.verbs.recording import TurnOptions
 from tract.verbs.repeating import request_digest
 
 
-def turn_digest(t: TractCore, options: TurnOptions) -> bytes | None:
-    """Return what tells a turn from others, where the caller gave it an id.
+def turn_digest(t: TractCore, branch: str, options: TurnOptions) -> bytes | None:
+    """Return what tells a turn on a branch from others, where the caller gave it an id.
 
     Raises:
         ContentValidationError: The id is not a UUID.
@@ -32,7 +32,7 @@ def turn_digest(t: TractCore, options: TurnOptions) -> bytes | None:
     return request_digest(
         t,
         "turn",
-        branch=t.require_branch(),
+        branch=branch,
         question=None if options.question is None else encode_content(options.question).decode(),
         details=options.details.to_json(),
         config=None if options.config is None else options.config.to_dict(),

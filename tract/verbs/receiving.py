@@ -17,6 +17,8 @@ from tract.llm.protocol import LLMClient, ModelStream
 AHEAD = 64 * 1024
 """Characters that are read before a caller took the first of them; then the
 provider waits, as it would for a caller that reads the connection itself."""
+CLOSING_SECONDS = 1.0
+"""How long a client may take to close its connection; then it is cancelled in that."""
 
 
 class Receiving:
@@ -43,6 +45,8 @@ class Receiving:
         self._ahead = 0
         self._error: BaseException | None = None
         self._is_over = False
+        self._is_stopped = False
+        self._is_closing = False
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._task = asyncio.create_task(self._read(client, request), name="tract answer")
@@ -58,6 +62,11 @@ class Receiving:
         return self.text + "".join(text for text, _ in self._waiting)
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped before the answer's end."""
+        return self._is_stopped
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every request made so far."""
         return () if self._stream is None else self._stream.attempts
@@ -69,14 +78,14 @@ class Receiving:
         return self._stream.reply
 
     async def connected(self) -> None:
-        """Return once the client has given its stream, or failed to."""
-        while self._stream is None and not self._is_over:
+        """Return once the client has given its stream, or failed to, or it was stopped."""
+        while self._stream is None and not self._has_ended:
             await self._change()
         if self._stream is None and self._error is not None:
             raise self._error
 
     async def next(self) -> str | None:
-        """Return the next delta once it is written; None at the end.
+        """Return the next delta once it is written; None at the end, and once it was stopped.
 
         Leaving early loses nothing: the same delta comes next. Where several
         tasks take them, each delta goes to one.
@@ -89,7 +98,7 @@ class Receiving:
             text, flush = first
             await flush.wait()
             # Nothing is awaited from here on, so a caller that leaves has it or finds it here.
-            if self._waiting and self._waiting[0] is first:
+            if self._waiting and self._waiting[0] is first and not self._is_stopped:
                 self._waiting.popleft()
                 self._ahead -= len(text)
                 self._room.set()
@@ -98,8 +107,8 @@ class Receiving:
         return None
 
     async def _first(self) -> tuple[str, Flush] | None:
-        while not self._waiting:
-            if self._is_over:
+        while self._is_stopped or not self._waiting:
+            if self._has_ended:
                 if self._error is not None:
                     raise self._error
                 return None
@@ -107,24 +116,37 @@ class Receiving:
         return self._waiting[0]
 
     async def finished(self) -> None:
-        """Return when the whole answer was read.
+        """Return when the whole answer was read, or it was stopped.
 
         Raises:
             ModelError: The call failed.
         """
-        while not self._is_over:
+        while not self._has_ended:
             await self._change()
         if self._error is not None:
             raise self._error
 
     def stop(self) -> None:
-        """Read no further, and begin to close the connection."""
-        self._task.cancel()
+        """Read no further, and begin to close the connection; after the answer's end, or twice, is nothing."""
+        if self._is_stopped or self._task.done():
+            return
+        self._is_stopped = True
+        self._changed.set()
+        # Once only, and never while the client closes: it would be cancelled in that.
+        if not self._is_closing:
+            self._task.cancel()
 
     async def aclose(self) -> None:
-        """Stop reading and close the connection; twice is nothing."""
+        """Stop reading and wait until the client has closed the connection, `CLOSING_SECONDS` at most."""
         self.stop()
-        await asyncio.wait((self._task,))
+        try:
+            await asyncio.wait((self._task,), timeout=CLOSING_SECONDS)
+        finally:
+            self._task.cancel()
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._is_over or self._is_stopped
 
     async def _change(self) -> None:
         self._changed.clear()
@@ -135,12 +157,16 @@ class Receiving:
             async with client.stream(request) as stream:
                 self._stream = stream
                 self._changed.set()
-                async for text in stream:
-                    await self._take(text)
+                try:
+                    async for text in stream:
+                        await self._take(text)
+                finally:
+                    self._is_closing = True
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as exc:  # noqa: BLE001 - raised where the caller waits, cancellations of the client's own too
-            self._error = exc
+            if not self._is_stopped:
+                self._error = exc
         finally:
             self._is_over = True
             self._changed.set()

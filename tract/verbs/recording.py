@@ -14,6 +14,7 @@ from tract.core import TractCore
 from tract.core.edges import new_id
 from tract.core.interrupting import interrupt_abandoned
 from tract.core.owners import this_process
+from tract.diagnostics import warn
 from tract.domain.commits import CommitOperation, Details
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, DialogueContent
@@ -33,6 +34,7 @@ from tract.domain.ids import CommitId, GenerationId, OperationId, uuid_bytes
 from tract.domain.results import CommitInfo
 from tract.errors import BranchNotFoundError, ContentValidationError
 from tract.formats.openai import FORMAT
+from tract.formats.reading import encode_content
 from tract.formats.rendering import RENDERING
 from tract.log.protocol import BlobDraft, Row, Statement
 from tract.operations.budgeting import Source
@@ -80,6 +82,7 @@ class Started:
         config: What is sent.
         blobs: Of the question, in case it must be recorded again.
         spending: Question and answer, held against the budget.
+        others: How many calls ran on the branch already, of other processes.
     """
 
     operation: OperationId
@@ -88,6 +91,7 @@ class Started:
     config: LLMConfig
     blobs: tuple[BlobDraft, ...]
     spending: Spending
+    others: int
 
 
 @frozen(eq=False, repr=False)
@@ -97,8 +101,9 @@ class Answer:
     Attributes:
         kind: The event that says so.
         content: The answer, whole or in part, or None.
-        keeps: Whether it shall go onto the branch.
         finish_reason: The provider's word, `cancelled`, or the error's class.
+        keeps: Whether it shall go onto the branch.
+        partial: All that arrived of an answer that is not whole, or None.
         reply: The whole answer, or None.
     """
 
@@ -106,6 +111,7 @@ class Answer:
     content: DialogueContent | None
     finish_reason: str | None
     keeps: bool = False
+    partial: DialogueContent | None = None
     reply: ModelReply | None = None
 
 
@@ -183,9 +189,23 @@ async def record_start(
         t.collaborators.shared.deltas.forget(generation)
         return None
     asked, base, others = found[-1]
-    if others:
-        await interrupt_abandoned(t.collaborators.shared.store, t.collaborators.counter, t.collaborators.clock)
-    return Started(operation, asked, base, config, blobs, spending)
+    # No await from here on: a start that its caller does not get is never ended.
+    return Started(operation, asked, base, config, blobs, spending, others)
+
+
+async def interrupt_others(t: TractCore, started: Started) -> None:
+    """End what a process left behind on the branch when it died.
+
+    This turn has begun and goes on whatever becomes of that: the next one
+    that writes there tries again.
+    """
+    if not started.others:
+        return
+    shared = t.collaborators.shared
+    try:
+        await interrupt_abandoned(shared.store, t.collaborators.counter, t.collaborators.clock)
+    except Exception as exc:  # noqa: BLE001 - of the store, or of a counter of the caller's
+        warn("generation.not_interrupted", store=shared.store.where, error=type(exc).__name__)
 
 
 def is_start_of(generation: GenerationId, event: Event) -> bool:
@@ -239,6 +259,9 @@ def submit_end(
     if answer.content is not None:
         draft = draft_now(t, answer.content, draft_words(t, Details(), _answered_with(started, answer)))
         blobs += draft.blobs
+    partial = _blob_of_partial(t, answer, draft)
+    if partial is not None:
+        blobs.append(partial)
     proof = None
     if compiled is not None:
         proof = t.collaborators.shared.store.draft(bytes.fromhex(compiled.payload_digest))
@@ -247,7 +270,7 @@ def submit_end(
         kind=answer.kind,
         answer=None if draft is None else appended(t, draft, AppendPlace(started.operation, t.collaborators.clock())),
         keeps=answer.keeps,
-        partial=None if draft is None or answer.kind is GenerationCompleted else draft.ref.blob,
+        partial=None if partial is None else partial.id,
         finish_reason=_word(answer.finish_reason),
         attempts=attempts,
         payload_digest=None if proof is None else proof.id,
@@ -286,6 +309,14 @@ def submit_end(
         return _recorded(events, draft, asked, found[-1])
 
     return wait
+
+
+def _blob_of_partial(t: TractCore, answer: Answer, draft: Draft | None) -> BlobDraft | None:
+    if answer.partial is None:
+        return None
+    if draft is not None and answer.partial == answer.content:
+        return draft.blobs[0]
+    return t.collaborators.shared.store.draft(encode_content(answer.partial))
 
 
 def _recorded(events: tuple[Event, ...], draft: Draft | None, asked: Asked, found: Found) -> Recorded:

@@ -37,7 +37,7 @@ from tract.operations.compiling import CompiledContext
 from tract.verbs.compiling import compile
 from tract.verbs.recalling import recall_turn, turn_digest
 from tract.verbs.receiving import Receiving
-from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, record_start, submit_end
+from tract.verbs.recording import Answer, Recorded, Started, TurnOptions, interrupt_others, record_start, submit_end
 
 
 class Turn:
@@ -91,15 +91,16 @@ class Turn:
         if self._is_entered:
             raise TurnStateError("a turn is entered once; call stream() again")
         self._is_entered = True
-        digest = turn_digest(self._t, self._options)
+        # Once, before the first await: other tasks may take the handle elsewhere.
+        branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
+        digest = turn_digest(self._t, branch, self._options)
         if digest is not None and await self._recall(digest):
             return self
         client, config = _model(self._t, self._options.config)
-        branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
         turn = await gates.enter(self._t.place.tract, branch)
         self._holding.callback(gates.leave, turn)
         try:
-            self._holding.enter_context(self._t.in_flight(self._abandoned))
+            self._holding.enter_context(self._t.in_flight(turn, self._abandoned))
             self._holding.enter_context(gates.inside(turn))
             self._started = await record_start(self._t, branch, config, self._options, digest)
             if self._started is None:
@@ -108,9 +109,13 @@ class Turn:
                 assert digest is not None
                 await self._recall(digest)
                 return self
+            await interrupt_others(self._t, self._started)
             await self._started.spending.tell()
             self._compiled = await compile(self._t, at=self._started.asked.head)
             await self._call(client, config)
+        except Exception as exc:
+            await self._leave(exc, GenerationFailed)
+            raise
         except BaseException as exc:
             await self._leave(exc)
             raise
@@ -148,7 +153,8 @@ class Turn:
         async with self._failing():
             delta = await self._receiving.next()
         if delta is None:
-            await self._completed()
+            if not self._receiving.is_stopped:
+                await self._completed()
             raise StopAsyncIteration
         return delta
 
@@ -158,10 +164,13 @@ class Turn:
         Raises:
             ModelError: The call failed.
             HeadMovedError: As for `chat`.
+            TurnStateError: The turn was left meanwhile, or its tract closed.
         """
         if self._receiving is not None and self._is_receiving:
             async with self._failing():
                 await self._receiving.finished()
+            if self._receiving.is_stopped:
+                raise TurnStateError("the turn was left before its answer was whole; generations() has what arrived")
             await self._completed()
         return self.response
 
@@ -198,24 +207,24 @@ class Turn:
 
     async def _failed(self, error: ModelError) -> None:
         """Record the failure and name in the error what was kept."""
-        ended = await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
+        ended = await self._end(self._cut_short(GenerationFailed, type(error).__name__))
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
 
     async def _crashed(self, error: Exception) -> None:
         """Record that a client of the caller's own raised what is no `ModelError`."""
-        await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
+        await self._end(self._cut_short(GenerationFailed, type(error).__name__))
 
-    async def _leave(self, error: BaseException | None) -> None:
-        """End a turn that is not over: the caller left it, or was cancelled."""
+    async def _leave(
+        self, error: BaseException | None, kind: type[GenerationFailed | GenerationCancelled] = GenerationCancelled
+    ) -> None:
+        """End a turn that is not over: the caller left it, or was cancelled, or no model could be asked."""
         if self._started is None or self._is_over:
             await self._release()
             return
         keeps = error is None if self._options.keep_partial is None else self._options.keep_partial
         reason = type(error).__name__ if isinstance(error, Exception) else "cancelled"
-        # On the branch stands what the caller saw; beside it, all there is.
-        text = self.text if keeps else self._arrived()
-        answer = Answer(GenerationCancelled, _partial(text), keeps=keeps, finish_reason=reason)
+        answer = self._cut_short(kind, reason, keeps=keeps)
         # Nothing may be raised in the place of what made the caller leave: a
         # cancellation that turned into another error would be lost.
         try:
@@ -225,7 +234,7 @@ class Turn:
                 raise
             error.add_note(f"Besides, the end of the turn could not be recorded: {type(exc).__name__}.")
             return
-        if keeps and ended.answer is not None and (error is None or ended.is_on_branch):
+        if answer.keeps and ended.answer is not None and (error is None or ended.is_on_branch):
             self._respond(ended, ModelReply(self.text, finish_reason="cancelled"))
         if error is None:
             await self._started.spending.tell()
@@ -233,8 +242,15 @@ class Turn:
     async def _abandoned(self) -> None:
         await self._leave(asyncio.CancelledError())
 
-    def _arrived(self) -> str:
-        return "" if self._receiving is None else self._receiving.arrived
+    def _cut_short(self, kind: type[GenerationFailed | GenerationCancelled], reason: str, *, keeps: bool = False) -> Answer:
+        """Return what is kept of an answer that is not whole.
+
+        On the branch goes what the caller saw, if it saw anything. The record
+        has all that arrived, since followers may have seen that.
+        """
+        arrived = None if self._receiving is None else _partial(self._receiving.arrived)
+        seen = _partial(self.text) if keeps else None
+        return Answer(kind, seen or arrived, finish_reason=reason, keeps=seen is not None, partial=arrived)
 
     async def _end(self, answer: Answer) -> Recorded:
         """Record the end, which nothing can prevent any more, and let go.

@@ -380,14 +380,17 @@ WHERE g.status = 'running' ORDER BY g.number;
 -- name: generations.running_on
 SELECT g.id FROM generations g WHERE g.status = 'running' AND g.tract = ? AND g.branch = ?;
 
--- How calls stand, newest first: the event that began each, then the rest.
+-- How calls stand, newest first: the event that began each, then the rest. Of
+-- an answer that is not whole its partial is all that arrived, which may be more
+-- than what was kept on the branch.
 -- name: generations.listed
 SELECT e.*, g.status, g.question, g.answer, g.finish_reason, n.recorded_at, l.until, unpack(b.data)
 FROM generations g JOIN events e ON e.position = g.number
 LEFT JOIN events n ON n.position = g.ended
 LEFT JOIN leases l ON l.generation = g.id
 LEFT JOIN commits c ON substr(c.id, 1, 4) = substr(g.answer, 1, 4) AND c.id = g.answer
-LEFT JOIN blobs b ON b.number = c.content
+LEFT JOIN blobs p ON substr(p.id, 1, 4) = substr(g.partial, 1, 4) AND p.id = g.partial
+LEFT JOIN blobs b ON b.number = coalesce(p.number, c.content)
 WHERE g.tract = ?1 AND g.number < coalesce(?2, 9223372036854775807)
 ORDER BY g.number DESC LIMIT ?3;
 
@@ -397,7 +400,8 @@ FROM generations g JOIN events e ON e.position = g.number
 LEFT JOIN events n ON n.position = g.ended
 LEFT JOIN leases l ON l.generation = g.id
 LEFT JOIN commits c ON substr(c.id, 1, 4) = substr(g.answer, 1, 4) AND c.id = g.answer
-LEFT JOIN blobs b ON b.number = c.content
+LEFT JOIN blobs p ON substr(p.id, 1, 4) = substr(g.partial, 1, 4) AND p.id = g.partial
+LEFT JOIN blobs b ON b.number = coalesce(p.number, c.content)
 WHERE g.id = ?1 AND g.tract = ?2;
 
 -- name: generations.attempts
