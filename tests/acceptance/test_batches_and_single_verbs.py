@@ -96,7 +96,7 @@ groups = st.builds(Group, st.lists(steps, max_size=8).map(tuple), st.integers(0,
 
 def said(info: CommitInfo) -> str | None:
     """Return a commit's preview, if it names no other commit."""
-    return None if info.operation is CommitOperation.REVERT else info.message
+    return None if info.operation in (CommitOperation.REVERT, CommitOperation.ANNOTATE) else info.message
 
 
 @define
