@@ -26,7 +26,7 @@ VERBS = {
 }  # fmt: skip
 HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config", "budget"}
 SHELL = {"place", "collaborators", "models", "settings", "worktree_name"} | {
-    "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
+    "require_open", "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
     "in_flight", "open_batch", "refuse_in_batch", "mark", "changed",
 }  # fmt: skip
 """What verbs need of a handle; not for users."""

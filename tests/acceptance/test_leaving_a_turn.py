@@ -11,7 +11,7 @@ from tests.acceptance.reading import state, texts
 from tests.acceptance.scripting import Held, opened
 from tract import AsyncTract, ModelReply, ModelRequest, ModelStream
 from tract.domain.events import GenerationEnded
-from tract.errors import ClosedError, TurnStateError
+from tract.errors import BatchError, ClosedError, TurnStateError
 from tract.testing import ScriptedLLM
 
 
@@ -293,3 +293,16 @@ async def test_a_turn_of_one_handle_outlives_the_closing_of_another(path: str) -
         await other.aclose()
         held.go_on.set()
         assert (await turn).text == "Half done."
+
+
+async def test_a_closed_tract_says_so_before_it_asks_for_a_model() -> None:
+    t = await AsyncTract.open()
+    await t.aclose()
+    with pytest.raises(ClosedError):
+        await t.chat("Hi")
+
+
+async def test_a_batch_says_so_before_it_asks_for_a_model() -> None:
+    async with AsyncTract.open() as t, t.batch():
+        with pytest.raises(BatchError):
+            await t.chat("Hi")

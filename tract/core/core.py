@@ -31,9 +31,8 @@ T = TypeVar("T")
 CLOSING_SECONDS = 1.0
 """How long `aclose` waits for the turns that it cancelled."""
 SHARE_FROM = 2048
-"""Bytes from which a text is looked up before it is stored again. Shorter ones
-are shared only while this process remembers them: a look-up is a hop to a
-thread, 70 microseconds."""
+"""Bytes from which a text is looked up before it is stored again, a hop of 70 microseconds to a
+thread. Shorter ones are shared only while this process remembers them."""
 
 
 class TractCore:
@@ -146,7 +145,7 @@ class TractCore:
         """
         batch = find_batch(self)
         if batch is not None:
-            self._check_open()
+            self.require_open()
             batch.require_open()
         return batch
 
@@ -198,7 +197,7 @@ class TractCore:
     async def content_blob(self, data: bytes) -> BlobDraft:
         """Return the blob of a content, sharing what is stored already."""
         if len(data) >= SHARE_FROM:
-            self._check_open()
+            self.require_open()
             await self._with.shared.store.remember(data)
         return self._with.shared.store.draft(data)
 
@@ -229,7 +228,7 @@ class TractCore:
             OperationMismatchError: The operation id belongs to another call.
             StoreError: Nothing was written.
         """
-        self._check_open()
+        self.require_open()
         self.refuse_in_batch()
         request = self._request(operation, decide, reads, blobs, digest)
         return await self._with.shared.store.append(request, then)
@@ -280,7 +279,7 @@ class TractCore:
             ClosedError: The tract is closed.
             StoreError: The file could not be read.
         """
-        self._check_open()
+        self.require_open()
         batch = find_batch(self)
         if batch is not None and batch.is_open:
             sight = batch.seen_from_inside()
@@ -293,7 +292,7 @@ class TractCore:
         Raises:
             ClosedError: The tract is closed.
         """
-        self._check_open()
+        self.require_open()
         return self._with.shared.store.mark()
 
     async def changed(self, mark: int) -> None:
@@ -302,7 +301,7 @@ class TractCore:
         Raises:
             ClosedError: The tract is closed, or was meanwhile.
         """
-        self._check_open()
+        self.require_open()
         waiting = asyncio.ensure_future(self._with.shared.store.changed(mark))
         self._watching.add(waiting)
         try:
@@ -310,7 +309,7 @@ class TractCore:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or not task.cancelling():
-                self._check_open()
+                self.require_open()
             raise
         finally:
             waiting.cancel()
@@ -334,7 +333,12 @@ class TractCore:
             self._turns.remove(turn)
             turn.ended.set_result(None)
 
-    def _check_open(self) -> None:
+    def require_open(self) -> None:
+        """Refuse a tract that was closed.
+
+        Raises:
+            ClosedError: It was.
+        """
         if self._closing is not None:
             raise ClosedError
 

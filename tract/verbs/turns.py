@@ -91,6 +91,8 @@ class Turn:
         if self._is_entered:
             raise TurnStateError("a turn is entered once; call stream() again")
         self._is_entered = True
+        self._t.require_open()
+        self._t.refuse_in_batch()
         # Once, before the first await: other tasks may take the handle elsewhere.
         branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
         digest = turn_digest(self._t, branch, self._options)
