@@ -114,6 +114,11 @@ class Gates:
             await self._wait(key, gate, hold)
         return hold
 
+    @staticmethod
+    def is_inside(turn: Hold) -> bool:
+        """Say whether the caller is part of the turn, in whatever task."""
+        return turn in _inside.get()
+
     def leave(self, turn: Hold) -> None:
         """Let the next ones pass; twice is nothing."""
         gate = self._gates.get(turn.key)
@@ -130,14 +135,13 @@ class Gates:
         finally:
             _inside.set(tuple(each for each in _inside.get() if each is not turn))
 
-    @staticmethod
-    def is_inside(turn: Hold) -> bool:
-        """Say whether the caller is part of the turn, in whatever task."""
-        return turn in _inside.get()
-
     async def _wait(self, key: Key, gate: _Gate, hold: Hold | None, *, passes_turns: bool = False) -> None:
+<<<<<<< HEAD
         inside = _inside.get()
         if gate.turn is not None and _waits_for(gate.turn, inside):
+=======
+        if gate.turn is not None and gate.turn in _inside.get():
+>>>>>>> 52d39aa (fixup! Let keep_partial hold however an answer is cut short)
             raise _refusal(gate.turn)
         loop = asyncio.get_running_loop()
         waiter = _Waiter(gate, hold, passes_turns, loop.create_future())
