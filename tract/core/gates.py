@@ -199,7 +199,8 @@ def _waits_for(hold: Hold, others: tuple[Hold, ...]) -> bool:
     """
     work, seen = [hold], {hold}
     while work and not seen.intersection(others):
-        waiting = (waiter.gate.turn for waiter in work.pop().waiting if not waiter.admitted.done())
+        # A copy: a context goes along into threads, whose loops wait at gates of their own.
+        waiting = [waiter.gate.turn for waiter in tuple(work.pop().waiting) if not waiter.admitted.done()]
         found = {turn for turn in waiting if turn is not None} - seen
         seen |= found
         work += found

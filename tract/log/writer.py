@@ -65,7 +65,7 @@ class Writer:
 
     async def append(self, request: Request, then: Callable[[], None] | None) -> tuple[Event, ...]:
         """Wait for a place, then for the result; cancelling before the writer took it withdraws it."""
-        if not self._closing and (self._waiting or not self._has_room()):
+        if not self._closing and not self._has_room():
             await self._place()
         pending = self._enqueue(request, is_owned=False)
         if then is None:
@@ -91,7 +91,10 @@ class Writer:
         self._promised -= 1
 
     def _promise(self) -> None:
-        """Give the places that are free to those who wait longest; all of them go when it closes."""
+        """Give the places that are free to those who wait longest; all of them go when it closes.
+
+        Called whenever a place becomes free, so that nobody waits while there is one.
+        """
         while self._waiting and (self._closing or self._has_room()):
             place = self._waiting.popleft()
             if not place.done():
