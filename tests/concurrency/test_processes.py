@@ -14,7 +14,7 @@ import pytest
 
 from tests.builders import broken_links
 from tract import AsyncTract, CommitInfo, admin
-from tract.errors import StoreFailedError, StoreLockedError
+from tract.errors import StoreFailedError, StoreLockedError, StoreVanishedError
 from tract.log.locking import WriteLock
 from tract.log.store import SqliteStore
 
@@ -359,3 +359,37 @@ async def test_looking_at_a_store_that_is_open_here_does_not_open_it_to_others(
         appended(started(APPENDING, path, "four", "main", 1))
         assert len(await t.log()) == 4
     check_file(path)
+
+
+async def test_a_store_whose_write_ahead_log_was_removed_leaves_that_of_others_alone_when_it_closes(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)) as t:
+        await t.user("before")
+    t = await AsyncTract.open(str(path))
+    for end in ("wal", "shm"):
+        Path(f"{path}-{end}").unlink()
+    with pytest.raises(StoreVanishedError):
+        await t.user("refused")
+    ((said, _),) = appended(started(APPENDING, path, "other", "main", 20))
+    await t.aclose()
+    assert [info.id for info in await asyncio.to_thread(line, path)][1:] == said
+    check_file(path)
+
+
+async def test_a_store_whose_write_ahead_log_was_removed_puts_nothing_into_the_file_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.db"
+    monkeypatch.setattr("tract.log.write_connection.CHECKPOINT_PAGES", 0)
+    async with AsyncTract.open(str(path)) as t:
+        await t.user("before")
+    before = path.read_bytes()
+    t = await AsyncTract.open(str(path))
+    for end in ("wal", "shm"):
+        Path(f"{path}-{end}").unlink()
+    with pytest.raises(StoreVanishedError):
+        await t.user("refused")
+    with pytest.raises(StoreVanishedError):
+        await t.user("refused too")
+    await t.aclose()
+    assert path.read_bytes() == before

@@ -75,7 +75,7 @@ class SqliteStore:
         self._forks = forks()
         self._users = 0
         self._ready: asyncio.Task[None] | None = None
-        self._writing = WriteConnection(path, self.patience)
+        self._writing = WriteConnection(path, self.patience, self.is_lost)
         self._readers = Readers(path, runner.statements)
         self._writer = Writer(self._run, self._writing.rest)
         self._changes = Changes(None if path == MEMORY else self._readers.data_version)
@@ -230,8 +230,15 @@ class SqliteStore:
         await self._close_connections()
 
     async def _close_connections(self) -> None:
-        await self._readers.aclose()
-        await self._writing.aclose()
+        if self.is_lost():
+            # The last of our connections to close would put the log that was
+            # lost into a file that others may have written to since, and
+            # remove theirs. One that only reads never does.
+            await self._writing.aclose(is_last=False)
+            await self._readers.aclose()
+        else:
+            await self._readers.aclose()
+            await self._writing.aclose()
         hold, self._hold = self._hold, None
         if hold is not None:
             hold.release()
