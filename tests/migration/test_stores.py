@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import broken_links
-from tract import AsyncTract
+from tract import AsyncTract, admin
 from tract.log.packing import unpack
 
 STORES = Path(__file__).with_name("stores")
@@ -104,3 +104,18 @@ async def test_an_operation_of_then_is_still_known(schema: Path, tmp_path: Path)
         again = await t.user("Another family.", operation_id="0192d3c0-0000-7000-8000-000000000001")
         assert again.id == await t.head()
         assert len(await t.log()) == 1
+
+
+@every_schema
+async def test_a_sound_file_is_verified_by_the_rules_of_its_schema(schema: Path, tmp_path: Path) -> None:
+    found = await admin.verify(restored(schema, tmp_path))
+    assert [str(finding) for finding in found.findings] == []
+
+
+@every_schema
+@pytest.mark.parametrize("column", ["data", "fingerprint", "salt"])
+async def test_a_blob_that_was_changed_is_found_by_the_rules_of_its_schema(schema: Path, tmp_path: Path, column: str) -> None:
+    path = restored(schema, tmp_path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE blobs SET {column} = CAST({column} || x'00' AS BLOB) WHERE number = 1")
+    assert [finding.kind for finding in (await admin.verify(path)).findings] == ["blob"]
