@@ -3,7 +3,6 @@
 Imports `domain`, `log` and the other modules of `admin`. Read `LogCheck.read`.
 """
 
-import sqlite3
 from typing import Any, TypeGuard
 
 from attrs import define, field
@@ -20,6 +19,7 @@ from tract.log import chain
 from tract.log.codec import decode_event
 from tract.log.packing import unpack
 from tract.log.protocol import Row
+from tract.log.sqlite_errors import DATABASE_ERRORS
 
 _OPEN_NAMES = 10_000
 """Names of commits that were not recorded yet; beyond it they count as missing."""
@@ -150,7 +150,7 @@ class LogCheck:
                     self.findings.add("commit", where, f"its parent {parent[:12]} is not recorded before it")
         try:
             self.replay.fold(event)
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             name = getattr(exc, "sqlite_errorname", type(exc).__name__)
             if name == "SQLITE_INTERRUPT":
                 raise

@@ -18,6 +18,7 @@ from tract.admin.results import Verification
 from tract.admin.snapshots import Snapshot, read_snapshot
 from tract.admin.threads import on_thread
 from tract.errors import CorruptLogError
+from tract.log.sqlite_errors import DATABASE_ERRORS
 from tract.log.sqlite_files import LOG_TABLES, SCHEMA
 
 
@@ -95,7 +96,7 @@ def _attempt(check: Callable[[], int], where: str, findings: Findings) -> int | 
     """Return what a check counted, or None where SQLite could not read that far."""
     try:
         return check()
-    except sqlite3.Error as exc:
+    except DATABASE_ERRORS as exc:
         name = getattr(exc, "sqlite_errorname", type(exc).__name__)
         if name == "SQLITE_INTERRUPT":
             raise

@@ -79,7 +79,7 @@ def decode_content(content_type: str, data: bytes) -> Content:
         return _decode_registered(data)
     try:
         content: Content = decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise ContentValidationError("content", f"the stored bytes have not the shape of type {content_type}") from exc
     return content
 
@@ -87,7 +87,7 @@ def decode_content(content_type: str, data: bytes) -> Content:
 def _decode_registered(data: bytes) -> RegisteredContent:
     try:
         return _registered_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise _unknown_type() from exc
 
 

@@ -17,7 +17,7 @@ from tract.log import chain
 from tract.log.codec import decode_event, encode_body
 from tract.log.packing import pack
 from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Work
-from tract.log.sqlite_errors import translate
+from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 
 Outcome: TypeAlias = "tuple[Event, ...] | Exception"
 StreamHead: TypeAlias = tuple[int, bytes, int]
@@ -76,7 +76,7 @@ class BatchRunner:
     def _run(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             locked = translate(exc, self.where)
             locked.__cause__ = exc
             return [locked for _ in requests]
@@ -85,7 +85,7 @@ class BatchRunner:
             return self._transaction(connection, requests)
         except UnknownOutcomeError:
             raise
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             error = translate(exc, self.where)
             error.__cause__ = exc
         except Exception as exc:  # noqa: BLE001 - an event that cannot be stored is its request's fault alone
@@ -140,7 +140,7 @@ class BatchRunner:
                     return earlier
             rows = [cursor.execute(self.statements[read.name], read.parameters).fetchall() for read in request.reads]
             drafts = request.decide(rows)
-        except sqlite3.Error:
+        except DATABASE_ERRORS:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever the decision raises is its caller's
             # Nothing was written for it yet: it fails alone.

@@ -23,7 +23,6 @@ from tract.errors import (
     ClosedError,
     NetworkFileSystemError,
     StoreError,
-    StoreFailedError,
     StoreVanishedError,
     WrongLoopError,
 )
@@ -36,7 +35,7 @@ from tract.log.migrating import migrate
 from tract.log.places import Hold, Presence, needs_look
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
-from tract.log.sqlite_errors import translate
+from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import (
     MEMORY,
     connect,
@@ -198,7 +197,7 @@ class SqliteStore:
         runner = self._runner if projections is None else self._runner.only(projections)
         try:
             count: int = await self._writing.run(runner.replay)
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
         # What was remembered may come from rows that were damaged.
         self._readers.forget()
@@ -280,7 +279,7 @@ class SqliteStore:
     async def _start(self, *, create: bool) -> None:
         try:
             await self._connect(create=create)
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
         self._task = asyncio.create_task(self._work(), name=f"tract writer of {self._path}")
 
@@ -336,9 +335,9 @@ class SqliteStore:
             assert isinstance(exc.__cause__, sqlite3.Error)
             failure = self._fail(translate(exc.__cause__, self._path))
             return [failure for _ in requests]
-        except sqlite3.Error as exc:
-            self._failure = StoreFailedError(self._path, type(exc).__name__)
-            return [self._failure for _ in requests]
+        except DATABASE_ERRORS as exc:
+            failure = self._fail(translate(exc, self._path))
+            return [failure for _ in requests]
         finally:
             self._changes.note()
         # After the COMMIT, so that what is acknowledged is where the path leads.
