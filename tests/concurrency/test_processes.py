@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -225,6 +226,44 @@ async def test_closing_does_not_wait_long_for_the_lock_and_loses_nothing(tmp_pat
     async with AsyncTract.open(str(path)) as again:
         assert await again.head() == said.id
     assert [file.name for file in tmp_path.iterdir()] == ["log.db"]
+
+
+async def test_closing_does_not_wait_long_for_an_append_that_waits_for_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    t = await AsyncTract.open(str(path))
+    said = await t.user("said")
+    with running(started(HOLDING, path)):
+        waiting = asyncio.create_task(t.user("waits"))
+        await asyncio.to_thread(wait_until_somebody_is_next, path)
+        await asyncio.wait_for(t.aclose(), 10)
+        with pytest.raises(StoreLockedError):
+            await waiting
+    async with AsyncTract.open(str(path)) as again:
+        assert await again.head() == said.id
+
+
+INTERRUPTED = """
+import asyncio, sys
+from tract import AsyncTract
+
+async def main(path):
+    async with AsyncTract.open(path) as t:
+        await t.user("before")
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await t.user("waits")
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_an_interrupt_does_not_wait_long_for_an_append_that_waits_for_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with running(started(INTERRUPTED, path)) as (process,), running(started(HOLDING, path)):
+        tell(process)
+        wait_until_somebody_is_next(path)
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
 
 
 async def test_a_killed_process_frees_the_lock(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ Everything here runs on the thread of a connection. Imports `errors`.
 """
 
 import errno
+import math
 import os
 import random
 import sys
@@ -61,6 +62,7 @@ class WriteLock:
     def __init__(self, path: str, patience: float = PATIENCE) -> None:
         self._path = path
         self._patience = patience
+        self._hurry = self._latest = math.inf
         self._lock = self._next = -1
 
     def __enter__(self) -> Self:
@@ -89,6 +91,13 @@ class WriteLock:
         except OSError as exc:
             raise _translate(exc, self._path) from exc
 
+    def hurry(self, patience: float) -> None:
+        """Have whoever waits here, now or later, give up once others had the lock for so long without a break.
+
+        From any thread; for who is about to close.
+        """
+        self._hurry, self._latest = patience, time.monotonic() + patience
+
     def close(self) -> None:
         """Let go of the files, and of the lock if it is held; it can be taken again."""
         for file in (self._lock, self._next):
@@ -115,13 +124,14 @@ class WriteLock:
             finally:
                 _give_up(self._next)
             if os.fstat(self._lock).st_nlink:
+                self._latest = time.monotonic() + self._hurry
                 return
             self.close()
             self._open()
 
     def _wait_for(self, file: int, start: float, patience: float) -> None:
         while not _try(file):
-            if time.monotonic() - start > patience:
+            if time.monotonic() > min(start + patience, self._latest):
                 raise StoreLockedError(self._path)
             pause = _PAUSE if file == self._lock else _OTHERS_PAUSE
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the tries

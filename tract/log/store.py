@@ -220,6 +220,7 @@ class SqliteStore:
         await asyncio.shield(self._ending)
 
     async def _close(self) -> None:
+        self._writing.hurry()
         if self._ready is not None:
             await asyncio.wait((self._ready,))
         self._writer.close()
@@ -318,6 +319,7 @@ class SqliteStore:
             # The loop is going down with the store still open.
             self._forget()
             self._users = 0
+            self._writing.hurry()
             warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
             await self._close_connections()
             raise

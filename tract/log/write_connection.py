@@ -78,6 +78,11 @@ class WriteConnection:
         if self._wal_pages > CHECKPOINT_PAGES:
             await self._checkpoint()
 
+    def hurry(self) -> None:
+        """Have what waits for the lock give up soon, as it is about to be closed."""
+        if self._lock is not None:
+            self._lock.hurry(CLOSING_PATIENCE)
+
     async def aclose(self, *, is_last: bool = True) -> None:
         """Close it; of all processes, the last one leaves nothing but the file.
 
