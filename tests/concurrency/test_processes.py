@@ -1,7 +1,9 @@
 """Several processes on one file: they take turns, nothing is lost, and none is kept out."""
 
 import asyncio
+import errno
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -15,7 +17,7 @@ import pytest
 
 from tests.builders import broken_links
 from tract import AsyncTract, CommitInfo, admin
-from tract.errors import StoreFailedError, StoreLockedError, StoreVanishedError
+from tract.errors import StoreFailedError, StoreLockedError, StoreReadOnlyError, StoreVanishedError
 from tract.log.locking import WriteLock
 from tract.log.store import SqliteStore
 
@@ -357,6 +359,30 @@ def test_the_last_process_to_close_leaves_one_file(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     appended(*(started(APPENDING, path, number, "main", 5) for number in range(4)))
     assert [file.name for file in tmp_path.iterdir()] == ["log.db"]
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o600, 0o640])
+async def test_the_files_of_the_lock_are_for_those_that_the_database_is_for(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)):
+        pass
+    path.chmod(mode)
+    async with AsyncTract.open(str(path)):
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["log.db", "log.db-wal", "log.db-shm", "log.db-lock", "log.db-next"], mode)
+
+
+def test_a_file_of_the_lock_that_may_not_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, *_: object) -> int:
+        raise PermissionError(errno.EACCES, "refused", path)
+
+    (tmp_path / "log.db-lock").touch()
+    # Root, as whom tests may run, is refused nothing.
+    monkeypatch.setattr(os, "open", refuse)
+    lock = WriteLock(str(tmp_path / "log.db"))
+    with pytest.raises(StoreReadOnlyError) as caught:
+        lock.acquire()
+    assert caught.value.path == str(tmp_path / "log.db-lock")
 
 
 async def test_no_file_of_a_lock_is_made_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
