@@ -22,6 +22,7 @@ from tract.domain.ids import BlobId
 from tract.errors import (
     ClosedError,
     NetworkFileSystemError,
+    NewerSchemaError,
     StoreError,
     StoreVanishedError,
     WrongLoopError,
@@ -330,8 +331,8 @@ class SqliteStore:
         try:
             outcomes: list[Outcome] = await self._writing.run(self._runner.run, requests)
         except StoreError as exc:
-            # The lock was not to be had, so nothing was written.
-            refusal = self._fail(exc) if isinstance(exc, StoreVanishedError) else exc
+            # The lock was not to be had, or the file is a later version's: nothing was written.
+            refusal = self._fail(exc) if isinstance(exc, StoreVanishedError | NewerSchemaError) else exc
             return [refusal for _ in requests]
         except UnknownOutcomeError as exc:
             assert isinstance(exc.__cause__, sqlite3.Error)
