@@ -1,7 +1,10 @@
 """Several processes on one file: they take turns, nothing is lost, and none is kept out."""
 
 import asyncio
+import errno
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +17,7 @@ import pytest
 
 from tests.builders import broken_links
 from tract import AsyncTract, CommitInfo, admin
-from tract.errors import StoreFailedError, StoreLockedError
+from tract.errors import StoreFailedError, StoreLockedError, StoreReadOnlyError, StoreVanishedError
 from tract.log.locking import WriteLock
 from tract.log.store import SqliteStore
 
@@ -227,6 +230,44 @@ async def test_closing_does_not_wait_long_for_the_lock_and_loses_nothing(tmp_pat
     assert [file.name for file in tmp_path.iterdir()] == ["log.db"]
 
 
+async def test_closing_does_not_wait_long_for_an_append_that_waits_for_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    t = await AsyncTract.open(str(path))
+    said = await t.user("said")
+    with running(started(HOLDING, path)):
+        waiting = asyncio.create_task(t.user("waits"))
+        await asyncio.to_thread(wait_until_somebody_is_next, path)
+        await asyncio.wait_for(t.aclose(), 10)
+        with pytest.raises(StoreLockedError):
+            await waiting
+    async with AsyncTract.open(str(path)) as again:
+        assert await again.head() == said.id
+
+
+INTERRUPTED = """
+import asyncio, sys
+from tract import AsyncTract
+
+async def main(path):
+    async with AsyncTract.open(path) as t:
+        await t.user("before")
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await t.user("waits")
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_an_interrupt_does_not_wait_long_for_an_append_that_waits_for_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with running(started(INTERRUPTED, path)) as (process,), running(started(HOLDING, path)):
+        tell(process)
+        wait_until_somebody_is_next(path)
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+
+
 async def test_a_killed_process_frees_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     async with AsyncTract.open(str(path)) as t:
@@ -320,6 +361,30 @@ def test_the_last_process_to_close_leaves_one_file(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["log.db"]
 
 
+@pytest.mark.parametrize("mode", [0o666, 0o600, 0o640])
+async def test_the_files_of_the_lock_are_for_those_that_the_database_is_for(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)):
+        pass
+    path.chmod(mode)
+    async with AsyncTract.open(str(path)):
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["log.db", "log.db-wal", "log.db-shm", "log.db-lock", "log.db-next"], mode)
+
+
+def test_a_file_of_the_lock_that_may_not_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, *_: object) -> int:
+        raise PermissionError(errno.EACCES, "refused", path)
+
+    (tmp_path / "log.db-lock").touch()
+    # Root, as whom tests may run, is refused nothing.
+    monkeypatch.setattr(os, "open", refuse)
+    lock = WriteLock(str(tmp_path / "log.db"))
+    with pytest.raises(StoreReadOnlyError) as caught:
+        lock.acquire()
+    assert caught.value.path == str(tmp_path / "log.db-lock")
+
+
 async def test_no_file_of_a_lock_is_made_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with AsyncTract.open() as t:
@@ -359,3 +424,37 @@ async def test_looking_at_a_store_that_is_open_here_does_not_open_it_to_others(
         appended(started(APPENDING, path, "four", "main", 1))
         assert len(await t.log()) == 4
     check_file(path)
+
+
+async def test_a_store_whose_write_ahead_log_was_removed_leaves_that_of_others_alone_when_it_closes(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)) as t:
+        await t.user("before")
+    t = await AsyncTract.open(str(path))
+    for end in ("wal", "shm"):
+        Path(f"{path}-{end}").unlink()
+    with pytest.raises(StoreVanishedError):
+        await t.user("refused")
+    ((said, _),) = appended(started(APPENDING, path, "other", "main", 20))
+    await t.aclose()
+    assert [info.id for info in await asyncio.to_thread(line, path)][1:] == said
+    check_file(path)
+
+
+async def test_a_store_whose_write_ahead_log_was_removed_puts_nothing_into_the_file_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.db"
+    monkeypatch.setattr("tract.log.write_connection.CHECKPOINT_PAGES", 0)
+    async with AsyncTract.open(str(path)) as t:
+        await t.user("before")
+    before = path.read_bytes()
+    t = await AsyncTract.open(str(path))
+    for end in ("wal", "shm"):
+        Path(f"{path}-{end}").unlink()
+    with pytest.raises(StoreVanishedError):
+        await t.user("refused")
+    with pytest.raises(StoreVanishedError):
+        await t.user("refused too")
+    await t.aclose()
+    assert path.read_bytes() == before

@@ -246,6 +246,32 @@ async def test_a_trigger_that_was_dropped_is_named(path: Path, raw: sqlite3.Conn
     assert [str(finding) for finding in (await admin.verify(path)).findings] == [f"schema: trigger {trigger}: it is missing"]
 
 
+@pytest.mark.parametrize(
+    ("statements", "thing"),
+    [
+        (
+            (
+                "DROP TRIGGER events_guard",
+                "CREATE TRIGGER events_guard BEFORE INSERT ON events WHEN 0 BEGIN SELECT 1; END",
+            ),
+            "trigger events_guard",
+        ),
+        (("DROP TABLE partials", "CREATE TABLE partials (x)"), "table partials"),
+        (
+            ("DROP INDEX events_by_operation", "CREATE INDEX events_by_operation ON events (actor)"),
+            "index events_by_operation",
+        ),
+    ],
+    ids=["trigger", "table", "index"],
+)
+async def test_what_is_declared_otherwise_than_by_us_is_found(
+    path: Path, raw: sqlite3.Connection, statements: tuple[str, ...], thing: str
+) -> None:
+    for statement in statements:
+        raw.execute(statement)
+    assert [str(finding) for finding in (await admin.verify(path)).findings] == [f"schema: {thing}: it is declared otherwise"]
+
+
 async def test_a_byte_that_flipped_in_the_file_is_named(path: Path) -> None:
     overwrite(path, b'"worktree":"main"', b'"worktree":"maim"')
     found = await admin.verify(path)

@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.builders import broken_links
-from tract import AsyncTract
+from tract import AsyncTract, admin
+from tract.errors import NewerSchemaError
+from tract.log.batch import BatchRunner
+from tract.log.migrating import migrate
 from tract.log.packing import unpack
+from tract.log.sqlite_files import ThreadConnection
+from tract.log.statements import load
+from tract.projections import INLINE, SQL
 
 STORES = Path(__file__).with_name("stores")
 SIDE = ("side", "b0f380b188437cb35f62829b8727f43de52176d43f8349c004360b8c454be8cb")
@@ -104,3 +110,54 @@ async def test_an_operation_of_then_is_still_known(schema: Path, tmp_path: Path)
         again = await t.user("Another family.", operation_id="0192d3c0-0000-7000-8000-000000000001")
         assert again.id == await t.head()
         assert len(await t.log()) == 1
+
+
+@every_schema
+async def test_a_sound_file_is_verified_by_the_rules_of_its_schema(schema: Path, tmp_path: Path) -> None:
+    found = await admin.verify(restored(schema, tmp_path))
+    assert [str(finding) for finding in found.findings] == []
+
+
+@every_schema
+@pytest.mark.parametrize("column", ["data", "fingerprint", "salt"])
+async def test_a_blob_that_was_changed_is_found_by_the_rules_of_its_schema(schema: Path, tmp_path: Path, column: str) -> None:
+    path = restored(schema, tmp_path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE blobs SET {column} = CAST({column} || x'00' AS BLOB) WHERE number = 1")
+    assert [finding.kind for finding in (await admin.verify(path)).findings] == ["blob"]
+
+
+def make_newer(path: Path) -> None:
+    """Do what a later version does last when it opens a file."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 3")
+
+
+def stamp_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(schema)
+
+
+@pytest.mark.parametrize("verb", ["user", "rebuild"])
+async def test_nothing_is_written_to_a_file_that_a_later_version_brought_up_meanwhile(tmp_path: Path, verb: str) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)) as t:
+        await t.user("before")
+        make_newer(path)
+        before = events_of(path)
+        with pytest.raises(NewerSchemaError):
+            await (t.user("after") if verb == "user" else t.collaborators.shared.store.replay())
+    assert events_of(path) == before
+
+
+async def test_a_file_that_a_later_version_was_faster_to_bring_up_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)) as t:
+        await t.user("before")
+    make_newer(path)
+    runner = BatchRunner(str(path), load(*SQL), INLINE, lambda: 0)
+    connection = sqlite3.connect(path, factory=ThreadConnection, isolation_level=None)
+    with closing(connection), pytest.raises(NewerSchemaError):
+        migrate(connection, runner)
+    assert stamp_of(path) == 3

@@ -3,7 +3,6 @@
 Imports `domain`, `log` and the other modules of `admin`. Read `LogCheck.read`.
 """
 
-import sqlite3
 from typing import Any, TypeGuard
 
 from attrs import define, field
@@ -20,6 +19,7 @@ from tract.log import chain
 from tract.log.codec import decode_event
 from tract.log.packing import unpack
 from tract.log.protocol import Row
+from tract.log.sqlite_errors import DATABASE_ERRORS
 
 _OPEN_NAMES = 10_000
 """Names of commits that were not recorded yet; beyond it they count as missing."""
@@ -150,7 +150,7 @@ class LogCheck:
                     self.findings.add("commit", where, f"its parent {parent[:12]} is not recorded before it")
         try:
             self.replay.fold(event)
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             name = getattr(exc, "sqlite_errorname", type(exc).__name__)
             if name == "SQLITE_INTERRUPT":
                 raise
@@ -169,12 +169,19 @@ class LogCheck:
             self.findings.add("commit", where, f"it names commit {commit[:12]}, which is not recorded")
 
 
-def check_blobs(snapshot: Snapshot, findings: Findings) -> int:
+def check_blobs(snapshot: Snapshot, schema: int, findings: Findings) -> int:
     """Check that each blob's id is that of its salt and bytes; return how many there are.
+
+    Args:
+        snapshot: The store.
+        schema: Of its tables, by which it packs blobs and cuts fingerprints off.
+        findings: Is added to.
 
     Raises:
         sqlite3.Error: A row cannot be read.
     """
+    # In schema 1 blobs stood as they are, with the whole of their fingerprints.
+    opened, length = (bytes, 32) if schema == 1 else (unpack, _FINGERPRINT)
     count = 0
     for number, id, salt, fingerprint, data in snapshot("admin.blobs"):
         count += 1
@@ -184,21 +191,17 @@ def check_blobs(snapshot: Snapshot, findings: Findings) -> int:
                 findings.add("blob", where, "its data is gone, and its salt or fingerprint is not")
         elif not (isinstance(data, bytes) and isinstance(salt, bytes) and isinstance(fingerprint, bytes)):
             findings.add("blob", where, "its columns have not their types")
-        elif (problem := _packed_problem(id, salt, fingerprint, data)) is not None:
-            findings.add("blob", where, problem)
+        else:
+            try:
+                plain = opened(data)
+            except ValueError:
+                findings.add("blob", where, "its data cannot be unpacked")
+                continue
+            if sha256(salt, plain) != id:
+                findings.add("blob", where, "its id is not that of its salt and data")
+            elif sha256(plain)[:length] != fingerprint:
+                findings.add("blob", where, "its fingerprint is not that of its data")
     return count
-
-
-def _packed_problem(id: bytes, salt: bytes, fingerprint: bytes, data: bytes) -> str | None:
-    try:
-        plain = unpack(data)
-    except ValueError:
-        return "its data cannot be unpacked"
-    if sha256(salt, plain) != id:
-        return "its id is not that of its salt and data"
-    if sha256(plain)[:_FINGERPRINT] != fingerprint:
-        return "its fingerprint is not that of its data"
-    return None
 
 
 def _is_whole(row: Row) -> TypeGuard[Row]:

@@ -4,7 +4,7 @@ Imports `log`, `projections` and the other modules of `admin`.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
@@ -14,6 +14,7 @@ from tract.admin.snapshots import Snapshot, text_as_stored
 from tract.domain.events import Event
 from tract.domain.ids import CommitId
 from tract.log.batch import BatchRunner
+from tract.log.protocol import Row
 from tract.projections import INLINE
 
 
@@ -50,13 +51,18 @@ class Replay:
         """Say whether a commit was recorded by what is applied so far."""
         return bool(self.rows("commits.by_id", bytes.fromhex(id)).fetchall())
 
-    def things(self) -> set[tuple[str, str]]:
-        """Return the type and name of every table and index that projections have."""
-        return set(self.rows("admin.things"))
+    def things(self) -> dict[tuple[str, str], str]:
+        """Return how every table and index that projections have is declared, by type and name."""
+        return declarations(self.rows("admin.things"))
 
     def rows(self, name: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a named statement on the scratch database."""
         return self._connection.execute(self._statements[name], parameters)
+
+
+def declarations(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
+    """Return what rows of `admin.things` say, but for white space, by type and name."""
+    return {(kind, name): " ".join(str(sql).split()) for kind, name, sql in rows}
 
 
 @contextmanager

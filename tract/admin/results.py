@@ -14,7 +14,7 @@ class Finding:
 
     Attributes:
         kind: `file` (SQLite finds it damaged), `schema` (a table, index or
-            trigger is missing), `event` (its row or data has not its shape),
+            trigger is missing or declared otherwise), `event` (its row or data has not its shape),
             `chain` (a gap, or a digest that is another), `blob`, `commit`,
             `replay` (an event that cannot be folded) or `projection`.
         where: The place, such as `position 7` or `table refs, row 3`.

@@ -19,7 +19,7 @@ from attrs import frozen
 from tract.errors import NotAStoreError, TractError
 from tract.log import statements
 from tract.log.places import Hold, needs_look, refusal
-from tract.log.sqlite_errors import translate
+from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import APPLICATION_ID, prepare_reader, refuse_foreign
 from tract.projections import SQL
 
@@ -74,14 +74,14 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
             before = _state(file)
             try:
                 found = _read(path, "mode=ro&immutable=1", stop, read)
-            except (sqlite3.Error, TractError):
+            except (*DATABASE_ERRORS, TractError):
                 if not wal.exists() and _state(file) == before:
                     raise
             else:
                 if not wal.exists() and _state(file) == before:
                     return found
         return _read(path, "mode=ro", stop, read)
-    except sqlite3.Error as exc:
+    except DATABASE_ERRORS as exc:
         raise translate(exc, path) from exc
     except OSError as exc:
         raise refusal(path, exc) from exc

@@ -30,7 +30,7 @@ async def status(path: str | PathLike[str]) -> StoreStatus:
 
 
 def _survey(snapshot: Snapshot) -> StoreStatus:
-    tables = {name for kind, name in snapshot("admin.things") if kind == "table"}
+    tables = {name for kind, name, _ in snapshot("admin.things") if kind == "table"}
     events, families = snapshot("admin.count_events").fetchone()
     newest = snapshot("admin.newest").fetchone()
     rows = {

@@ -13,11 +13,12 @@ from threading import Event
 
 from tract.admin.checking import LogCheck, check_blobs
 from tract.admin.findings import Findings
-from tract.admin.replaying import Replay, compare, replay_beside
+from tract.admin.replaying import Replay, compare, declarations, replay_beside
 from tract.admin.results import Verification
 from tract.admin.snapshots import Snapshot, read_snapshot
 from tract.admin.threads import on_thread
 from tract.errors import CorruptLogError
+from tract.log.sqlite_errors import DATABASE_ERRORS
 from tract.log.sqlite_files import LOG_TABLES, SCHEMA
 
 
@@ -67,14 +68,15 @@ def _verify(snapshot: Snapshot) -> Verification:
     started, findings = time.perf_counter(), Findings()
     _attempt(lambda: _check_file(snapshot, findings), "the file", findings)
     with replay_beside(snapshot) as replay:
-        things = set(snapshot("admin.things"))
+        things = declarations(snapshot("admin.things"))
         tables = {name for kind, name in things if kind == "table"}
-        if snapshot("admin.schema").fetchone() == (SCHEMA,):
+        (schema,) = snapshot("admin.schema").fetchone()
+        if schema == SCHEMA:
             _check_schema(snapshot, things, replay, findings)
         log = LogCheck(snapshot, replay, findings)
         is_read = _attempt(log.read, "the events", findings) is not None
         is_replayed = is_read and log.is_replayed
-        blobs = _attempt(lambda: check_blobs(snapshot, findings), "the blobs", findings)
+        blobs = _attempt(lambda: check_blobs(snapshot, schema, findings), "the blobs", findings)
         rows = None
         if is_replayed:
             rows = _attempt(lambda: compare(snapshot, replay, tables, findings), "the projections", findings)
@@ -94,7 +96,7 @@ def _attempt(check: Callable[[], int], where: str, findings: Findings) -> int | 
     """Return what a check counted, or None where SQLite could not read that far."""
     try:
         return check()
-    except sqlite3.Error as exc:
+    except DATABASE_ERRORS as exc:
         name = getattr(exc, "sqlite_errorname", type(exc).__name__)
         if name == "SQLITE_INTERRUPT":
             raise
@@ -109,10 +111,12 @@ def _check_file(snapshot: Snapshot, findings: Findings) -> int:
     return len(said)
 
 
-def _check_schema(snapshot: Snapshot, things: set[tuple[str, str]], replay: Replay, findings: Findings) -> None:
+def _check_schema(snapshot: Snapshot, things: dict[tuple[str, str], str], replay: Replay, findings: Findings) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
         for name in LOG_TABLES:
             empty.execute(snapshot.statements[name])
-        declared = set(empty.execute(snapshot.statements["admin.things"])) | replay.things()
-    for kind, name in sorted(declared - things):
-        findings.add("schema", f"{kind} {name}", "it is missing")
+        declared = declarations(empty.execute(snapshot.statements["admin.things"])) | replay.things()
+    for (kind, name), sql in sorted(declared.items()):
+        found = things.get((kind, name))
+        if found != sql:
+            findings.add("schema", f"{kind} {name}", "it is missing" if found is None else "it is declared otherwise")

@@ -136,12 +136,8 @@ class Gates:
             _inside.set(tuple(each for each in _inside.get() if each is not turn))
 
     async def _wait(self, key: Key, gate: _Gate, hold: Hold | None, *, passes_turns: bool = False) -> None:
-<<<<<<< HEAD
         inside = _inside.get()
         if gate.turn is not None and _waits_for(gate.turn, inside):
-=======
-        if gate.turn is not None and gate.turn in _inside.get():
->>>>>>> 52d39aa (fixup! Let keep_partial hold however an answer is cut short)
             raise _refusal(gate.turn)
         loop = asyncio.get_running_loop()
         waiter = _Waiter(gate, hold, passes_turns, loop.create_future())

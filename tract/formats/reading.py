@@ -80,7 +80,7 @@ def decode_content(content_type: str, data: bytes) -> Content:
     decoder = _DECODERS.get(content_type)
     try:
         content: Content = (decoder or _registered_decoder).decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         if decoder is None:
             raise _unknown_type() from exc
         registered = _find_registered_form(data)
@@ -93,7 +93,7 @@ def decode_content(content_type: str, data: bytes) -> Content:
 def _find_registered_form(data: bytes) -> RegisteredContent | None:
     try:
         return _registered_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -1,7 +1,7 @@
 """One transaction of the writer: reads, decisions, events, projections.
 
 Runs on the connection's thread. Each request gets its own result or its own
-error. Imports `domain`, `protocol`, `codec` and `chain`.
+error. Imports `domain`, `protocol`, `codec`, `chain` and `sqlite_files`.
 """
 
 import sqlite3
@@ -12,12 +12,13 @@ from attrs import define, evolve, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
-from tract.errors import CorruptLogError, OperationMismatchError
+from tract.errors import CorruptLogError, NewerSchemaError, OperationMismatchError
 from tract.log import chain
 from tract.log.codec import decode_event, encode_body
 from tract.log.packing import pack
 from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Work
-from tract.log.sqlite_errors import translate
+from tract.log.sqlite_errors import DATABASE_ERRORS, translate
+from tract.log.sqlite_files import schema_of
 
 Outcome: TypeAlias = "tuple[Event, ...] | Exception"
 StreamHead: TypeAlias = tuple[int, bytes, int]
@@ -63,6 +64,7 @@ class BatchRunner:
 
         Raises:
             UnknownOutcomeError: The connection must not be used again.
+            NewerSchemaError: A later version brought the file up; nothing was written.
         """
         if not all(isinstance(request, Scratch) for request in requests):
             return self._run(connection, requests)
@@ -76,16 +78,16 @@ class BatchRunner:
     def _run(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             locked = translate(exc, self.where)
             locked.__cause__ = exc
             return [locked for _ in requests]
         error: Exception
         try:
             return self._transaction(connection, requests)
-        except UnknownOutcomeError:
+        except (UnknownOutcomeError, NewerSchemaError):
             raise
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             error = translate(exc, self.where)
             error.__cause__ = exc
         except Exception as exc:  # noqa: BLE001 - an event that cannot be stored is its request's fault alone
@@ -96,6 +98,7 @@ class BatchRunner:
 
     def _transaction(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
+            schema_of(connection, self.where)
             (position,) = connection.execute(self.statements["log.last_position"]).fetchone()
             tail = _Tail(position)
             # One cursor for all, straight to C: `execute` of our connection
@@ -140,7 +143,7 @@ class BatchRunner:
                     return earlier
             rows = [cursor.execute(self.statements[read.name], read.parameters).fetchall() for read in request.reads]
             drafts = request.decide(rows)
-        except sqlite3.Error:
+        except DATABASE_ERRORS:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever the decision raises is its caller's
             # Nothing was written for it yet: it fails alone.
@@ -243,9 +246,11 @@ class BatchRunner:
 
         Raises:
             CorruptLogError: An event has not its shape, or does not follow the one before.
+            NewerSchemaError: A later version brought the file up.
         """
         connection.execute("BEGIN IMMEDIATE")
         try:
+            schema_of(connection, self.where)
             count = self.refold(connection)
             connection.execute("COMMIT")
         except BaseException:

@@ -49,7 +49,7 @@ def decode_event(row: Row, *, file: str = "") -> Event:
     stream_id, operation_id = TractId(uuid_text(stream)), OperationId(uuid_text(operation))
     try:
         body, request = _decode_body(tag, schema, data, operation_id, actor)
-    except (KeyError, TypeError, ValueError, msgspec.MsgspecError, ConfigError) as exc:
+    except (KeyError, TypeError, ValueError, RecursionError, msgspec.MsgspecError, ConfigError) as exc:
         raise CorruptLogError(file, stream_id, version, f"the data of {tag}, schema {schema}, has not its shape") from exc
     return Event(
         position=position,

@@ -7,8 +7,10 @@ Everything here runs on the thread of a connection. Imports `errors`.
 """
 
 import errno
+import math
 import os
 import random
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -61,6 +63,7 @@ class WriteLock:
     def __init__(self, path: str, patience: float = PATIENCE) -> None:
         self._path = path
         self._patience = patience
+        self._hurry = self._latest = math.inf
         self._lock = self._next = -1
 
     def __enter__(self) -> Self:
@@ -79,7 +82,8 @@ class WriteLock:
 
         Raises:
             StoreLockedError: Somebody did for too long.
-            StoreReadOnlyError: The files beside the database cannot be made.
+            StoreReadOnlyError: The files beside the database cannot be made
+                or opened; it names one that is there.
             StoreFullError: There is no room for them.
             StoreVanishedError: The folder is gone.
             StoreFailedError: They cannot be locked.
@@ -88,6 +92,13 @@ class WriteLock:
             self._acquire(time.monotonic(), self._patience if patience is None else patience)
         except OSError as exc:
             raise _translate(exc, self._path) from exc
+
+    def hurry(self, patience: float) -> None:
+        """Have whoever waits here, now or later, give up once others had the lock for so long without a break.
+
+        From any thread; for who is about to close.
+        """
+        self._hurry, self._latest = patience, time.monotonic() + patience
 
     def close(self) -> None:
         """Let go of the files, and of the lock if it is held; it can be taken again."""
@@ -115,22 +126,23 @@ class WriteLock:
             finally:
                 _give_up(self._next)
             if os.fstat(self._lock).st_nlink:
+                self._latest = time.monotonic() + self._hurry
                 return
             self.close()
             self._open()
 
     def _wait_for(self, file: int, start: float, patience: float) -> None:
         while not _try(file):
-            if time.monotonic() - start > patience:
+            if time.monotonic() > min(start + patience, self._latest):
                 raise StoreLockedError(self._path)
             pause = _PAUSE if file == self._lock else _OTHERS_PAUSE
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the tries
 
     def _open(self) -> None:
         _open_locks.add(self)
-        self._lock = _opened(f"{self._path}-lock")
+        self._lock = _opened(f"{self._path}-lock", self._path)
         try:
-            self._next = _opened(f"{self._path}-next")
+            self._next = _opened(f"{self._path}-next", self._path)
         except OSError:
             self.close()
             raise
@@ -139,12 +151,21 @@ class WriteLock:
 _open_locks: WeakSet[WriteLock] = WeakSet()
 
 
-def _opened(path: str) -> int:
+def _opened(path: str, database: str) -> int:
     # Reading is enough to lock, so a file that another user made will do.
-    return os.open(path, os.O_RDONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    flags = os.O_RDONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+    try:
+        file = os.open(path, flags | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return os.open(path, flags, 0o666)
+    _open_to_the_same(file, database)
+    return file
 
 
 if sys.platform == "win32":
+
+    def _open_to_the_same(file: int, database: str) -> None:
+        pass
 
     def _try(file: int) -> bool:
         try:
@@ -158,6 +179,11 @@ if sys.platform == "win32":
 
 else:
 
+    def _open_to_the_same(file: int, database: str) -> None:
+        """Give a new file the permissions of the database, as SQLite does, whatever the umask is."""
+        with suppress(OSError):
+            os.fchmod(file, stat.S_IMODE(Path(database).stat().st_mode) & 0o666)
+
     def _try(file: int) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -170,13 +196,15 @@ else:
 
 
 def _translate(error: OSError, path: str) -> TractError:
+    # Where it could not even be made, the folder is what keeps us out.
+    culprit = error.filename if isinstance(error.filename, str) and Path(error.filename).exists() else path
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
         return StoreVanishedError(path)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return StoreReadOnlyError(path)
+        return StoreReadOnlyError(culprit)
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StoreFullError(path)
-    return StoreFailedError(path, errno.errorcode.get(error.errno or 0, "OSError"))
+    return StoreFailedError(culprit, errno.errorcode.get(error.errno or 0, "OSError"))
 
 
 def _forked() -> None:

@@ -8,7 +8,7 @@ connection. Imports `batch` and `sqlite_files`.
 import sqlite3
 
 from tract.log.batch import BatchRunner
-from tract.log.sqlite_files import SCHEMA
+from tract.log.sqlite_files import SCHEMA, schema_of
 
 STEPS: dict[int, tuple[str, ...]] = {
     1: (
@@ -34,14 +34,15 @@ def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
     do. Another process that opens the file meanwhile waits.
 
     Raises:
+        NewerSchemaError: A later version was faster.
         sqlite3.Error: The file is as it was.
     """
-    if _schema(connection) == SCHEMA:
+    if schema_of(connection, runner.where) == SCHEMA:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been faster since the look without a lock.
-        found = _schema(connection)
+        found = schema_of(connection, runner.where)
         for schema in range(found, SCHEMA):
             for name in STEPS[schema]:
                 connection.execute(runner.statements[name])
@@ -53,8 +54,3 @@ def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _schema(connection: sqlite3.Connection) -> int:
-    (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(schema)

@@ -8,8 +8,11 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
+from tract.errors import CorruptLogError
 from tract.log.protocol import Query, Row
-from tract.log.sqlite_errors import translate
+from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import connect, on_thread, prepare_reader
 
 if TYPE_CHECKING:
@@ -55,14 +58,17 @@ class Readers:
         """Run a function over one snapshot, on the connection's thread.
 
         Raises:
+            CorruptLogError: What it read has not the shape of anything that is stored.
             StoreError: The file could not be read.
         """
         reader = min(range(len(self._connections)), key=self._busy.__getitem__)
         self._busy[reader] += 1
         try:
             result: T = await on_thread(self._connections[reader], self._query, query)
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
+        except (msgspec.MsgspecError, LookupError, TypeError, RecursionError) as exc:
+            raise CorruptLogError(self._path, None, None, "a row has not the shape of what is stored there") from exc
         finally:
             self._busy[reader] -= 1
         return result
@@ -81,7 +87,7 @@ class Readers:
         # one that is asked last for anything else.
         try:
             version: int = await on_thread(self._connections[-1], _data_version)
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
         return version
 

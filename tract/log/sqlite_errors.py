@@ -4,6 +4,7 @@ Imports `errors`.
 """
 
 import sqlite3
+from typing import TypeAlias
 
 from tract.errors import (
     CorruptLogError,
@@ -15,11 +16,16 @@ from tract.errors import (
     TractError,
 )
 
+DatabaseError: TypeAlias = sqlite3.Error | UnicodeDecodeError
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What calls of sqlite3 raise: what SQLite says may quote damaged text, and sqlite3 takes it for UTF-8."""
+_NO_TEXT = "Could not decode to UTF-8"
+"""How sqlite3 begins what it says of a text that is none; it has no code of its own."""
 _FUNCTION_RAISED = "user-defined function raised exception"
 """What sqlite3 says when a function of ours did, of which `packing` has the only ones; it has no code of its own."""
 
 
-def translate(error: sqlite3.Error, where: str) -> TractError:
+def translate(error: DatabaseError, where: str) -> TractError:
     """Return our error for one of sqlite3's.
 
     Args:
@@ -35,10 +41,16 @@ def translate(error: sqlite3.Error, where: str) -> TractError:
         return StoreReadOnlyError(where)
     if code == "SQLITE_NOTADB":
         return NotAStoreError(where, "not a SQLite database")
-    if code.startswith("SQLITE_CORRUPT"):
-        return CorruptLogError(where, None, None, "SQLite finds the file damaged")
+    finding = _finding(code, str(error))
+    return StoreFailedError(where, code) if finding is None else CorruptLogError(where, None, None, finding)
+
+
+def _finding(code: str, said: str) -> str | None:
+    """Return what an error says is wrong with the log, if it does."""
+    if code.startswith(("SQLITE_CORRUPT", UnicodeDecodeError.__name__)):
+        return "SQLite finds the file damaged"
     if code == "SQLITE_CONSTRAINT_TRIGGER":
-        return CorruptLogError(where, None, None, "an event did not follow the last one")
-    if str(error) == _FUNCTION_RAISED:
-        return CorruptLogError(where, None, None, "a blob cannot be unpacked")
-    return StoreFailedError(where, code)
+        return "an event did not follow the last one"
+    if said.startswith(_NO_TEXT):
+        return "a text is no UTF-8"
+    return "a blob cannot be unpacked" if said == _FUNCTION_RAISED else None

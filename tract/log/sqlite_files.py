@@ -133,6 +133,18 @@ def prepare_writer(
         _create(connection, path, statements, projections)
 
 
+def schema_of(connection: sqlite3.Connection, path: str) -> int:
+    """Return the number of a store's schema; a microsecond.
+
+    Raises:
+        NewerSchemaError: A later version wrote it, or brought it up meanwhile.
+    """
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if schema > SCHEMA:
+        raise NewerSchemaError(path, schema, SCHEMA)
+    return int(schema)
+
+
 def make_durable(connection: sqlite3.Connection) -> None:
     """Have each COMMIT survive power loss."""
     connection.execute("PRAGMA synchronous = FULL")

@@ -22,8 +22,8 @@ from tract.domain.ids import BlobId
 from tract.errors import (
     ClosedError,
     NetworkFileSystemError,
+    NewerSchemaError,
     StoreError,
-    StoreFailedError,
     StoreVanishedError,
     WrongLoopError,
 )
@@ -36,7 +36,7 @@ from tract.log.migrating import migrate
 from tract.log.places import Hold, Presence, needs_look
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
-from tract.log.sqlite_errors import translate
+from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import (
     MEMORY,
     connect,
@@ -75,7 +75,7 @@ class SqliteStore:
         self._forks = forks()
         self._users = 0
         self._ready: asyncio.Task[None] | None = None
-        self._writing = WriteConnection(path, self.patience)
+        self._writing = WriteConnection(path, self.patience, self.is_lost)
         self._readers = Readers(path, runner.statements)
         self._writer = Writer(self._run, self._writing.rest)
         self._changes = Changes(None if path == MEMORY else self._readers.data_version)
@@ -198,7 +198,7 @@ class SqliteStore:
         runner = self._runner if projections is None else self._runner.only(projections)
         try:
             count: int = await self._writing.run(runner.replay)
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
         # What was remembered may come from rows that were damaged.
         self._readers.forget()
@@ -221,6 +221,7 @@ class SqliteStore:
         await asyncio.shield(self._ending)
 
     async def _close(self) -> None:
+        self._writing.hurry()
         if self._ready is not None:
             await asyncio.wait((self._ready,))
         self._writer.close()
@@ -230,8 +231,15 @@ class SqliteStore:
         await self._close_connections()
 
     async def _close_connections(self) -> None:
-        await self._readers.aclose()
-        await self._writing.aclose()
+        if self.is_lost():
+            # The last of our connections to close would put the log that was
+            # lost into a file that others may have written to since, and
+            # remove theirs. One that only reads never does.
+            await self._writing.aclose(is_last=False)
+            await self._readers.aclose()
+        else:
+            await self._readers.aclose()
+            await self._writing.aclose()
         hold, self._hold = self._hold, None
         if hold is not None:
             hold.release()
@@ -273,7 +281,7 @@ class SqliteStore:
     async def _start(self, *, create: bool) -> None:
         try:
             await self._connect(create=create)
-        except sqlite3.Error as exc:
+        except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
         self._task = asyncio.create_task(self._work(), name=f"tract writer of {self._path}")
 
@@ -312,6 +320,7 @@ class SqliteStore:
             # The loop is going down with the store still open.
             self._forget()
             self._users = 0
+            self._writing.hurry()
             warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
             await self._close_connections()
             raise
@@ -322,16 +331,16 @@ class SqliteStore:
         try:
             outcomes: list[Outcome] = await self._writing.run(self._runner.run, requests)
         except StoreError as exc:
-            # The lock was not to be had, so nothing was written.
-            refusal = self._fail(exc) if isinstance(exc, StoreVanishedError) else exc
+            # The lock was not to be had, or the file is a later version's: nothing was written.
+            refusal = self._fail(exc) if isinstance(exc, StoreVanishedError | NewerSchemaError) else exc
             return [refusal for _ in requests]
         except UnknownOutcomeError as exc:
             assert isinstance(exc.__cause__, sqlite3.Error)
             failure = self._fail(translate(exc.__cause__, self._path))
             return [failure for _ in requests]
-        except sqlite3.Error as exc:
-            self._failure = StoreFailedError(self._path, type(exc).__name__)
-            return [self._failure for _ in requests]
+        except DATABASE_ERRORS as exc:
+            failure = self._fail(translate(exc, self._path))
+            return [failure for _ in requests]
         finally:
             self._changes.note()
         # After the COMMIT, so that what is acknowledged is where the path leads.

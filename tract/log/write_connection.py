@@ -34,10 +34,13 @@ class WriteConnection:
     Args:
         path: The file, or `:memory:`, where there is nobody else.
         patience: Seconds until it gives up waiting for others.
+        is_lost: Says whether the path leads to other files than were opened,
+            which are never written to.
     """
 
-    def __init__(self, path: str, patience: float) -> None:
+    def __init__(self, path: str, patience: float, is_lost: Callable[[], bool]) -> None:
         self._path = path
+        self._is_lost = is_lost
         self._lock = None if path == MEMORY else WriteLock(path, patience)
         self._connection: aiosqlite.Connection | None = None
         self._wal_pages = 0
@@ -75,11 +78,21 @@ class WriteConnection:
         if self._wal_pages > CHECKPOINT_PAGES:
             await self._checkpoint()
 
-    async def aclose(self) -> None:
-        """Close it, when the readers are closed; of all processes, the last one leaves nothing but the file."""
+    def hurry(self) -> None:
+        """Have what waits for the lock give up soon, as it is about to be closed."""
+        if self._lock is not None:
+            self._lock.hurry(CLOSING_PATIENCE)
+
+    async def aclose(self, *, is_last: bool = True) -> None:
+        """Close it; of all processes, the last one leaves nothing but the file.
+
+        Args:
+            is_last: The readers are closed. While they are not, nothing is
+                checkpointed and no file removed.
+        """
         if self._connection is not None:
             # On the thread as a whole: nobody may leave in between and keep the lock.
-            await on_thread(self._connection, _close, self._path, self._lock)
+            await on_thread(self._connection, _close, self._path, self._lock, is_last)
             await self._connection.close()
 
     async def _checkpoint(self) -> None:
@@ -87,7 +100,7 @@ class WriteConnection:
         if self._lock is None:
             return
         try:
-            await self.run(_checkpoint)
+            await self.run(_checkpoint, self._is_lost)
         except (sqlite3.Error, StoreError) as exc:
             # Nothing is lost: the pages are in the write-ahead log, and an
             # append will say so if the disk is full. It is tried again.
@@ -99,11 +112,14 @@ def _under(connection: sqlite3.Connection, lock: WriteLock | None, function: Cal
         return function(connection, *args)
 
 
-def _close(connection: sqlite3.Connection, path: str, lock: WriteLock | None) -> None:
+def _close(connection: sqlite3.Connection, path: str, lock: WriteLock | None, is_last: bool) -> None:  # noqa: FBT001 - called on a thread
     if lock is None:
         connection.close()
         return
     try:
+        if not is_last:
+            connection.close()
+            return
         lock.acquire(CLOSING_PATIENCE)
         connection.close()
         if not Path(f"{path}-wal").exists():
@@ -122,5 +138,6 @@ def _leave(connection: sqlite3.Connection, path: str) -> None:
     connection.close()
 
 
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+def _checkpoint(connection: sqlite3.Connection, is_lost: Callable[[], bool]) -> None:
+    if not is_lost():
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
