@@ -19,7 +19,8 @@ from tract.log.packing import pack
 from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Work
 from tract.log.sqlite_errors import translate
 
-Outcome: TypeAlias = "tuple[Event, ...] | Exception"
+Outcome: TypeAlias = "tuple[Event, ...] | tuple[int, ...] | Exception"
+"""What was appended; how many rows each statement of a scratch changed; or why nothing was written."""
 StreamHead: TypeAlias = tuple[int, bytes, int]
 """version, digest and recorded_at of a stream's last event."""
 
@@ -121,18 +122,17 @@ class BatchRunner:
 
     def _write(self, cursor: sqlite3.Cursor, request: Work, tail: _Tail) -> Outcome:
         if isinstance(request, Scratch):
-            self._execute(cursor, request.statements)
-            return ()
+            return self._execute(cursor, request.statements)
         outcome = self._append(cursor, request, tail)
         if request.scratch and not isinstance(outcome, Exception):
             self._execute(cursor, request.scratch)
         return outcome
 
-    def _execute(self, cursor: sqlite3.Cursor, statements: Sequence[Statement]) -> None:
-        for statement in statements:
-            cursor.execute(self.statements[statement.name], statement.parameters)
+    def _execute(self, cursor: sqlite3.Cursor, statements: Sequence[Statement]) -> tuple[int, ...]:
+        sql = self.statements
+        return tuple([cursor.execute(sql[each.name], each.parameters).rowcount for each in statements])
 
-    def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> Outcome:
+    def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> tuple[Event, ...] | Exception:
         try:
             if request.digest is not None:
                 earlier = self._earlier(cursor, request)

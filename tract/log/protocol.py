@@ -14,6 +14,7 @@ from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Row: TypeAlias = tuple[Any, ...]
 
 
@@ -167,15 +168,18 @@ class EventStore(Protocol):
         """
         ...
 
-    def submit(self, request: Request) -> "Submission":
+    def submit(self, request: Request) -> "Submission[tuple[Event, ...]]":
         """Hand a request over without waiting, even where the queue is full.
 
         For ends that must be recorded although their caller is leaving.
         """
         ...
 
-    def scratch(self, statements: Sequence[Statement]) -> "Submission":
+    def scratch(self, statements: Sequence[Statement]) -> "Submission[tuple[int, ...]]":
         """Hand statements on scratch tables to the writer, behind what waits there.
+
+        Returns:
+            A submission that tells how many rows each statement changed.
 
         Raises:
             ClosedError: The store is closed.
@@ -239,9 +243,9 @@ class EventStore(Protocol):
         ...
 
 
-class Submission(Protocol):
-    """A request that the writer owns."""
+class Submission(Protocol[T_co]):
+    """Something to write that the writer owns."""
 
-    async def wait(self) -> tuple[Event, ...]:
-        """Return what was appended; leaving early does not withdraw it."""
+    async def wait(self) -> T_co:
+        """Return what was written; leaving early does not withdraw it."""
         ...

@@ -173,6 +173,8 @@ class Turn:
         except ModelError as exc:
             await self._failed(exc)
             raise
+        except GenerationLostError as exc:
+            raise await self._lost(exc) from exc
         except Exception as exc:
             await self._crashed(exc)
             raise
@@ -201,6 +203,11 @@ class Turn:
         ended = await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
+
+    async def _lost(self, error: GenerationLostError) -> GenerationLostError:
+        """Record what arrived, which nobody was handed, and return the error that names it."""
+        ended = await self._end(Answer(GenerationFailed, _partial(self._arrived()), finish_reason=type(error).__name__))
+        return GenerationLostError(error.generation, None if ended.answer is None else ended.answer.id)
 
     async def _crashed(self, error: Exception) -> None:
         """Record that a client of the caller's own raised what is no `ModelError`."""
