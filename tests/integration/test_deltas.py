@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.scripting import Dictated, opened
+from tests.builders import uuid
+from tests.memory_store import MemoryStore
 from tract import AsyncTract
-from tract.core.deltas import FLUSH_SECONDS
-from tract.domain.ids import uuid_bytes
+from tract.core.deltas import FLUSH_SECONDS, Deltas
+from tract.domain.ids import GenerationId, uuid_bytes
 from tract.errors import TractError
+from tract.log.statements import load
+from tract.projections import INLINE, SQL
+from tract.testing import FixedClock
 
 BLOCK = "CREATE TRIGGER blocked BEFORE INSERT ON partials BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
 
@@ -124,6 +129,20 @@ async def test_a_renewal_that_fails_leaves_the_deltas_as_they_were(path: str, mo
         model.say("two ", "three.")
         model.end()
         assert [delta async for delta in stream] == ["two ", "three."]
+
+
+async def test_who_waits_behind_a_write_under_way_is_let_go_when_the_call_ends() -> None:
+    clock, call = FixedClock(), GenerationId(uuid(1))
+    store = MemoryStore(clock, load(*SQL), INLINE)
+    deltas = Deltas(store)
+    deltas.begin(call, clock)
+    async with store.one_at_a_time:
+        deltas.write(call, "One ", is_watched=True)
+        behind = deltas.write(call, "two ", is_watched=True)
+        deltas.end(call)
+    await asyncio.wait_for(behind.wait(call), 10)
+    deltas.forget(call)
+    await store.aclose()
 
 
 async def written(t: AsyncTract, text: str) -> str:

@@ -36,7 +36,7 @@ class Flush:
         self._lost: Collection[GenerationId] = ()
 
     async def wait(self, generation: GenerationId) -> None:
-        """Return once what it holds of a call is written.
+        """Return once what it holds of a call is written, or the call has ended here.
 
         Raises:
             StoreError: It could not be.
@@ -151,6 +151,10 @@ class Deltas:
         """
         self._calls.pop(generation, None)
         self._changed.discard(generation)
+        if not self._changed:
+            # No other call will have it written.
+            flush, self._next = self._next, Flush()
+            flush.settle()
         if not self._calls and self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None

@@ -43,6 +43,7 @@ class Receiving:
         self._ahead = 0
         self._error: BaseException | None = None
         self._is_over = False
+        self._is_stopped = False
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._task = asyncio.create_task(self._read(client, request), name="tract answer")
@@ -76,7 +77,7 @@ class Receiving:
             raise self._error
 
     async def next(self) -> str | None:
-        """Return the next delta once it is written; None at the end.
+        """Return the next delta once it is written; None at the end, and from `stop` on.
 
         Leaving early loses nothing: the same delta comes next. Where several
         tasks take them, each delta goes to one.
@@ -89,6 +90,8 @@ class Receiving:
         while (first := await self._first()) is not None:
             text, flush = first
             await flush.wait(self._generation)
+            if self._is_stopped:
+                return None
             # Nothing is awaited from here on, so a caller that leaves has it or finds it here.
             if self._waiting and self._waiting[0] is first:
                 self._waiting.popleft()
@@ -100,7 +103,7 @@ class Receiving:
 
     async def _first(self) -> tuple[str, Flush] | None:
         while not self._waiting:
-            if self._is_over:
+            if self._is_over or self._is_stopped:
                 if self._error is not None:
                     raise self._error
                 return None
@@ -108,18 +111,20 @@ class Receiving:
         return self._waiting[0]
 
     async def finished(self) -> None:
-        """Return when the whole answer was read.
+        """Return when the whole answer was read, or reading was stopped.
 
         Raises:
             ModelError: The call failed.
         """
-        while not self._is_over:
+        while not self._is_over and not self._is_stopped:
             await self._change()
         if self._error is not None:
             raise self._error
 
     def stop(self) -> None:
-        """Read no further, and begin to close the connection."""
+        """Read no further, hand nothing more on, and begin to close the connection."""
+        self._is_stopped = True
+        self._changed.set()
         self._task.cancel()
 
     async def aclose(self) -> None:
@@ -141,7 +146,9 @@ class Receiving:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as exc:  # noqa: BLE001 - raised where the caller waits, cancellations of the client's own too
-            self._error = exc
+            # What comes of `stop` is no failure; whoever waits was not cancelled.
+            if not self._is_stopped:
+                self._error = exc
         finally:
             self._is_over = True
             self._changed.set()

@@ -45,7 +45,8 @@ class Turn:
 
     Iterate it for the text as it comes: each piece is written down before it
     is handed on, so what was seen is found again whatever happens. Then
-    `response` is there. Leaving the block before the end (`break`, `return`)
+    `response` is there. Several tasks may iterate it: each piece goes to one,
+    and where one leaves the block, it simply ends for the others. Leaving the block before the end (`break`, `return`)
     keeps question and what was handed on of the answer on the branch, if
     there was anything; an exception leaves the branch as it was.
     `keep_partial` overrides either.
@@ -60,6 +61,7 @@ class Turn:
         self._compiled: CompiledContext | None = None
         self._receiving: Receiving | None = None
         self._is_receiving = False
+        self._is_left = False
         self._ending: Callable[[], Awaitable[Recorded]] | None = None
         self._response: ChatResponse | None = None
         self._repeated: str | None = None
@@ -148,7 +150,8 @@ class Turn:
         async with self._failing():
             delta = await self._receiving.next()
         if delta is None:
-            await self._completed()
+            if not self._is_left:
+                await self._completed()
             raise StopAsyncIteration
         return delta
 
@@ -158,10 +161,13 @@ class Turn:
         Raises:
             ModelError: The call failed.
             HeadMovedError: As for `chat`.
+            TurnStateError: Somebody left the block before.
         """
         if self._receiving is not None and self._is_receiving:
             async with self._failing():
                 await self._receiving.finished()
+            if self._is_left:
+                raise TurnStateError("the block was left before the answer was whole")
             await self._completed()
         return self.response
 
@@ -218,6 +224,7 @@ class Turn:
         if self._started is None or self._is_over:
             await self._release()
             return
+        self._is_left = True
         keeps = error is None if self._options.keep_partial is None else self._options.keep_partial
         reason = type(error).__name__ if isinstance(error, Exception) else "cancelled"
         # On the branch stands what the caller saw; beside it, all there is.
