@@ -72,7 +72,7 @@ class MemoryStore:
     def submit(self, request: Request) -> Submission[tuple[Event, ...]]:
         return self.enqueue(lambda: self.write(request), is_owned=True)
 
-    def scratch(self, statements: Sequence[Statement]) -> Submission[tuple[int, ...]]:
+    def scratch(self, statements: Sequence[Statement], *, is_durable: bool = False) -> Submission[tuple[int, ...]]:
         return self.enqueue(lambda: self.execute(statements), is_owned=True)
 
     async def read(self, query: Callable[[Query], T]) -> T:

@@ -22,6 +22,8 @@ FLUSH_SECONDS = 0.010
 """Between two writes; a call's first delta does not wait for it."""
 RENEW_SECONDS = 10.0
 """Between two signs of life of the calls that run here."""
+SYNC_SECONDS = 1.0
+"""For which power loss may take what was written, where the store is durable."""
 ADD = "scratch.add"
 
 
@@ -115,6 +117,8 @@ class Deltas:
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._renewal: asyncio.TimerHandle | None = None
+        self._syncing: asyncio.TimerHandle | None = None
+        self._is_sync_due = False
         self._last = -1.0
         self._is_urgent = False
 
@@ -155,9 +159,11 @@ class Deltas:
             # No other call will have it written.
             flush, self._next = self._next, Flush()
             flush.settle()
-        if not self._calls and self._renewal is not None:
-            self._renewal.cancel()
-            self._renewal = None
+        if not self._calls:
+            for timer in (self._renewal, self._syncing):
+                if timer is not None:
+                    timer.cancel()
+            self._renewal = self._syncing = None
         return cleared(generation)
 
     def forget(self, generation: GenerationId) -> None:
@@ -183,14 +189,18 @@ class Deltas:
         batch = [(call, each) for call in calls for each in call.statements()]
         self._changed.clear()
         flush, self._next = self._next, Flush()
-        self._last, self._is_urgent = asyncio.get_running_loop().time(), False
+        loop = asyncio.get_running_loop()
+        self._last, self._is_urgent = loop.time(), False
         if not batch:
             # Whoever had something to write has ended.
             flush.settle()
             return
+        is_durable, self._is_sync_due = self._is_sync_due, False
+        if not is_durable and self._syncing is None and any(each.name == ADD for _, each in batch):
+            self._syncing = loop.call_later(SYNC_SECONDS, self._sync)
         try:
             # Handed over at once: what ends a call must come behind it.
-            written = self._store.scratch([each for _, each in batch])
+            written = self._store.scratch([each for _, each in batch], is_durable=is_durable)
         except TractError as exc:
             for call, _ in batch:
                 call.settle(is_written=False)
@@ -212,6 +222,7 @@ class Deltas:
             self._writing = None
             for call, _ in batch:
                 call.settle(is_written=error is None)
+            self._is_sync_due = self._is_sync_due or error is not None
             # A call that somebody else ended takes no more words.
             wrote = zip(batch, counts, strict=False)
             flush.settle(error, {call.generation for (call, each), rows in wrote if each.name == ADD and not rows})
@@ -220,6 +231,14 @@ class Deltas:
 
     def _renew(self) -> None:
         self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
+        self._touch()
+
+    def _sync(self) -> None:
+        self._syncing, self._is_sync_due = None, True
+        # A transaction that writes nothing would not be synced.
+        self._touch()
+
+    def _touch(self) -> None:
         for generation, call in self._calls.items():
             call.renews = True
             self._changed.add(generation)

@@ -60,12 +60,12 @@ class BatchRunner:
 
         After a failing statement the batch is rolled back and its requests
         run one by one, so that only the guilty one fails. Scratch alone does
-        not wait for the disk.
+        not wait for the disk, unless it asks to.
 
         Raises:
             UnknownOutcomeError: The connection must not be used again.
         """
-        if not all(isinstance(request, Scratch) for request in requests):
+        if not all(isinstance(request, Scratch) and not request.is_durable for request in requests):
             return self._run(connection, requests)
         (level,) = connection.execute("PRAGMA synchronous").fetchone()
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -75,11 +75,17 @@ class Request(Struct, frozen=True, eq=False):
 class Scratch(Struct, frozen=True, eq=False):
     """Statements on scratch tables alone, which no event depends on.
 
-    They survive the death of the process. When the machine loses power, the
-    last moments of them may be gone, so that nobody waits for the disk.
+    They survive the death of the process. When the machine loses power, they
+    may be gone, so that nobody waits for the disk.
+
+    Attributes:
+        statements: What to write.
+        is_durable: Whether they survive power loss as appends do, and with
+            them every scratch before.
     """
 
     statements: tuple[Statement, ...]
+    is_durable: bool = False
 
 
 Work: TypeAlias = Request | Scratch
@@ -175,8 +181,12 @@ class EventStore(Protocol):
         """
         ...
 
-    def scratch(self, statements: Sequence[Statement]) -> "Submission[tuple[int, ...]]":
+    def scratch(self, statements: Sequence[Statement], *, is_durable: bool = False) -> "Submission[tuple[int, ...]]":
         """Hand statements on scratch tables to the writer, behind what waits there.
+
+        Args:
+            statements: What to write.
+            is_durable: Whether they, and every scratch before, shall survive power loss as appends do.
 
         Returns:
             A submission that tells how many rows each statement changed.

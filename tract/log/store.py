@@ -139,10 +139,10 @@ class SqliteStore:
         self._check()
         return self._writer.submit(request)
 
-    def scratch(self, statements: Sequence[Statement]) -> PendingWrite[tuple[int, ...]]:
+    def scratch(self, statements: Sequence[Statement], *, is_durable: bool = False) -> PendingWrite[tuple[int, ...]]:
         """Hand statements on scratch tables to the writer."""
         self._check()
-        return self._writer.scratch(Scratch(tuple(statements)))
+        return self._writer.scratch(Scratch(tuple(statements), is_durable))
 
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on a reader's thread."""
