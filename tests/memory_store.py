@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from os import urandom
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import define
 
@@ -29,15 +29,15 @@ TABLES = ("log.create_events", "log.create_blobs", "scratch.create_partials", "s
 
 
 @define(eq=False)
-class Pending:
+class Pending(Generic[T]):
     """A request in the queue."""
 
-    write: Callable[[], tuple[Event, ...]]
-    result: "asyncio.Future[tuple[Event, ...]]"
+    write: Callable[[], T]
+    result: "asyncio.Future[T]"
     then: Callable[[], None] | None = None
     is_owned: bool = False
 
-    async def wait(self) -> tuple[Event, ...]:
+    async def wait(self) -> T:
         return await asyncio.shield(self.result)
 
 
@@ -57,7 +57,7 @@ class MemoryStore:
         self.facts: dict[Any, Any] = {}
         self.users = 1
         self.loop = asyncio.get_running_loop()
-        self.queue: list[Pending] = []
+        self.queue: list[Pending[Any]] = []
         self.worker: asyncio.Task[None] | None = None
         self.one_at_a_time = asyncio.Lock()
         self.changes = 0
@@ -69,15 +69,11 @@ class MemoryStore:
     async def append(self, request: Request, then: Callable[[], None] | None = None) -> tuple[Event, ...]:
         return await self.enqueue(lambda: self.write(request), then).result
 
-    def submit(self, request: Request) -> Submission:
+    def submit(self, request: Request) -> Submission[tuple[Event, ...]]:
         return self.enqueue(lambda: self.write(request), is_owned=True)
 
-    def scratch(self, statements: Sequence[Statement]) -> Submission:
-        def write() -> tuple[Event, ...]:
-            self.execute(statements)
-            return ()
-
-        return self.enqueue(write, is_owned=True)
+    def scratch(self, statements: Sequence[Statement], *, is_durable: bool = False) -> Submission[tuple[int, ...]]:
+        return self.enqueue(lambda: self.execute(statements), is_owned=True)
 
     async def read(self, query: Callable[[Query], T]) -> T:
         self.check()
@@ -139,9 +135,7 @@ class MemoryStore:
         self.change.set()
         self.change = asyncio.Event()
 
-    def enqueue(
-        self, write: Callable[[], tuple[Event, ...]], then: Callable[[], None] | None = None, *, is_owned: bool = False
-    ) -> Pending:
+    def enqueue(self, write: Callable[[], T], then: Callable[[], None] | None = None, *, is_owned: bool = False) -> Pending[T]:
         self.check()
         pending = Pending(write, self.loop.create_future(), then, is_owned)
         self.queue.append(pending)
@@ -155,11 +149,11 @@ class MemoryStore:
             if pending.is_owned or not pending.result.cancelled():
                 await self.settle(pending)
 
-    async def settle(self, pending: Pending) -> None:
+    async def settle(self, pending: Pending[Any]) -> None:
         async with self.one_at_a_time:
             try:
                 # A decision may wait for the loop, so it must not run on it.
-                events = await asyncio.to_thread(self.whole, pending.write)
+                written = await asyncio.to_thread(self.whole, pending.write)
             except Exception as exc:  # noqa: BLE001 - whatever it raises is its caller's
                 if not pending.result.done():
                     pending.result.set_exception(exc)
@@ -170,14 +164,14 @@ class MemoryStore:
         if pending.then is not None:
             pending.then()
         if not pending.result.done():
-            pending.result.set_result(events)
+            pending.result.set_result(written)
 
-    def whole(self, write: Callable[[], tuple[Event, ...]]) -> tuple[Event, ...]:
+    def whole(self, write: Callable[[], T]) -> T:
         """Write all of it or nothing."""
         count, blobs, is_whole = len(self.events), dict(self.blobs), False
         self.derived.execute("BEGIN")
         try:
-            events = write()
+            written = write()
             is_whole = True
         except sqlite3.Error as exc:
             raise translate(exc, self.where) from exc
@@ -186,7 +180,7 @@ class MemoryStore:
             if not is_whole:
                 del self.events[count:], self.rows[count:]
                 self.blobs = blobs
-        return events
+        return written
 
     def write(self, request: Request) -> tuple[Event, ...]:
         if request.digest is not None:
@@ -246,9 +240,8 @@ class MemoryStore:
             if isinstance(event.body, projection.folds):
                 self.execute(tuple(projection.apply((event,), blobs)))
 
-    def execute(self, statements: Sequence[Statement]) -> None:
-        for statement in statements:
-            self.derived.execute(self.statements[statement.name], statement.parameters)
+    def execute(self, statements: Sequence[Statement]) -> tuple[int, ...]:
+        return tuple(self.derived.execute(self.statements[each.name], each.parameters).rowcount for each in statements)
 
 
 class Reading:

@@ -92,6 +92,61 @@ async def test_an_exception_in_the_block_keeps_the_partial_answer_if_asked_to() 
         assert await texts(t) == ["Count", "One "]
 
 
+class Reader:
+    """A task of its own that reads a stream."""
+
+    def __init__(self, stream: AsyncIterator[str]) -> None:
+        self.has_first = asyncio.Event()
+        self.task = asyncio.create_task(self._read(stream))
+
+    async def _read(self, stream: AsyncIterator[str]) -> list[str]:
+        seen = []
+        async for delta in stream:
+            seen.append(delta)
+            self.has_first.set()
+        return seen
+
+
+async def test_a_stream_simply_ends_for_a_task_that_reads_it_when_another_one_leaves_the_block() -> None:
+    async with opened(Held()) as t:
+        async with t.stream("Hi") as stream:
+            reader = Reader(stream)
+            await reader.has_first.wait()
+        assert await asyncio.wait_for(reader.task, 10) == ["Half "]
+        assert (stream.response.text, await texts(t)) == ("Half ", ["Hi", "Half "])
+
+
+async def test_a_stream_simply_ends_for_a_task_that_reads_it_when_another_one_closes_the_tract() -> None:
+    t = await opened(Held())
+    async with t.stream("Hi") as stream:
+        reader = Reader(stream)
+        await reader.has_first.wait()
+        await t.aclose()
+        assert await asyncio.wait_for(reader.task, 10) == ["Half "]
+
+
+async def test_a_task_that_waits_for_the_whole_answer_is_told_that_another_one_left_the_block() -> None:
+    held = Held()
+    async with opened(held) as t:
+        async with t.stream("Hi") as stream:
+            finishing = asyncio.create_task(stream.finish())
+            await held.has_begun.wait()
+        with pytest.raises(TurnStateError):
+            await asyncio.wait_for(finishing, 10)
+
+
+async def test_nothing_is_handed_on_behind_the_end_of_the_turn() -> None:
+    async with opened(lambda _: ["One ", *["more "] * 50]) as t:
+        for steps in range(40):
+            async with t.stream("Count") as stream:
+                reader = Reader(stream)
+                await reader.has_first.wait()
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+            seen = "".join(await asyncio.wait_for(reader.task, 10))
+            assert stream.response.text == seen
+
+
 async def test_a_time_out_leaves_the_branch() -> None:
     held = Held()
     async with opened(held) as t:

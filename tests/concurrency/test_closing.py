@@ -15,6 +15,7 @@ import pytest
 
 from tract import AsyncTract, LLMConfig
 from tract.errors import ClosedError, TurnInProgressError, TurnStateError
+from tract.log.store import SqliteStore
 from tract.testing import ScriptedLLM
 from tract.testing.server import serve
 
@@ -282,3 +283,21 @@ async def test_a_client_that_cannot_be_closed_does_not_keep_the_store_open(
         assert again.collaborators.shared.store is not t.collaborators.shared.store
         await again.user("still here")
     gc.collect()
+
+
+async def test_a_store_is_freed_once_its_tracts_are_closed_and_let_go(tmp_path: Path) -> None:
+    async def use() -> None:
+        async with AsyncTract.open(str(tmp_path / "log.db"), llm=ScriptedLLM(["An answer."]), llm_config=CONFIG) as t:
+            await t.chat("question")
+            await t.compile()
+
+    await use()
+    gc.collect()
+    # No isinstance, which has some objects load what they stand for.
+    stores = [each for each in gc.get_objects() if type(each) is SqliteStore]
+    assert str(tmp_path / "log.db") not in [store.where for store in stores]
+
+
+async def test_handles_of_one_store_share_what_is_derived_from_it(tmp_path: Path) -> None:
+    async with AsyncTract.open(str(tmp_path / "log.db")) as t, AsyncTract.open(str(tmp_path / "log.db")) as other:
+        assert t.collaborators.shared is other.collaborators.shared

@@ -16,6 +16,8 @@ from tests.children import OPENING, started, streaming
 from tract import AsyncTract, Message, ModelRequest
 from tract.core import deltas
 from tract.core.owners import LEASE
+from tract.domain.ids import uuid_bytes
+from tract.errors import GenerationLostError
 from tract.llm.counting import ApproximateCounter
 from tract.testing import FixedClock, ScriptedLLM
 
@@ -41,6 +43,13 @@ def tags(path: str) -> Counter[str]:
 def rows(path: str, table: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def interrupt(path: str, generation: str | None) -> None:
+    """Let a call be over as if somebody had interrupted it."""
+    assert generation is not None
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE generations SET status = 'interrupted' WHERE id = ?", (uuid_bytes(generation),))
 
 
 @pytest.mark.parametrize("last", ["die", "exit"])
@@ -189,13 +198,12 @@ async def test_an_owner_that_comes_back_late_is_told_and_its_answer_kept_off_the
         async with AsyncTract.open(path, clock=later) as t:
             assert [info.status for info in await t.generations()] == ["interrupted"]
             await t.user("went on")
-            child.tell("two", "end")
-            assert child.told() == "two "
+            child.tell("end")
             error, answer = child.told()
             assert error == "GenerationLostError"
             assert await texts(t) == ["went on"]
             await t.branch("late", at=answer)
-            assert await texts(t) == ["Count", "One two "]
+            assert await texts(t) == ["Count", "One "]
             assert [(info.status, info.text) for info in await t.generations()] == [("interrupted", "One ")]
     counted = tags(path)
     assert (counted["generation.interrupted"], counted["generation.completed"]) == (1, 0)
@@ -211,14 +219,42 @@ async def test_an_owner_that_comes_back_late_moves_no_branch_that_stood_still(pa
             assert (await t.show(answer)).info.parents == ((await t.generations())[0].question,)
 
 
+async def test_an_owner_that_comes_back_late_is_handed_nothing_more_and_keeps_what_came_off_the_branch(path: str) -> None:
+    with streaming(path, host="elsewhere") as child:
+        child.stream("One")
+        async with AsyncTract.open(path, clock=later) as t:
+            child.tell("two")
+            error, answer = child.told()
+            assert error == "GenerationLostError"
+            assert await texts(t, answer) == ["Count", "One two "]
+            assert [(info.status, info.text) for info in await t.generations()] == [("interrupted", "One ")]
+
+
+async def test_an_owner_that_nobody_interrupted_streams_on_beside_one_that_was(path: str) -> None:
+    model, others = Dictated(), Dictated()
+    async with opened(model, path) as t, opened(others, path, name="other") as other, other.stream("Count") as spared:
+        others.say("One ")
+        assert await anext(spared) == "One "
+        with pytest.raises(GenerationLostError):
+            async with t.stream("Count") as stream:
+                model.say("One ")
+                assert await anext(stream) == "One "
+                interrupt(path, stream.generation)
+                # Said together, so both are written together.
+                model.say("two ")
+                others.say("two ")
+                await asyncio.gather(anext(stream), anext(spared))
+        others.say("three.")
+        others.end()
+        assert (await spared.finish()).text == "One two three."
+
+
 async def test_a_late_owner_leaves_no_scratch_behind(path: str) -> None:
     with streaming(path, host="elsewhere") as child:
         child.stream("One")
         async with AsyncTract.open(path, clock=later):
-            child.stream("two", "three")
-        assert rows(path, "partials") == rows(path, "leases") == []
-        child.tell("end")
-        child.told()
+            child.tell("two")
+            child.told()
     assert rows(path, "partials") == rows(path, "leases") == []
 
 

@@ -680,9 +680,15 @@ async def noted(store: Store) -> list[Row]:
 
 async def test_scratch_is_seen_once_it_was_written_and_is_no_event(store: Store) -> None:
     await answering(store)
-    assert await store.scratch(noting("text")).wait() == ()
+    await store.scratch(noting("text")).wait()
     assert await noted(store) == [(0, "text")]
     assert len(await logged(store)) == 2
+
+
+async def test_scratch_tells_how_many_rows_each_statement_changed(store: Store) -> None:
+    await answering(store)
+    nobodys = Statement("scratch.add", (uuid_bytes(GenerationId(operation_id(9))), 0, "text"))
+    assert await store.scratch((*noting("text"), nobodys)).wait() == (1, 1, 0)
 
 
 async def test_the_scratch_of_a_request_is_written_with_its_events(store: Store) -> None:

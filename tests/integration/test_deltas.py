@@ -4,14 +4,21 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.acceptance.scripting import Dictated, opened
+from tests.builders import uuid
+from tests.memory_store import MemoryStore
 from tract import AsyncTract
-from tract.core.deltas import FLUSH_SECONDS
-from tract.domain.ids import uuid_bytes
+from tract.core.deltas import FLUSH_SECONDS, SYNC_SECONDS, Deltas
+from tract.domain.ids import GenerationId, uuid_bytes
 from tract.errors import TractError
+from tract.log.sqlite_files import ThreadConnection
+from tract.log.statements import load
+from tract.projections import INLINE, SQL
+from tract.testing import FixedClock
 
 BLOCK = "CREATE TRIGGER blocked BEFORE INSERT ON partials BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
 
@@ -81,6 +88,72 @@ def test_the_pause_between_writes_is_ten_milliseconds() -> None:
     assert FLUSH_SECONDS == 0.010
 
 
+@pytest.fixture
+def levels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The level of synchronous at which each transaction of a store was committed."""
+    found: list[str] = []
+
+    class Traced(ThreadConnection):
+        """A connection that notes its commits."""
+
+        level = "FULL"
+
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            super().__init__(*args, **settings)
+            self.set_trace_callback(self._note)
+
+        def _note(self, sql: str) -> None:
+            if sql.startswith("PRAGMA synchronous = "):
+                # FULL is 2, NORMAL is 1.
+                self.level = {"2": "FULL", "1": "NORMAL"}.get(level := sql.rpartition(" ")[2], level)
+            elif sql == "COMMIT":
+                found.append(self.level)
+
+    monkeypatch.setattr("tract.log.sqlite_files.ThreadConnection", Traced)
+    return found
+
+
+async def test_what_was_handed_on_reaches_the_disk_within_a_second_although_nothing_follows(
+    path: str, levels: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tract.core.deltas.SYNC_SECONDS", 0.001)
+    model = Dictated()
+    async with opened(model, path) as t, t.stream("Count") as stream:
+        levels.clear()
+        model.say("One ")
+        await anext(stream)
+        while levels[:2] != ["NORMAL", "FULL"]:
+            assert levels in ([], ["NORMAL"])
+            await asyncio.wait_for(t.changed(t.mark()), 10)
+
+
+async def test_no_delta_waits_for_the_disk_before_that(path: str, levels: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tract.core.deltas.SYNC_SECONDS", 3600.0)
+    model = Dictated()
+    async with opened(model, path) as t, t.stream("Count") as stream:
+        levels.clear()
+        for number in range(5):
+            model.say(f"{number} ")
+            await anext(stream)
+        assert levels == ["NORMAL"] * 5
+
+
+async def test_deltas_never_wait_for_the_disk_where_durability_is_normal(
+    path: str, levels: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tract.core.deltas.SYNC_SECONDS", 0.0)
+    model = Dictated()
+    async with opened(model, path, durability="normal") as t, t.stream("Count") as stream:
+        for number in range(5):
+            model.say(f"{number} ")
+            await anext(stream)
+        assert set(levels) == {"NORMAL"}
+
+
+def test_what_was_handed_on_may_be_missing_for_a_second_when_the_machine_loses_power() -> None:
+    assert SYNC_SECONDS == 1.0
+
+
 async def test_a_delta_that_could_not_be_written_is_not_handed_on_and_fails_the_call(path: str) -> None:
     model = Dictated()
     async with opened(model, path) as t:
@@ -124,6 +197,20 @@ async def test_a_renewal_that_fails_leaves_the_deltas_as_they_were(path: str, mo
         model.say("two ", "three.")
         model.end()
         assert [delta async for delta in stream] == ["two ", "three."]
+
+
+async def test_who_waits_behind_a_write_under_way_is_let_go_when_the_call_ends() -> None:
+    clock, call = FixedClock(), GenerationId(uuid(1))
+    store = MemoryStore(clock, load(*SQL), INLINE)
+    deltas = Deltas(store)
+    deltas.begin(call, clock)
+    async with store.one_at_a_time:
+        deltas.write(call, "One ", is_watched=True)
+        behind = deltas.write(call, "two ", is_watched=True)
+        deltas.end(call)
+    await asyncio.wait_for(behind.wait(call), 10)
+    deltas.forget(call)
+    await store.aclose()
 
 
 async def written(t: AsyncTract, text: str) -> str:

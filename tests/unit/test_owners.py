@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -54,6 +55,7 @@ def test_a_process_that_is_not_there_is_gone_at_once() -> None:
     assert gone(evolve(HERE, process=DEAD), until=10**18)
 
 
+@linux
 def test_another_process_that_runs_is_not_gone_however_old_its_lease() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         is_over = gone(evolve(HERE, process=other.pid, started=None), until=0)
@@ -64,6 +66,26 @@ def test_another_process_that_runs_is_not_gone_however_old_its_lease() -> None:
 @linux
 def test_a_process_that_took_over_the_number_of_the_owner_is_another() -> None:
     assert gone(evolve(HERE, process=os.getppid(), started=1), until=10**18)
+
+
+@pytest.fixture
+def unlisted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The platform lists no processes, as macOS, or not those of others, as Linux with hidepid."""
+    monkeypatch.setattr("tract.core.owners.PROC", str(tmp_path))
+
+
+@pytest.mark.usefixtures("unlisted")
+@pytest.mark.parametrize("process", [os.getppid(), 1], ids=["one's own", "that of the machine, mostly another user's"])
+@pytest.mark.parametrize(("until", "is_over"), [(100, False), (99, True)])
+def test_a_process_that_exists_but_is_not_listed_counts_as_the_owner_until_its_lease_runs_out(
+    process: int, until: int, is_over: object
+) -> None:
+    assert gone(evolve(HERE, process=process), until=until, now=100) is is_over
+
+
+@pytest.mark.usefixtures("unlisted")
+def test_a_process_that_does_not_exist_is_gone_at_once_also_where_none_are_listed() -> None:
+    assert gone(evolve(HERE, process=DEAD), until=10**18)
 
 
 @linux

@@ -241,7 +241,7 @@ class TractCore:
         reads: Sequence[Statement] = (),
         blobs: Iterable[BlobDraft] = (),
         scratch: tuple[Statement, ...] = (),
-    ) -> Submission:
+    ) -> Submission[tuple[Event, ...]]:
         """Append as `record` does, for an end that must be written although its caller is leaving.
 
         Args:

@@ -8,46 +8,58 @@ word that was handed on. Read `Deltas.write`. Imports `domain`, `log` and
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from attrs import define, field
 
 from tract.core.edges import Clock
 from tract.core.owners import LEASE, begin_answering, stop_answering
 from tract.domain.ids import GenerationId, uuid_bytes
-from tract.errors import TractError
+from tract.errors import GenerationLostError, TractError
 from tract.log.protocol import EventStore, Statement, Submission
 
 FLUSH_SECONDS = 0.010
 """Between two writes; a call's first delta does not wait for it."""
 RENEW_SECONDS = 10.0
 """Between two signs of life of the calls that run here."""
+SYNC_SECONDS = 1.0
+"""For which power loss may take what was written, where the store is durable."""
+ADD = "scratch.add"
 
 
 class Flush:
     """One write of deltas, for those who wait for it."""
 
-    __slots__ = ("_done", "_error")
+    __slots__ = ("_done", "_error", "_lost")
 
     def __init__(self) -> None:
         self._done = asyncio.Event()
         self._error: BaseException | None = None
+        self._lost: Collection[GenerationId] = ()
 
-    async def wait(self) -> None:
-        """Return once it is written.
+    async def wait(self, generation: GenerationId) -> None:
+        """Return once what it holds of a call is written, or the call has ended here.
 
         Raises:
             StoreError: It could not be.
             ClosedError: The store was closed before.
+            GenerationLostError: Somebody else ended the call, so nothing of it is written any more.
         """
         if not self._done.is_set():
             await self._done.wait()
         if self._error is not None:
             raise self._error
+        if generation in self._lost:
+            raise GenerationLostError(generation, None)
 
-    def settle(self, error: BaseException | None) -> None:
-        """Let go of those who wait."""
-        self._error = error
+    def settle(self, error: BaseException | None = None, lost: Collection[GenerationId] = ()) -> None:
+        """Let go of those who wait.
+
+        Args:
+            error: Why nothing was written.
+            lost: The calls that somebody else had ended.
+        """
+        self._error, self._lost = error, lost
         self._done.set()
 
 
@@ -56,7 +68,7 @@ class _Call:
     """A call that runs here.
 
     Attributes:
-        key: Its id in columns.
+        generation: Its id.
         clock: Tells until when its lease holds.
         length: How many characters are on their way to the store, or there.
         parts: What comes after them.
@@ -64,7 +76,7 @@ class _Call:
         sent: What is on its way to the store.
     """
 
-    key: bytes
+    generation: GenerationId
     clock: Clock
     length: int = 0
     parts: list[str] = field(factory=list)
@@ -73,12 +85,13 @@ class _Call:
 
     def statements(self) -> Iterator[Statement]:
         """Yield what is to be written, which counts as written from now on."""
+        key = uuid_bytes(self.generation)
         if self.renews:
             self.renews = False
-            yield Statement("scratch.renew", (self.key, self.clock() + LEASE))
+            yield Statement("scratch.renew", (key, self.clock() + LEASE))
         if self.parts:
             text = "".join(self.parts)
-            yield Statement("scratch.add", (self.key, self.length, text))
+            yield Statement(ADD, (key, self.length, text))
             self.length += len(text)
             self.sent = text
             self.parts.clear()
@@ -104,6 +117,8 @@ class Deltas:
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._renewal: asyncio.TimerHandle | None = None
+        self._syncing: asyncio.TimerHandle | None = None
+        self._is_sync_due = False
         self._last = -1.0
         self._is_urgent = False
 
@@ -114,7 +129,7 @@ class Deltas:
         start counts as its sign of life.
         """
         begin_answering(generation)
-        self._calls[generation] = _Call(uuid_bytes(generation), clock)
+        self._calls[generation] = _Call(generation, clock)
         if self._renewal is None:
             self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
 
@@ -140,9 +155,15 @@ class Deltas:
         """
         self._calls.pop(generation, None)
         self._changed.discard(generation)
-        if not self._calls and self._renewal is not None:
-            self._renewal.cancel()
-            self._renewal = None
+        if not self._changed:
+            # No other call will have it written.
+            flush, self._next = self._next, Flush()
+            flush.settle()
+        if not self._calls:
+            for timer in (self._renewal, self._syncing):
+                if timer is not None:
+                    timer.cancel()
+            self._renewal = self._syncing = None
         return cleared(generation)
 
     def forget(self, generation: GenerationId) -> None:
@@ -165,28 +186,33 @@ class Deltas:
             self._timer.cancel()
             self._timer = None
         calls = [self._calls[generation] for generation in self._changed]
-        statements = [each for call in calls for each in call.statements()]
+        batch = [(call, each) for call in calls for each in call.statements()]
         self._changed.clear()
         flush, self._next = self._next, Flush()
-        self._last, self._is_urgent = asyncio.get_running_loop().time(), False
-        if not statements:
+        loop = asyncio.get_running_loop()
+        self._last, self._is_urgent = loop.time(), False
+        if not batch:
             # Whoever had something to write has ended.
-            flush.settle(None)
+            flush.settle()
             return
+        is_durable, self._is_sync_due = self._is_sync_due, False
+        if not is_durable and self._syncing is None and any(each.name == ADD for _, each in batch):
+            self._syncing = loop.call_later(SYNC_SECONDS, self._sync)
         try:
             # Handed over at once: what ends a call must come behind it.
-            written = self._store.scratch(statements)
+            written = self._store.scratch([each for _, each in batch], is_durable=is_durable)
         except TractError as exc:
-            for call in calls:
+            for call, _ in batch:
                 call.settle(is_written=False)
             flush.settle(exc)
             return
-        self._writing = asyncio.create_task(self._settle(written, flush, calls), name="tract deltas")
+        self._writing = asyncio.create_task(self._settle(written, flush, batch), name="tract deltas")
 
-    async def _settle(self, written: Submission, flush: Flush, calls: Sequence[_Call]) -> None:
+    async def _settle(self, written: Submission[tuple[int, ...]], flush: Flush, batch: Sequence[tuple[_Call, Statement]]) -> None:
         error: BaseException | None = None
+        counts: tuple[int, ...] = ()
         try:
-            await written.wait()
+            counts = await written.wait()
         except Exception as exc:  # noqa: BLE001 - whoever waits for the write is told
             error = exc
         except BaseException as exc:
@@ -194,14 +220,25 @@ class Deltas:
             raise
         finally:
             self._writing = None
-            for call in calls:
+            for call, _ in batch:
                 call.settle(is_written=error is None)
-            flush.settle(error)
+            self._is_sync_due = self._is_sync_due or error is not None
+            # A call that somebody else ended takes no more words.
+            wrote = zip(batch, counts, strict=False)
+            flush.settle(error, {call.generation for (call, each), rows in wrote if each.name == ADD and not rows})
         if self._changed:
             self._schedule()
 
     def _renew(self) -> None:
         self._renewal = asyncio.get_running_loop().call_later(RENEW_SECONDS, self._renew)
+        self._touch()
+
+    def _sync(self) -> None:
+        self._syncing, self._is_sync_due = None, True
+        # A transaction that writes nothing would not be synced.
+        self._touch()
+
+    def _touch(self) -> None:
         for generation, call in self._calls.items():
             call.renews = True
             self._changed.add(generation)

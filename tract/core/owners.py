@@ -1,7 +1,8 @@
 """Who runs a model call, and whether they still do.
 
 An owner on this machine is looked at: the process exists and began when it
-says. One that cannot be looked at counts as alive while it renews its lease.
+says. One that cannot be looked at, there or elsewhere, counts as alive while
+it renews its lease.
 The only place that asks the platform about processes. Imports `domain`.
 """
 
@@ -20,6 +21,9 @@ from tract.domain.ids import GenerationId
 
 LEASE = 30_000_000
 """Microseconds for which a call counts as alive after a sign of life."""
+
+PROC = "/proc"
+"""Where Linux tells of processes."""
 
 _answering: dict[GenerationId, asyncio.AbstractEventLoop] = {}
 
@@ -96,24 +100,25 @@ def is_gone(generation: GenerationId, owner: Owner, until: int, seen: Presence) 
         return until < now
     if owner == here:
         return generation not in seen.answering
-    return not _is_alive(owner.process, owner.started)
+    is_alive = _is_alive(owner.process, owner.started)
+    return until < now if is_alive is None else not is_alive
 
 
-def _is_alive(process: int, started: int | None) -> bool:
-    stat = _stat("/proc", str(process))
+def _is_alive(process: int, started: int | None) -> bool | None:
+    """Say whether the process runs; None where its number is in use, but not by whom."""
+    stat = _stat(PROC, str(process))
     if stat is not None:
         state, since = stat
         # A zombie waits for nothing but its parent.
         return state not in ("Z", "X") and started in (None, since)
-    if Path("/proc/self/stat").exists():
-        return False
+    # Only Linux has the folder, and with `hidepid` not for processes of others.
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass  # It exists, and is another user's.
+    return None
 
 
 @cache

@@ -3,7 +3,7 @@
 Imports `contexts`, `gates`, `deltas`, `settings` and `log`.
 """
 
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from attrs import Factory, field, frozen
 
@@ -40,4 +40,5 @@ def shared(store: EventStore) -> Shared:
     return found
 
 
-_shared: "WeakKeyDictionary[EventStore, Shared]" = WeakKeyDictionary()
+# By value, since what is shared holds its store: both go with the last handle.
+_shared: "WeakValueDictionary[EventStore, Shared]" = WeakValueDictionary()

@@ -20,7 +20,8 @@ from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Wor
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import schema_of
 
-Outcome: TypeAlias = "tuple[Event, ...] | Exception"
+Outcome: TypeAlias = "tuple[Event, ...] | tuple[int, ...] | Exception"
+"""What was appended; how many rows each statement of a scratch changed; or why nothing was written."""
 StreamHead: TypeAlias = tuple[int, bytes, int]
 """version, digest and recorded_at of a stream's last event."""
 
@@ -60,13 +61,13 @@ class BatchRunner:
 
         After a failing statement the batch is rolled back and its requests
         run one by one, so that only the guilty one fails. Scratch alone does
-        not wait for the disk.
+        not wait for the disk, unless it asks to.
 
         Raises:
             UnknownOutcomeError: The connection must not be used again.
             NewerSchemaError: A later version brought the file up; nothing was written.
         """
-        if not all(isinstance(request, Scratch) for request in requests):
+        if not all(isinstance(request, Scratch) and not request.is_durable for request in requests):
             return self._run(connection, requests)
         (level,) = connection.execute("PRAGMA synchronous").fetchone()
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -124,18 +125,17 @@ class BatchRunner:
 
     def _write(self, cursor: sqlite3.Cursor, request: Work, tail: _Tail) -> Outcome:
         if isinstance(request, Scratch):
-            self._execute(cursor, request.statements)
-            return ()
+            return self._execute(cursor, request.statements)
         outcome = self._append(cursor, request, tail)
         if request.scratch and not isinstance(outcome, Exception):
             self._execute(cursor, request.scratch)
         return outcome
 
-    def _execute(self, cursor: sqlite3.Cursor, statements: Sequence[Statement]) -> None:
-        for statement in statements:
-            cursor.execute(self.statements[statement.name], statement.parameters)
+    def _execute(self, cursor: sqlite3.Cursor, statements: Sequence[Statement]) -> tuple[int, ...]:
+        sql = self.statements
+        return tuple([cursor.execute(sql[each.name], each.parameters).rowcount for each in statements])
 
-    def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> Outcome:
+    def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> tuple[Event, ...] | Exception:
         try:
             if request.digest is not None:
                 earlier = self._earlier(cursor, request)

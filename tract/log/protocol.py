@@ -14,6 +14,7 @@ from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Row: TypeAlias = tuple[Any, ...]
 
 
@@ -74,11 +75,17 @@ class Request(Struct, frozen=True, eq=False):
 class Scratch(Struct, frozen=True, eq=False):
     """Statements on scratch tables alone, which no event depends on.
 
-    They survive the death of the process. When the machine loses power, the
-    last moments of them may be gone, so that nobody waits for the disk.
+    They survive the death of the process. When the machine loses power, they
+    may be gone, so that nobody waits for the disk.
+
+    Attributes:
+        statements: What to write.
+        is_durable: Whether they survive power loss as appends do, and with
+            them every scratch before.
     """
 
     statements: tuple[Statement, ...]
+    is_durable: bool = False
 
 
 Work: TypeAlias = Request | Scratch
@@ -167,15 +174,22 @@ class EventStore(Protocol):
         """
         ...
 
-    def submit(self, request: Request) -> "Submission":
+    def submit(self, request: Request) -> "Submission[tuple[Event, ...]]":
         """Hand a request over without waiting, even where the queue is full.
 
         For ends that must be recorded although their caller is leaving.
         """
         ...
 
-    def scratch(self, statements: Sequence[Statement]) -> "Submission":
+    def scratch(self, statements: Sequence[Statement], *, is_durable: bool = False) -> "Submission[tuple[int, ...]]":
         """Hand statements on scratch tables to the writer, behind what waits there.
+
+        Args:
+            statements: What to write.
+            is_durable: Whether they, and every scratch before, shall survive power loss as appends do.
+
+        Returns:
+            A submission that tells how many rows each statement changed.
 
         Raises:
             ClosedError: The store is closed.
@@ -239,9 +253,9 @@ class EventStore(Protocol):
         ...
 
 
-class Submission(Protocol):
-    """A request that the writer owns."""
+class Submission(Protocol[T_co]):
+    """Something to write that the writer owns."""
 
-    async def wait(self) -> tuple[Event, ...]:
-        """Return what was appended; leaving early does not withdraw it."""
+    async def wait(self) -> T_co:
+        """Return what was written; leaving early does not withdraw it."""
         ...

@@ -46,7 +46,7 @@ from tract.log.sqlite_files import (
     refuse_foreign,
 )
 from tract.log.write_connection import WriteConnection
-from tract.log.writer import PendingAppend, Writer
+from tract.log.writer import PendingWrite, Writer
 
 T = TypeVar("T")
 
@@ -134,15 +134,15 @@ class SqliteStore:
         self._check()
         return await self._writer.append(request, then)
 
-    def submit(self, request: Request) -> PendingAppend:
+    def submit(self, request: Request) -> PendingWrite[tuple[Event, ...]]:
         """Hand a request over without waiting."""
         self._check()
         return self._writer.submit(request)
 
-    def scratch(self, statements: Sequence[Statement]) -> PendingAppend:
+    def scratch(self, statements: Sequence[Statement], *, is_durable: bool = False) -> PendingWrite[tuple[int, ...]]:
         """Hand statements on scratch tables to the writer."""
         self._check()
-        return self._writer.submit(Scratch(tuple(statements)))
+        return self._writer.scratch(Scratch(tuple(statements), is_durable))
 
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on a reader's thread."""

@@ -7,7 +7,7 @@ into the next one together (group commit), without a timer. Imports `protocol`.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
 from attrs import define
@@ -15,9 +15,10 @@ from attrs import define
 from tract.domain.events import Event
 from tract.errors import ClosedError
 from tract.log.batch import Outcome
-from tract.log.protocol import Request, Work
+from tract.log.protocol import Request, Scratch, Work
 
-Result: TypeAlias = "asyncio.Future[tuple[Event, ...]]"
+T = TypeVar("T")
+Result: TypeAlias = "asyncio.Future[Any]"
 
 BATCH = 256
 """Requests in one transaction at the most, so that no one waits for long."""
@@ -35,13 +36,13 @@ class _Pending:
 
 
 @define(eq=False, repr=False)
-class PendingAppend:
-    """A request that the writer owns."""
+class PendingWrite(Generic[T]):
+    """A request or a scratch that the writer owns."""
 
-    _result: Result
+    _result: "asyncio.Future[T]"
 
-    async def wait(self) -> tuple[Event, ...]:
-        """Return what was appended; leaving early does not withdraw it."""
+    async def wait(self) -> T:
+        """Return what was written; leaving early does not withdraw it."""
         return await asyncio.shield(self._result)
 
 
@@ -69,7 +70,8 @@ class Writer:
             await self._place()
         pending = self._enqueue(request, is_owned=False)
         if then is None:
-            return await pending.result
+            events: tuple[Event, ...] = await pending.result
+            return events
         pending.result.add_done_callback(lambda done: None if done.cancelled() or done.exception() else then())
         return await _followed(pending)
 
@@ -101,9 +103,13 @@ class Writer:
                 place.set_result(None)
                 self._promised += 1
 
-    def submit(self, request: Work) -> PendingAppend:
+    def submit(self, request: Request) -> PendingWrite[tuple[Event, ...]]:
         """Hand *request* over for good."""
-        return PendingAppend(self._enqueue(request, is_owned=True).result)
+        return PendingWrite(self._enqueue(request, is_owned=True).result)
+
+    def scratch(self, scratch: Scratch) -> PendingWrite[tuple[int, ...]]:
+        """Hand *scratch* over for good."""
+        return PendingWrite(self._enqueue(scratch, is_owned=True).result)
 
     def _enqueue(self, request: Work, *, is_owned: bool) -> _Pending:
         if self._closing:
@@ -171,7 +177,7 @@ async def _followed(pending: _Pending) -> tuple[Event, ...]:
     that what follows has happened when the cancellation is seen.
     """
     try:
-        return await asyncio.shield(pending.result)
+        events: tuple[Event, ...] = await asyncio.shield(pending.result)
     except asyncio.CancelledError:
         if pending.is_taken:
             with anyio.CancelScope(shield=True):
@@ -179,9 +185,10 @@ async def _followed(pending: _Pending) -> tuple[Event, ...]:
         else:
             pending.result.cancel()
         raise
+    return events
 
 
-def _settle(result: Result, outcome: tuple[Event, ...] | BaseException) -> None:
+def _settle(result: Result, outcome: "Outcome | BaseException") -> None:
     if result.done():
         return
     if isinstance(outcome, BaseException):

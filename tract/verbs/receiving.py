@@ -93,10 +93,13 @@ class Receiving:
         Raises:
             ModelError: The call failed.
             StoreError: The delta could not be written.
+            GenerationLostError: Somebody else ended the call.
         """
         while (first := await self._first()) is not None:
             text, flush = first
-            await flush.wait()
+            await flush.wait(self._generation)
+            if self._is_stopped:
+                return None
             # Nothing is awaited from here on, so a caller that leaves has it or finds it here.
             if self._waiting and self._waiting[0] is first and not self._is_stopped:
                 self._waiting.popleft()

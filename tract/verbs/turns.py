@@ -45,10 +45,11 @@ class Turn:
 
     Iterate it for the text as it comes: each piece is written down before it
     is handed on, so what was seen is found again whatever happens. Then
-    `response` is there. Leaving the block before the end (`break`, `return`)
-    keeps question and what was handed on of the answer on the branch, if
-    there was anything; an exception and a call that fails leave the branch as
-    it was. `keep_partial` overrides either.
+    `response` is there. Several tasks may iterate it: each piece goes to one,
+    and where one leaves the block, it simply ends for the others. Leaving the
+    block before the end (`break`, `return`) keeps question and what was handed
+    on of the answer on the branch, if there was anything; an exception and a
+    call that fails leave the branch as it was. `keep_partial` overrides either.
     """
 
     def __init__(self, t: TractCore, options: TurnOptions, *, is_watched: bool = True) -> None:
@@ -184,6 +185,8 @@ class Turn:
         except ModelError as exc:
             await self._failed(exc)
             raise
+        except GenerationLostError as exc:
+            raise await self._lost(exc) from exc
         except Exception as exc:
             await self._crashed(exc)
             raise
@@ -212,6 +215,11 @@ class Turn:
         ended = await self._end(self._failure(error))
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
+
+    async def _lost(self, error: GenerationLostError) -> GenerationLostError:
+        """Record what arrived, which nobody was handed, and return the error that names it."""
+        ended = await self._end(self._cut_short(GenerationFailed, type(error).__name__, keeps=False))
+        return GenerationLostError(error.generation, None if ended.answer is None else ended.answer.id)
 
     async def _crashed(self, error: Exception) -> None:
         """Record that a client of the caller's own raised what is no `ModelError`."""
