@@ -16,6 +16,7 @@ from attrs import fields as attrs_fields
 
 from tract.domain.commits import Priority
 from tract.domain.content import RegisteredContent, Renderable, require_type_name
+from tract.domain.texts import key_name
 from tract.errors import ConfigError, ContentValidationError
 
 _at_field = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -112,7 +113,7 @@ def find_registered_mapping(name: str, values: Mapping[str, Any]) -> RegisteredC
     known = _field_names(registration.cls)
     for field in values:
         if field not in known:
-            raise ContentValidationError(field, "it is not a field that is known here")
+            raise ContentValidationError(key_name(field), "it is not a field that is known here")
     try:
         value = msgspec.convert(values, registration.cls, str_keys=True)
         if has(registration.cls):
