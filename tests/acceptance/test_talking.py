@@ -332,6 +332,14 @@ async def test_generate_on_a_branch_without_commits_is_refused() -> None:
         assert (await t.head(), (await t.chat("Hi")).text) == (None, "Hello.")
 
 
+async def test_generate_where_nothing_compiles_is_refused_and_nothing_is_recorded() -> None:
+    async with opened(["Hello."]) as t:
+        await t.skip((await t.user("Hi")).id)
+        with pytest.raises(ContentValidationError, match="there is nothing to answer"):
+            await t.generate()
+        assert (await t.generations(), (await t.chat("Ho")).text) == ((), "Hello.")
+
+
 async def test_a_failed_call_leaves_the_branch_and_names_what_was_kept() -> None:
     async with opened([Cut(["Half ", "an answer"], ModelConnectionError("cut"))]) as t:
         await t.user("before")

@@ -119,3 +119,9 @@ def test_whatever_the_bytes_are_an_image_has_a_price(data: bytes, media_type: st
 @given(st.integers(1, 16000), st.integers(1, 16000))
 def test_an_image_costs_at_most_two_by_four_tiles(width: int, height: int) -> None:
     assert 255 <= image_tokens(sized("png", width, height)) <= 85 + 170 * 8
+
+
+def test_a_jpeg_is_not_searched_without_end() -> None:
+    """Each byte of filling is a step, and 5 MB of them took a second."""
+    filled = b"\xff\xd8" + b"\xff" * 5_000 + jpeg(100, 100)[2:]
+    assert image_tokens(ImagePart(data=b64encode(filled).decode(), media_type="image/jpeg")) == 765

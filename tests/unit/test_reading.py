@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -19,6 +20,8 @@ from tract.domain.content import (
 )
 from tract.domain.messages import Message, ToolCall
 from tract.errors import ContentValidationError
+from tract.formats.anthropic_reading import from_anthropic
+from tract.formats.openai import from_openai
 from tract.formats.reading import content_from, decode_content, encode_content
 
 CALL = {"id": "call_1", "name": "find", "arguments": "{}"}
@@ -196,3 +199,19 @@ def test_anything_else_is_refused_with_its_type(value: object) -> None:
 def test_a_registered_content_under_a_name_of_our_own_is_not_taken_in() -> None:
     with pytest.raises(ContentValidationError, match=r"^content_type: it is the name of a type of Tract's own"):
         content_from(RegisteredContent("dialogue", {}, Message("user", "x")))
+
+
+SECRET = "My password is hunter2"
+UNKNOWN_KEYS: list[Callable[[], Any]] = [
+    lambda: content_from({"content_type": "instruction", "text": "x", SECRET: 1}),
+    lambda: content_from({"content_type": "dialogue", "role": "user", "text": [{"type": "text", "text": "x", SECRET: 1}]}),
+    lambda: from_openai([{"role": "user", "content": "x", SECRET: 1}]),
+    lambda: from_anthropic({"messages": [{"role": "user", "content": "x", SECRET: 1}]}),
+]
+
+
+@pytest.mark.parametrize("give", UNKNOWN_KEYS)
+def test_a_key_that_is_no_name_is_refused_without_its_words(give: Callable[[], Any]) -> None:
+    with pytest.raises(ContentValidationError, match=r"\(a key\): it is not a (field|key) that is known here") as refusal:
+        give()
+    assert SECRET not in str(refusal.value)

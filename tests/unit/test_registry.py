@@ -1,3 +1,4 @@
+import traceback
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -82,6 +83,24 @@ def test_what_is_stored_stands_for_an_equal_instance() -> None:
     stored = decode_content("registry.booking", encode_content(STORED))
     assert isinstance(stored, RegisteredContent)
     assert value_of(stored) == BOOKING
+
+
+@frozen
+class Seats:
+    by_row: dict[int, str]
+
+    def to_message(self) -> Message:
+        return Message("user", "seats")
+
+
+register_content_type("registry.seats", Seats)
+
+
+@pytest.mark.parametrize("given", [Seats({1: "a"}), {"content_type": "registry.seats", "by_row": {"1": "a"}}])
+def test_keys_that_are_numbers_come_back_as_numbers(given: Any) -> None:
+    content = content_from(given)
+    assert isinstance(content, RegisteredContent)
+    assert value_of(content) == Seats({1: "a"})
 
 
 def test_a_dataclass_will_do() -> None:
@@ -309,3 +328,10 @@ def test_a_stored_content_has_a_name_that_could_be_registered(name: Any) -> None
 def test_an_unknown_type_is_refused_with_those_there_are() -> None:
     with pytest.raises(ContentValidationError, match=r"instruction, .*registry\.booking"):
         content_from({"content_type": "unheard.of"})
+
+
+def test_a_refused_value_stands_in_no_traceback() -> None:
+    secret = "2retnuh"[::-1]
+    with pytest.raises(ContentValidationError) as refusal:
+        content_from({"content_type": "registry.booking", "name": "Ada", "colour": secret})
+    assert secret not in "".join(traceback.format_exception(refusal.value))

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, get_args
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from tract.domain.texts import is_blank, require_text
+from tract.domain.texts import is_blank, key_name, require_text
 from tract.errors import ContentValidationError
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -125,7 +125,7 @@ def _part(value: object, where: str) -> Part:
         raise ContentValidationError(f"{where}.type", f"it must be one of {', '.join(map(str, _KINDS))}")
     for name in given:
         if name not in kind.__struct_fields__:
-            raise ContentValidationError(f"{where}.{name}", "it is not a field that is known here")
+            raise ContentValidationError(f"{where}.{key_name(name)}", "it is not a field that is known here")
     if kind is TextPart and "text" not in given:
         raise ContentValidationError(f"{where}.text", "it is required")
     try:

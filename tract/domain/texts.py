@@ -1,4 +1,4 @@
-"""What counts as text, and as the name of a speaker. Imports `errors`."""
+"""What counts as text, as the name of a speaker, and as a key that can be shown. Imports `errors`."""
 
 import re
 
@@ -36,5 +36,11 @@ def require_speaker(field_name: str, value: object) -> None:
         raise ContentValidationError(field_name, "providers take up to 64 characters, without spaces and none of < > | / \\")
 
 
+def key_name(key: object) -> str:
+    """Return a key of a caller's as an error may show it: a name as fields have, else `(a key)`."""
+    return key if isinstance(key, str) and _field_name.fullmatch(key) else "(a key)"
+
+
+_field_name = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 # OpenAI answers 400 to names that this does not match.
 _speaker = re.compile(r"[^\s<|\\/>]{1,64}")

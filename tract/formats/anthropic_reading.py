@@ -11,7 +11,7 @@ from tract.domain import canonical
 from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent, require_tool_name
 from tract.domain.messages import ToolCall
 from tract.domain.parts import ImagePart, Part, TextPart
-from tract.domain.texts import is_blank, require_text
+from tract.domain.texts import is_blank, key_name, require_text
 from tract.errors import ContentValidationError
 from tract.formats.anthropic import ARGUMENTS, arguments_to_input
 
@@ -179,4 +179,4 @@ def _required(mapping: Mapping[str, Any], key: str, where: str) -> Any:
 def _refuse_unknown(mapping: Mapping[str, Any], known: frozenset[str], where: str) -> None:
     for key, value in mapping.items():
         if key not in known and value is not None:
-            raise ContentValidationError(f"{where}.{key}", "it is not a key that is known here")
+            raise ContentValidationError(f"{where}.{key_name(key)}", "it is not a key that is known here")

@@ -16,6 +16,7 @@ from msgspec import to_builtins
 from tract.domain.content import Content, DialogueContent, InstructionContent, ToolIOContent
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.parts import ImagePart, Part, TextPart
+from tract.domain.texts import key_name
 from tract.errors import ContentValidationError
 
 FORMAT = "openai/1"
@@ -191,7 +192,9 @@ def _refuse_unknown(mapping: Mapping[str, Any], known: frozenset[str], where: st
         return
     for key, value in mapping.items():
         if key not in known and value is not None and value != []:
-            raise ContentValidationError(f"{where}.{key}" if where else f"{key}", "it is not a key that is known here")
+            raise ContentValidationError(
+                f"{where}.{key_name(key)}" if where else key_name(key), "it is not a key that is known here"
+            )
 
 
 def _role_problem(role: object) -> str:

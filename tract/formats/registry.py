@@ -16,6 +16,7 @@ from attrs import fields as attrs_fields
 
 from tract.domain.commits import Priority
 from tract.domain.content import RegisteredContent, Renderable, require_type_name
+from tract.domain.texts import key_name
 from tract.errors import ConfigError, ContentValidationError
 
 _at_field = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -49,7 +50,7 @@ def register_content_type(name: str, cls: type[Renderable], *, priority: Priorit
         await t.commit(Ticket("Refund", "The bag never arrived."))
 
     `commit` takes instances, and mappings with `content_type` and the fields;
-    `show` gives instances back. What `to_message` returns when a value is
+    `show` gives instances back, a field of type `Any` as JSON has it. What `to_message` returns when a value is
     committed is stored beside the fields, and is what every compile gives,
     in processes without the class and after the class has changed too. To
     register the same class again is nothing.
@@ -112,14 +113,14 @@ def find_registered_mapping(name: str, values: Mapping[str, Any]) -> RegisteredC
     known = _field_names(registration.cls)
     for field in values:
         if field not in known:
-            raise ContentValidationError(field, "it is not a field that is known here")
+            raise ContentValidationError(key_name(field), "it is not a field that is known here")
     try:
-        value = msgspec.convert(values, registration.cls)
+        value = msgspec.convert(values, registration.cls, str_keys=True)
         if has(registration.cls):
             # msgspec passes attrs' converters over, which a caller relies on.
             value = evolve(value)  # type: ignore[misc]
     except msgspec.ValidationError as exc:
-        raise _problem(exc) from exc
+        raise _problem(exc) from None
     except (TypeError, ValueError) as exc:
         raise ContentValidationError(name, f"{registration.cls.__name__} does not take these fields") from exc
     return _rendered(registration, value)
@@ -135,7 +136,7 @@ def value_of(content: RegisteredContent) -> Renderable | RegisteredContent:
     if registration is None:
         return content
     try:
-        return msgspec.convert(content.data, registration.cls)
+        return msgspec.convert(content.data, registration.cls, str_keys=True)
     except msgspec.ValidationError:
         return content
 
@@ -154,9 +155,9 @@ def _rendered(registration: _Registration, value: Any) -> RegisteredContent:
     content = RegisteredContent(registration.name, data, value.to_message())
     try:
         # What could never be shown again is not taken in.
-        msgspec.convert(content.data, registration.cls)
+        msgspec.convert(content.data, registration.cls, str_keys=True)
     except msgspec.ValidationError as exc:
-        raise _problem(exc) from exc
+        raise _problem(exc) from None
     return content
 
 
@@ -179,7 +180,7 @@ def _field_names(cls: type[Any]) -> tuple[str, ...]:
 
 
 def _problem(exc: msgspec.ValidationError) -> ContentValidationError:
-    """Return what msgspec found, without the text of a caller's that its message may hold."""
+    """Return what msgspec found, without the text of a caller's that its message may hold; nor does a traceback show it."""
     found = _at_field.search(str(exc))
     where = found[1] if found else ""
     missing, wrong = _missing.match(str(exc)), _wrong_type.match(str(exc))

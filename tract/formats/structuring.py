@@ -13,6 +13,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from tract.domain.content import Content
 from tract.domain.messages import ToolCall
+from tract.domain.texts import key_name
 from tract.errors import ContentValidationError
 
 
@@ -26,7 +27,7 @@ def structure(values: Mapping[str, Any], kind: type[Content]) -> Content:
     try:
         content: Content = _converter.structure(values, kind)
     except cattrs.BaseValidationError as exc:
-        raise _first_problem(exc, "") from exc
+        raise _first_problem(exc, "") from None
     return content
 
 
@@ -44,7 +45,7 @@ def _first_problem(exc: BaseException, path: str) -> ContentValidationError:
     if isinstance(exc, ContentValidationError):
         return ContentValidationError(_dotted(path, exc.field), exc.reason)
     if isinstance(exc, cattrs.ForbiddenExtraKeysError):
-        return ContentValidationError(_dotted(path, min(map(str, exc.extra_fields))), "it is not a field that is known here")
+        return ContentValidationError(_dotted(path, min(map(key_name, exc.extra_fields))), "it is not a field that is known here")
     if isinstance(exc, KeyError):
         return ContentValidationError(path, "it is required")
     return ContentValidationError(path or "content", f"it cannot be read ({type(exc).__name__})")

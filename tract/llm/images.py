@@ -22,6 +22,8 @@ PER_TILE = 170
 """Tokens of each tile."""
 _UNKNOWN = (1024, 1024)
 _HEAD = 64
+_MOST_STEPS = 1_000
+"""Segments, and bytes of filling between them, in which a JPEG must come to its frame."""
 # Frames of a JPEG, which hold its size; the rest of C0 to CF are tables.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -83,7 +85,9 @@ def _webp(head: bytes) -> tuple[int, int] | None:
 def _jpeg(data: bytes) -> tuple[int, int] | None:
     """Walk the segments of a JPEG up to its frame (ITU T.81, annex B)."""
     at = 2
-    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
+    for _ in range(_MOST_STEPS):
+        if data[:2] != b"\xff\xd8" or at + 9 > len(data) or data[at] != 0xFF:
+            break
         marker = data[at + 1]
         if marker in _FRAMES:
             return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")

@@ -30,6 +30,7 @@ from tract.errors import (
     ModelError,
     ModelNotConfiguredError,
     ModelResponseError,
+    RefNotFoundError,
     TurnStateError,
 )
 from tract.llm.protocol import LLMClient, require_config
@@ -105,6 +106,7 @@ class Turn:
         try:
             self._holding.enter_context(self._t.in_flight(turn, self._abandoned))
             self._holding.enter_context(gates.inside(turn))
+            await self._require_words(branch)
             self._started = await record_start(self._t, branch, config, self._options, digest)
             if self._started is None:
                 # The same call, made at the same time, was faster.
@@ -123,6 +125,22 @@ class Turn:
             await self._leave(exc)
             raise
         return self
+
+    async def _require_words(self, branch: str) -> None:
+        """Refuse to ask where there is neither a question nor anything that compiles.
+
+        Raises:
+            ContentValidationError: No provider takes a request without messages.
+        """
+        if self._options.question is not None:
+            return
+        try:
+            compiled = await compile(self._t, at=branch)
+        except RefNotFoundError:
+            # Recording tells a branch without commits from one that is gone.
+            return
+        if not compiled.messages:
+            raise ContentValidationError("text", "there is nothing to answer: nothing on the branch compiles")
 
     async def _recall(self, digest: bytes) -> bool:
         """Give the answer of the same call made before, if there is one."""
