@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tract import AsyncTract, LLMConfig
-from tract.errors import ClosedError, TurnInProgressError
+from tract.errors import ClosedError, TurnInProgressError, TurnStateError
 from tract.testing import ScriptedLLM
 from tract.testing.server import serve
 
@@ -66,6 +66,30 @@ async def test_closing_inside_a_stream_block_records_its_turn(tmp_path: Path) ->
     assert statuses(path) == [("cancelled", "cancelled")]
     async with AsyncTract.open(str(path)) as again:
         assert await again.head() == base.id
+
+
+async def test_closing_inside_a_stream_block_by_a_task_of_its_own_cancels_nobody(tmp_path: Path) -> None:
+    path, pause = tmp_path / "log.db", Pause()
+    t = await AsyncTract.open(str(path), llm=pause.client(), llm_config=CONFIG)
+    async with t.stream("question", keep_partial=False) as answer:
+        await anext(answer)
+        await asyncio.create_task(t.aclose())
+        await asyncio.sleep(0)
+    assert statuses(path) == [("cancelled", "cancelled")]
+
+
+async def test_closing_from_inside_the_model_ends_its_turn(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+
+    async def deltas() -> AsyncIterator[str]:
+        yield "Half "
+        await t.aclose()
+
+    t = await AsyncTract.open(str(path), llm=ScriptedLLM(lambda _: deltas()), llm_config=CONFIG)
+    with pytest.raises(TurnStateError):
+        await t.chat("question")
+    await t.aclose()
+    assert statuses(path) == [("cancelled", "cancelled")]
 
 
 async def test_closing_one_handle_leaves_the_turns_of_another_alone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from tract.core.edges import Clock
+from tract.core.gates import Hold
 from tract.core.settings import OnBudget
 from tract.core.sharing import Shared
 from tract.domain.ids import TractId
@@ -59,8 +60,9 @@ class Collaborators:
 
 @frozen(eq=False, repr=False)
 class InFlight:
-    """A turn that is running: its task, how to end it, and when it has ended."""
+    """A turn that is running: its task, its hold on the branch, how to end it, and when it has ended."""
 
     task: "asyncio.Task[Any]"
+    hold: Hold
     end: Callable[[], Awaitable[None]]
     ended: "asyncio.Future[None]"

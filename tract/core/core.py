@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from tract.core.batches import OpenBatch, find_batch
 from tract.core.collaborators import Collaborators, Identity, InFlight
 from tract.core.edges import new_id
+from tract.core.gates import Gates, Hold
 from tract.core.graph import Head, Place, find_head
 from tract.core.models import Models
 from tract.core.settings import Settings
@@ -316,15 +317,16 @@ class TractCore:
             self._watching.discard(waiting)
 
     @contextmanager
-    def in_flight(self, end: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    def in_flight(self, hold: Hold, end: Callable[[], Awaitable[None]]) -> Iterator[None]:
         """Mark the current task as one that runs a turn, which `aclose` ends.
 
         Args:
+            hold: The turn's hold on its branch.
             end: Records the turn as cancelled.
         """
         task = asyncio.current_task()
         assert task is not None
-        turn = InFlight(task, end, asyncio.get_running_loop().create_future())
+        turn = InFlight(task, hold, end, asyncio.get_running_loop().create_future())
         self._turns.append(turn)
         try:
             yield
@@ -349,14 +351,16 @@ class TractCore:
         """Cancel and record the turns in flight, write what waits, and close.
 
         Twice is nothing; afterwards every verb raises `ClosedError`. A task
-        that runs a turn is cancelled, whatever else it does; the calling
-        task's own turns are recorded as cancelled and it goes on.
+        that runs a turn is cancelled, whatever else it does; the turns that
+        the caller is inside of, in whatever task, are recorded as cancelled
+        and their tasks go on.
 
         Raises:
             WrongLoopError: Another event loop or process than the handle's.
         """
         self._with.shared.store.check_here()
         if self._closing is None:
+            # It runs in the caller's context, and so is inside the turns that the caller is inside of.
             self._closing = asyncio.ensure_future(self._close(asyncio.current_task()))
         await asyncio.shield(self._closing)
 
@@ -367,11 +371,12 @@ class TractCore:
             # Whatever fails before, the store's use is given up.
             closing.push_async_callback(self._with.shared.store.aclose)
             closing.push_async_callback(self._models.aclose)
-            others = [turn for turn in self._turns if turn.task is not caller]
+            own = [turn for turn in self._turns if turn.task is caller or Gates.is_inside(turn.hold)]
+            others = [turn for turn in self._turns if turn not in own]
             for turn in others:
                 turn.task.cancel()
-            for turn in [turn for turn in self._turns if turn.task is caller]:
-                # One's own task goes on after this call.
+            for turn in own:
+                # Its task goes on after this call.
                 await turn.end()
             if others:
                 await asyncio.wait([turn.ended for turn in others], timeout=CLOSING_SECONDS)

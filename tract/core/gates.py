@@ -102,6 +102,11 @@ class Gates:
             await self._wait(key, gate, hold)
         return hold
 
+    @staticmethod
+    def is_inside(turn: Hold) -> bool:
+        """Say whether the caller is part of the turn, in whatever task."""
+        return turn in _inside.get()
+
     def leave(self, turn: Hold) -> None:
         """Let the next ones pass; twice is nothing."""
         gate = self._gates.get(turn.key)

@@ -100,7 +100,7 @@ class Turn:
         turn = await gates.enter(self._t.place.tract, branch)
         self._holding.callback(gates.leave, turn)
         try:
-            self._holding.enter_context(self._t.in_flight(self._abandoned))
+            self._holding.enter_context(self._t.in_flight(turn, self._abandoned))
             self._holding.enter_context(gates.inside(turn))
             self._started = await record_start(self._t, branch, config, self._options, digest)
             if self._started is None:
@@ -164,13 +164,14 @@ class Turn:
         Raises:
             ModelError: The call failed.
             HeadMovedError: As for `chat`.
-            TurnStateError: Another task left the turn meanwhile.
+            TurnStateError: The turn was left meanwhile, or its tract closed.
         """
         if self._receiving is not None and self._is_receiving:
             async with self._failing():
                 await self._receiving.finished()
-            if not self._receiving.is_stopped:
-                await self._completed()
+            if self._receiving.is_stopped:
+                raise TurnStateError("the turn was left before its answer was whole; generations() has what arrived")
+            await self._completed()
         return self.response
 
     @asynccontextmanager
