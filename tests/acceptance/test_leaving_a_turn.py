@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.acceptance.reading import state, texts
-from tests.acceptance.scripting import Held, opened
+from tests.acceptance.scripting import Dictated, Held, opened
 from tract import AsyncTract, ModelReply, ModelRequest, ModelStream
 from tract.domain.events import GenerationEnded
-from tract.errors import ClosedError, TurnStateError
-from tract.testing import ScriptedLLM
+from tract.errors import ClosedError, ContentValidationError, ModelConnectionError, ModelTimeoutError, TurnStateError
+from tract.testing import Cut, ScriptedLLM
 
 
 async def test_break_keeps_question_and_partial_answer() -> None:
@@ -119,6 +119,47 @@ async def test_a_cancelled_generate_keeps_what_it_was_told_to(options: dict[str,
         turn.cancel()
         await asyncio.wait([turn])
         assert (turn.cancelled(), await texts(t)) == (True, kept)
+
+
+@pytest.mark.parametrize("error", [ModelConnectionError, ModelTimeoutError, ZeroDivisionError])
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, []), ({"keep_partial": False}, []), ({"keep_partial": True}, ["Hi", "Half "])]
+)
+async def test_a_call_that_fails_keeps_what_it_was_told_to(
+    error: type[Exception], options: dict[str, bool], kept: list[str]
+) -> None:
+    async with opened([Cut(["Half "], error())]) as t:
+        with pytest.raises(error):
+            await t.chat("Hi", **options)
+        assert await texts(t) == kept
+
+
+async def test_a_failed_stream_that_keeps_its_part_keeps_what_was_seen() -> None:
+    model = Dictated()
+    async with opened(model) as t:
+        with pytest.raises(ModelConnectionError) as caught:
+            async with t.stream("Hi", keep_partial=True) as stream:
+                model.say("One ")
+                model.end(ModelConnectionError())
+                [_ async for _ in stream]
+        assert (await texts(t), caught.value.partial) == (["Hi", "One "], await t.head())
+
+
+async def test_a_failed_call_that_keeps_its_part_and_has_none_leaves_the_branch() -> None:
+    async with opened([ModelConnectionError()]) as t:
+        with pytest.raises(ModelConnectionError):
+            await t.chat("Hi", keep_partial=True)
+        assert await t.head() is None
+
+
+@pytest.mark.parametrize("keep_partial", ["no", 0, 1, []])
+async def test_what_does_not_say_whether_to_keep_a_part_is_refused(keep_partial: Any) -> None:
+    async with opened(["Hello."]) as t:
+        for call in (t.chat("Hi", keep_partial=keep_partial), t.generate(keep_partial=keep_partial)):
+            with pytest.raises(ContentValidationError):
+                await call
+        with pytest.raises(ContentValidationError):
+            t.stream("Hi", keep_partial=keep_partial)
 
 
 async def test_a_task_that_is_cancelled_twice_still_leaves_the_branch_free() -> None:

@@ -216,7 +216,7 @@ class GenerationCompleted(GenerationEnded):
 
 @frozen
 class GenerationFailed(GenerationEnded):
-    """The provider failed, or nothing could be asked; the branch did not move."""
+    """The provider failed, or nothing could be asked."""
 
     tag: ClassVar[str] = "generation.failed"
 

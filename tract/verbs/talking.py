@@ -41,7 +41,9 @@ async def chat(
         llm_config: Settings for this call, over the tract's own.
         message: One line on why, with the question's commit.
         metadata: Anything, JSON, with the question's commit.
-        keep_partial: True puts what arrived before a cancellation onto the branch.
+        keep_partial: True puts question and what arrived onto the branch, if
+            anything did, where the call fails or is cancelled; so who asks
+            again then asks twice.
         timeout: Seconds of silence that are allowed.
         operation_id: A UUID of the caller's for this call; the same id again
             returns the first answer instead of asking twice.
@@ -62,7 +64,7 @@ async def chat(
     """
     if text is None:
         raise ContentValidationError("text", "it must not be None; generate() asks without a question")
-    _check_timeout(timeout)
+    _check(keep_partial=keep_partial, timeout=timeout)
     details = as_details(message, metadata)
     return await _finished(t, TurnOptions(content_from(text), llm_config, details, keep_partial, timeout, operation_id))
 
@@ -77,6 +79,8 @@ async def generate(
 ) -> ChatResponse:
     """Have the model answer what stands on the branch; `chat` without a question.
 
+    *keep_partial* and *operation_id* are as for `chat`.
+
     Raises:
         ContentValidationError: The branch has no commit yet.
         ModelNotConfiguredError: No client or model; nothing was recorded.
@@ -87,7 +91,7 @@ async def generate(
         TurnStateError: As for `chat`.
         OperationMismatchError: The operation id belongs to another call.
     """
-    _check_timeout(timeout)
+    _check(keep_partial=keep_partial, timeout=timeout)
     return await _finished(t, TurnOptions(None, llm_config, as_details(), keep_partial, timeout, operation_id))
 
 
@@ -107,8 +111,8 @@ def stream(
     Each piece of text is written down before it is handed on: if the process
     dies, `generations` has every word that was seen. Afterwards `response` holds what `chat` returns. Leaving the block before
     the end keeps question and partial answer, if anything arrived, with
-    `finish_reason="cancelled"`; an exception or a cancellation leaves the
-    branch as it was. Between the deltas, other tasks' appends to this branch
+    `finish_reason="cancelled"`; an exception, a cancellation or a call that
+    fails leaves the branch as it was. Between the deltas, other tasks' appends to this branch
     wait; from inside the block they raise `TurnInProgressError`.
 
     Args:
@@ -117,7 +121,9 @@ def stream(
         llm_config: Settings for this call, over the tract's own.
         message: One line on why, with the question's commit.
         metadata: Anything, JSON, with the question's commit.
-        keep_partial: Overrides what leaving early does.
+        keep_partial: Overrides what happens where the answer does not come
+            to its end, by whatever: True puts question and what was handed
+            on onto the branch, if anything was, False nothing.
         timeout: Seconds of silence that are allowed.
         operation_id: As for `chat`; an answer that was recorded before comes
             in one piece.
@@ -126,7 +132,7 @@ def stream(
         ContentValidationError: The question is malformed. What `chat` raises
             comes when the block is entered and read.
     """
-    _check_timeout(timeout)
+    _check(keep_partial=keep_partial, timeout=timeout)
     question = None if text is None else content_from(text)
     return Turn(t, TurnOptions(question, llm_config, as_details(message, metadata), keep_partial, timeout, operation_id))
 
@@ -136,6 +142,8 @@ async def _finished(t: TractCore, options: TurnOptions) -> ChatResponse:
         return await turn.finish()
 
 
-def _check_timeout(timeout: float | None) -> None:
+def _check(*, keep_partial: bool | None, timeout: float | None) -> None:
+    if keep_partial is not None and type(keep_partial) is not bool:
+        raise ContentValidationError("keep_partial", "it must be True, False or None")
     if timeout is not None and not (type(timeout) in (int, float) and timeout > 0):
         raise ContentValidationError("timeout", "it must be a number of seconds, more than 0")

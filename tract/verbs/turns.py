@@ -47,8 +47,8 @@ class Turn:
     is handed on, so what was seen is found again whatever happens. Then
     `response` is there. Leaving the block before the end (`break`, `return`)
     keeps question and what was handed on of the answer on the branch, if
-    there was anything; an exception leaves the branch as it was.
-    `keep_partial` overrides either.
+    there was anything; an exception and a call that fails leave the branch as
+    it was. `keep_partial` overrides either.
     """
 
     def __init__(self, t: TractCore, options: TurnOptions, *, is_watched: bool = True) -> None:
@@ -207,13 +207,13 @@ class Turn:
 
     async def _failed(self, error: ModelError) -> None:
         """Record the failure and name in the error what was kept."""
-        ended = await self._end(self._cut_short(GenerationFailed, type(error).__name__))
+        ended = await self._end(self._failure(error))
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
 
     async def _crashed(self, error: Exception) -> None:
         """Record that a client of the caller's own raised what is no `ModelError`."""
-        await self._end(self._cut_short(GenerationFailed, type(error).__name__))
+        await self._end(self._failure(error))
 
     async def _leave(
         self, error: BaseException | None, kind: type[GenerationFailed | GenerationCancelled] = GenerationCancelled
@@ -242,7 +242,10 @@ class Turn:
     async def _abandoned(self) -> None:
         await self._leave(asyncio.CancelledError())
 
-    def _cut_short(self, kind: type[GenerationFailed | GenerationCancelled], reason: str, *, keeps: bool = False) -> Answer:
+    def _failure(self, error: Exception) -> Answer:
+        return self._cut_short(GenerationFailed, type(error).__name__, keeps=self._options.keep_partial is True)
+
+    def _cut_short(self, kind: type[GenerationFailed | GenerationCancelled], reason: str, *, keeps: bool) -> Answer:
         """Return what is kept of an answer that is not whole.
 
         On the branch goes what the caller saw, if it saw anything. The record
