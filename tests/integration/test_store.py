@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -17,8 +18,12 @@ from tract.errors import ClosedError, CorruptLogError, ModelConnectionError, Sto
 from tract.llm.counting import ApproximateCounter
 from tract.log.packing import unpack
 from tract.log.protocol import Row
+from tract.log.statements import load
 from tract.log.store import SqliteStore
+from tract.projections import SQL
 from tract.testing import Cut, FixedClock, ScriptedLLM
+
+STATEMENTS = load(*SQL)
 
 
 async def write_history(path: Path) -> None:
@@ -208,6 +213,23 @@ def test_no_plain_digest_of_a_text_stands_in_the_events(raw: sqlite3.Connection)
 def test_an_operation_that_came_twice_was_written_once(raw: sqlite3.Connection) -> None:
     found = raw.execute("SELECT count(*) FROM events WHERE operation_id = ?", (uuid_bytes(uuid(77)),)).fetchone()
     assert found == (1,)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("0192d3c0-0000-7000-8000-000000000001", "0192d3c0-0000-7000-8000-000000000002"),
+        ("8f5b1c2e-9a3d-11ef-8c1f-0242ac120002", "8f5b1c2f-9a3d-11ef-8c1f-0242ac120002"),
+    ],
+    ids=["counted", "of a machine and a time"],
+)
+def test_operations_whose_ids_are_alike_are_looked_up_apart(raw: sqlite3.Connection, one: str, other: str) -> None:
+    (sql,) = raw.execute("SELECT sql FROM sqlite_schema WHERE name = 'events_by_operation'").fetchone()
+    columns = sql.partition(" ON events ")[2][1:-1].replace("operation_id", "?1")
+    keys = {raw.execute(f"SELECT {columns}", (UUID(id).bytes,)).fetchone() for id in (one, other)}
+    plan = raw.execute(f"EXPLAIN QUERY PLAN {STATEMENTS['log.operation_events']}", (UUID(one).bytes,)).fetchall()
+    assert len(keys) == 2
+    assert plan[0][3].count("<expr>=?") == len(next(iter(keys)))
 
 
 def test_a_closed_store_leaves_one_file(path: Path) -> None:

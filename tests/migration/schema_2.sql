@@ -19,7 +19,7 @@ CREATE INDEX blobs_by_id ON blobs (substr(id, 1, 4));
 CREATE INDEX commits_by_id ON commits (substr(id, 1, 4));
 CREATE INDEX commits_by_merge ON commits (run, number, merged) WHERE merged IS NOT NULL;
 CREATE INDEX commits_by_run ON commits (run, number);
-CREATE INDEX events_by_operation ON events (substr(operation_id, 1, 8));
+CREATE INDEX events_by_operation ON events (substr(operation_id, 1, 8), substr(operation_id, 13, 4));
 CREATE INDEX generations_by_tract ON generations (tract, number);
 CREATE INDEX generations_running ON generations (tract, branch) WHERE status = 'running';
 CREATE INDEX tracts_by_name ON tracts (name) WHERE parent IS NULL;

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x54524354
 SCHEMA = 2
-"""2: scratch tables beside the log, blobs packed, ids found by their beginning. `migrating` brings older files to it."""
+"""2: scratch tables beside the log, blobs packed, ids found by a part of them. `migrating` brings older files to it."""
 MEMORY = ":memory:"
 _MODES = {"rwc": "mode=rwc", "ro": "mode=ro", "look": "mode=ro&immutable=1"}
 _FOREIGN = "a SQLite database of another program"
