@@ -159,6 +159,7 @@ class Deltas:
             # No other call will have it written.
             flush, self._next = self._next, Flush()
             flush.settle()
+            self._unschedule()
         if not self._calls:
             for timer in (self._renewal, self._syncing):
                 if timer is not None:
@@ -181,20 +182,19 @@ class Deltas:
         elif self._timer is None:
             self._timer = loop.call_later(rest, self._start)
 
-    def _start(self) -> None:
+    def _unschedule(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _start(self) -> None:
+        self._unschedule()
         calls = [self._calls[generation] for generation in self._changed]
         batch = [(call, each) for call in calls for each in call.statements()]
         self._changed.clear()
         flush, self._next = self._next, Flush()
         loop = asyncio.get_running_loop()
         self._last, self._is_urgent = loop.time(), False
-        if not batch:
-            # Whoever had something to write has ended.
-            flush.settle()
-            return
         is_durable, self._is_sync_due = self._is_sync_due, False
         if not is_durable and self._syncing is None and any(each.name == ADD for _, each in batch):
             self._syncing = loop.call_later(SYNC_SECONDS, self._sync)
