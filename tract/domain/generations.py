@@ -25,8 +25,9 @@ class GenerationInfo:
         branch: Where the answer was to go.
         base: Where that branch was when it began; None without a commit.
         question: The question's commit, None where nothing was asked.
-        answer: The commit of the answer, or of the part that was kept; take
-            one that is not on the branch with `branch(name, at=...)`.
+        answer: The commit of the answer, or of the part that was kept; None
+            while the call runs and where nothing arrived. Take one that is not
+            on the branch with `branch(name, at=...)`.
         status: running, completed, failed, cancelled or interrupted.
         text: The answer, or all that arrived of it, which may be more than its
             commit has: a stream that is left keeps what its caller saw.
