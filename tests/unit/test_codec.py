@@ -1,6 +1,7 @@
 """Events to canonical JSON and back; damaged rows are named, never guessed at."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -204,3 +205,12 @@ def test_a_damaged_row_says_nothing_of_its_text() -> None:
         decode_event(row("branch.created", '{"secret":"hush"}'))
     assert "hush" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", range(1, 8))
+@pytest.mark.parametrize("value", [None, 5, b"\xff", "text"])
+def test_a_column_that_holds_something_else_is_corruption_and_no_other_error(column: int, value: object) -> None:
+    damaged = list(row("branch.created", '{"branch":"main","head":null}'))
+    damaged[column] = value
+    with suppress(CorruptLogError):
+        decode_event(tuple(damaged))

@@ -42,14 +42,17 @@ def decode_event(row: Row, *, file: str = "") -> Event:
     """Return the event of a row of the `events` table, its columns in order.
 
     Raises:
-        CorruptLogError: The type is unknown, or the data is not exactly what
-            an event of that type is stored as.
+        CorruptLogError: A column holds something else than an event has there,
+            the type is unknown, or the data is not exactly what an event of
+            that type is stored as.
     """
     position, stream, version, tract, tag, schema, data, operation, actor, recorded_at, digest = row
+    if not (isinstance(stream, bytes) and isinstance(tract, bytes) and isinstance(operation, bytes)):
+        raise CorruptLogError(file, None, None, f"the row at position {position} has not its types")
     stream_id, operation_id = TractId(uuid_text(stream)), OperationId(uuid_text(operation))
     try:
         body, request = _decode_body(tag, schema, data, operation_id, actor)
-    except (KeyError, TypeError, ValueError, RecursionError, msgspec.MsgspecError, ConfigError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError, ConfigError) as exc:
         raise CorruptLogError(file, stream_id, version, f"the data of {tag}, schema {schema}, has not its shape") from exc
     return Event(
         position=position,
