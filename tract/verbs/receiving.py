@@ -54,7 +54,10 @@ class Receiving:
     @property
     def text(self) -> str:
         """What was handed on, or read where nobody takes each delta."""
-        return "".join(self._parts)
+        if len(self._parts) > 1:
+            # Once: who looks at each delta would join all of them each time.
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
 
     @property
     def arrived(self) -> str:
@@ -101,7 +104,7 @@ class Receiving:
             if self._is_stopped:
                 return None
             # Nothing is awaited from here on, so a caller that leaves has it or finds it here.
-            if self._waiting and self._waiting[0] is first and not self._is_stopped:
+            if self._waiting and self._waiting[0] is first:
                 self._waiting.popleft()
                 self._ahead -= len(text)
                 self._room.set()
