@@ -7,8 +7,8 @@ needs no extra. Read `verifying` first.
 """
 
 from tract.admin.rebuilding import rebuild
-from tract.admin.results import Finding, Rebuilt, StoreStatus, TableStatus, Verification
+from tract.admin.results import Finding, Progress, Rebuilt, StoreStatus, TableStatus, Verification
 from tract.admin.surveying import status
 from tract.admin.verifying import verify
 
-__all__ = ["Finding", "Rebuilt", "StoreStatus", "TableStatus", "Verification", "rebuild", "status", "verify"]
+__all__ = ["Finding", "Progress", "Rebuilt", "StoreStatus", "TableStatus", "Verification", "rebuild", "status", "verify"]

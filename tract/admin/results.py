@@ -1,4 +1,4 @@
-"""What looking after a store finds: frozen values with a readable `__str__`.
+"""What looking after a store finds, and how far it has come: frozen values with a readable `__str__`.
 
 Imports `domain.results`.
 """
@@ -6,6 +6,44 @@ Imports `domain.results`.
 from attrs import frozen
 
 from tract.domain.results import moment
+
+
+@frozen
+class Progress:
+    """How far work on a store has come.
+
+    Work that has several stretches, such as copying and then checking, begins
+    again at nought with another `unit`.
+
+    Attributes:
+        done: How many units are done.
+        total: How many there will be, as far as that is known; 0 where it is not.
+        unit: What is counted, in the plural: `events`, `blobs`, `pages`, `bytes`.
+        seconds: How long this stretch has taken.
+    """
+
+    done: int
+    total: int
+    unit: str
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Units a second."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until it is done, if it goes on like this; None where that cannot be told."""
+        if self.done >= self.total:
+            return 0.0 if self.total else None
+        return (self.total - self.done) / self.rate if self.rate else None
+
+    def __str__(self) -> str:
+        count = f"{self.done:,} of {self.total:,}" if self.total else f"{self.done:,}"
+        remaining = self.remaining
+        rest = "" if not remaining else f", {remaining:,.0f} s left"
+        return f"{count} {self.unit}, {self.rate:,.0f}/s{rest}"
 
 
 @frozen
