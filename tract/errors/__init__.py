@@ -20,6 +20,8 @@ The second level says what the caller can do about it::
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
         StoreFailedError  NetworkFileSystemError
+        DestinationExistsError  MalformedExportError  NewerExportError
+        FamilyDiffersError  TractExistsError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -73,8 +75,12 @@ from tract.errors.roots import (
 )
 from tract.errors.stores import (
     CorruptLogError,
+    DestinationExistsError,
+    FamilyDiffersError,
     FolderNotFoundError,
+    MalformedExportError,
     NetworkFileSystemError,
+    NewerExportError,
     NewerSchemaError,
     NotAStoreError,
     StoreFailedError,
@@ -83,6 +89,7 @@ from tract.errors.stores import (
     StoreNotFoundError,
     StoreReadOnlyError,
     StoreVanishedError,
+    TractExistsError,
 )
 
 __all__ = [
@@ -99,12 +106,15 @@ __all__ = [
     "ConflictError",
     "ContentValidationError",
     "CorruptLogError",
+    "DestinationExistsError",
     "DetachedHeadError",
     "EditTargetError",
+    "FamilyDiffersError",
     "FolderNotFoundError",
     "GenerationLostError",
     "HeadMovedError",
     "InvalidNameError",
+    "MalformedExportError",
     "ModelAuthError",
     "ModelConnectionError",
     "ModelContextError",
@@ -114,6 +124,7 @@ __all__ = [
     "ModelResponseError",
     "ModelTimeoutError",
     "NetworkFileSystemError",
+    "NewerExportError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
@@ -128,6 +139,7 @@ __all__ = [
     "StoreReadOnlyError",
     "StoreVanishedError",
     "TractError",
+    "TractExistsError",
     "TractNotFoundError",
     "TurnInProgressError",
     "TurnStateError",
