@@ -22,6 +22,7 @@ The second level says what the caller can do about it::
         StoreFailedError  NetworkFileSystemError
         DestinationExistsError  MalformedExportError  NewerExportError
         FamilyDiffersError  TractExistsError
+        ProjectionError  ProjectionLagError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -83,6 +84,8 @@ from tract.errors.stores import (
     NewerExportError,
     NewerSchemaError,
     NotAStoreError,
+    ProjectionError,
+    ProjectionLagError,
     StoreFailedError,
     StoreFullError,
     StoreLockedError,
@@ -128,6 +131,8 @@ __all__ = [
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
+    "ProjectionError",
+    "ProjectionLagError",
     "RefNotFoundError",
     "RefusedError",
     "RevertError",
