@@ -16,7 +16,7 @@ from attrs import frozen
 
 from tract.admin.destinations import Destination
 from tract.admin.lines import names_in
-from tract.admin.receiving import Receiver
+from tract.admin.reading import ExportReader
 from tract.admin.reporting import Reports, Tell, on_thread_telling
 from tract.admin.results import Imported
 from tract.admin.snapshots import Snapshot, read_snapshot, require_store
@@ -27,15 +27,15 @@ from tract.core.edges import system_clock
 from tract.domain.events import Event, TractCreated
 from tract.domain.ids import uuid_bytes
 from tract.errors import CorruptLogError, MalformedExportError, TractExistsError
-from tract.log.adopting import Ask, Recorded, adopt
 from tract.log.batch import BatchRunner
 from tract.log.migrating import migrate
 from tract.log.packing import unpack
 from tract.log.places import needs_look
+from tract.log.receiving import Ask, Recorded, receive
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import prepare_writer
 from tract.log.statements import load
-from tract.projections import INLINE, SQL
+from tract.projections import FOLLOWING, INLINE, SQL
 
 _EVENTS = 500
 """Between two looks at whether to stop."""
@@ -117,7 +117,7 @@ def _stage(destination: Destination, source: str, place: str, stop: Flag, report
     with _opened(source) as file:
         # The scratch store is as private as what it is made of or for.
         destination.create(source if not Path(place).exists() else place)
-        receiver = Receiver(source, file)
+        reader = ExportReader(source, file)
         reports.begin(Path(source).stat().st_size, "bytes")
         try:
             with connected(destination.partial, "rwc") as connection:
@@ -126,14 +126,14 @@ def _stage(destination: Destination, source: str, place: str, stop: Flag, report
                 # Until it is whole nobody misses it.
                 connection.execute("PRAGMA journal_mode = OFF").fetchall()
                 connection.execute("PRAGMA synchronous = OFF")
-                adopt(connection, runner, _received(receiver, file, stop, reports), partial(_admit, place))
+                receive(connection, runner, _received(reader, file, stop, reports), partial(_admit, place))
         except CorruptLogError as exc:
-            raise MalformedExportError(source, receiver.lines, exc.finding) from exc
+            raise MalformedExportError(source, reader.lines, exc.finding) from exc
         except DATABASE_ERRORS as exc:
             raise translate(exc, place) from exc
         except OSError as exc:
             raise _unreadable(source, exc) from exc
-    return _Staged(receiver.families, receiver.events)
+    return _Staged(reader.families, reader.events)
 
 
 def _append(destination: Destination, staged: _Staged, place: str, stop: Flag, reports: Reports) -> tuple[int, int]:
@@ -145,7 +145,7 @@ def _append(destination: Destination, staged: _Staged, place: str, stop: Flag, r
             runner = _runner(place)
             prepare_writer(connection, place, "full", runner.statements, INLINE)
             migrate(connection, runner)
-            found = adopt(connection, runner, _recorded(scratch, reports), partial(_admit, place))
+            found = receive(connection, runner, _recorded(scratch, reports), partial(_admit, place))
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return found
 
@@ -153,13 +153,13 @@ def _append(destination: Destination, staged: _Staged, place: str, stop: Flag, r
 
 
 def _runner(place: str) -> BatchRunner:
-    return BatchRunner(place, load(*SQL), INLINE, system_clock)
+    return BatchRunner(place, load(*SQL), INLINE, system_clock, FOLLOWING)
 
 
-def _received(receiver: Receiver, file: BinaryIO, stop: Flag, reports: Reports) -> Iterator[Recorded]:
-    for recorded in receiver:
+def _received(reader: ExportReader, file: BinaryIO, stop: Flag, reports: Reports) -> Iterator[Recorded]:
+    for recorded in reader:
         yield recorded
-        if receiver.events % _EVENTS == 0:
+        if reader.events % _EVENTS == 0:
             go_on(stop)
             reports.reached(file.tell())
     reports.reached(file.tell())

@@ -1,7 +1,7 @@
 """Reading an exported file and proving that it is whole.
 
 Runs on a thread. Imports `domain`, `errors`, `log` and the other modules of
-`admin`; read `Receiver` first.
+`admin`; read `ExportReader` first.
 """
 
 import sqlite3
@@ -28,15 +28,15 @@ from tract.admin.references import blobs_of
 from tract.domain.ids import uuid_bytes
 from tract.errors import CorruptLogError, MalformedExportError, NewerExportError
 from tract.log import chain
-from tract.log.adopting import Recorded
 from tract.log.codec import decode_event
+from tract.log.receiving import Recorded
 
 _HEAD = 200
 """Bytes that the first line has at the most; a foreign file may be one line of any length."""
 
 
 @define(eq=False, repr=False)
-class Receiver:
+class ExportReader:
     """Reads the lines of a file once, in order.
 
     What it yields is proved as far as the file goes: each event has its shape

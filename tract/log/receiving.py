@@ -41,7 +41,7 @@ Admit: TypeAlias = Callable[[Ask, Event], None]
 """Refuses the first event of a family that the store has not, by raising."""
 
 
-def adopt(connection: sqlite3.Connection, runner: BatchRunner, recorded: Iterable[Recorded], admit: Admit) -> tuple[int, int]:
+def receive(connection: sqlite3.Connection, runner: BatchRunner, recorded: Iterable[Recorded], admit: Admit) -> tuple[int, int]:
     """Append what the store has not; return how many events that were, and how many it had.
 
     One transaction, all or nothing. Each family must be given in order, from
@@ -57,21 +57,22 @@ def adopt(connection: sqlite3.Connection, runner: BatchRunner, recorded: Iterabl
     connection.execute("BEGIN IMMEDIATE")
     try:
         schema_of(connection, runner.where)
+        runner.book.look(connection)
         cursor = connection.cursor()
-        (position,) = cursor.execute(runner.statements["log.last_position"]).fetchone()
-        adopting = _Adopting(cursor, runner, admit, position)
+        (position,) = cursor.execute(runner.book.now["log.last_position"]).fetchone()
+        receiving = _Receiving(cursor, runner, admit, position)
         for one in recorded:
-            adopting.take(one)
+            receiving.take(one)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return adopting.position - position, adopting.known
+    return receiving.position - position, receiving.known
 
 
 @define(eq=False, repr=False)
-class _Adopting:
+class _Receiving:
     """One transaction, in which events are appended.
 
     Attributes:
@@ -92,7 +93,7 @@ class _Adopting:
         stream, version, digest = row[1], row[2], row[10]
         last, previous = self._ends.get(stream) or self._end(stream)
         if version <= last:
-            if self._ask("log.digest_of", stream, version) != [(digest,)]:
+            if self._ask("log.digest_of_version", stream, version) != [(digest,)]:
                 raise FamilyDiffersError(self._runner.where, uuid_text(stream), version)
             self.known += 1
             return
@@ -128,7 +129,7 @@ class _Adopting:
         return version, digest
 
     def _ask(self, name: str, *parameters: Any) -> list[Row]:
-        return self._cursor.execute(self._runner.statements[name], parameters).fetchall()
+        return self._cursor.execute(self._runner.book.now[name], parameters).fetchall()
 
     def _corrupt(self, event: Event, finding: str) -> CorruptLogError:
         return CorruptLogError(self._runner.where, event.stream, event.version, finding)
