@@ -20,6 +20,7 @@ The second level says what the caller can do about it::
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
         StoreFailedError  NetworkFileSystemError
+        ProjectionError  ProjectionLagError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -77,6 +78,8 @@ from tract.errors.stores import (
     NetworkFileSystemError,
     NewerSchemaError,
     NotAStoreError,
+    ProjectionError,
+    ProjectionLagError,
     StoreFailedError,
     StoreFullError,
     StoreLockedError,
@@ -117,6 +120,8 @@ __all__ = [
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
+    "ProjectionError",
+    "ProjectionLagError",
     "RefNotFoundError",
     "RefusedError",
     "RevertError",

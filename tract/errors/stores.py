@@ -134,6 +134,53 @@ class StoreFailedError(StoreError):
         return f"The database at {self.path} failed with {self.code}. Close it, check the disk, and open it again."
 
 
+class ProjectionError(StoreError):
+    """A table that is derived from the log met an event that it cannot be derived from.
+
+    The log is whole, and so is whatever is derived from it otherwise.
+
+    Attributes:
+        path: The store.
+        projection: Whose table it is.
+        family: The stream of the event, if known.
+        position: The event's place in the store, if it has one already.
+        finding: What is wrong.
+    """
+
+    def __init__(self, path: str, projection: str, family: str | None, position: int | None, finding: str) -> None:
+        super().__init__(path, projection, family, position, finding)
+        self.path = path
+        self.projection = projection
+        self.family = family
+        self.position = position
+        self.finding = finding
+
+    def __str__(self) -> str:
+        family = f", family {self.family}" if self.family else ""
+        position = f", position {self.position}" if self.position else ""
+        return (
+            f"{self.path}: the projection {self.projection} stands still{family}{position}: {self.finding}. "
+            f"Upgrade tract-context if a later version wrote it, then run "
+            f"`python -m tract.admin rebuild {self.path} --projection {self.projection}`."
+        )
+
+
+class ProjectionLagError(StoreError):
+    """A table that follows the log did not catch up in time."""
+
+    def __init__(self, path: str, projection: str, behind: int) -> None:
+        super().__init__(path, projection, behind)
+        self.path = path
+        self.projection = projection
+        self.behind = behind
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: the projection {self.projection} is {self.behind:,} events behind the log. "
+            "It goes on in the background: try again in a moment; python -m tract.admin status says how far it is."
+        )
+
+
 class CorruptLogError(TractError):
     """The log says something that no append of ours can have written.
 
