@@ -9,6 +9,7 @@ from attrs import define, field
 
 from tract.admin.chaining import DATA, LOWEST, where_of
 from tract.admin.findings import Findings
+from tract.admin.following import FollowedReplay
 from tract.admin.references import blobs_of, commits_of
 from tract.admin.replaying import Replay, UnfoldedError
 from tract.admin.snapshots import Slices
@@ -43,6 +44,8 @@ class EventCheck:
         slices: The store.
         replay: Is given every event as long as that is possible.
         findings: Is added to.
+        followed: Replays of projections that follow the log, which see every
+            event too.
         events: How many were read.
         read_up_to: The position of the last one.
         is_replayed: Whether every event could be folded.
@@ -51,6 +54,7 @@ class EventCheck:
     slices: Slices
     replay: Replay
     findings: Findings
+    followed: Sequence[FollowedReplay] = ()
     events: int = 0
     read_up_to: int = LOWEST
     is_replayed: bool = True
@@ -84,6 +88,10 @@ class EventCheck:
             except UnfoldedError as exc:
                 self.findings.add(exc.kind, _where(exc.event), exc.finding)
                 self.is_replayed = False
+                return
+            for followed in self.followed:
+                with self.slices.snapshot() as snapshot:
+                    followed.take(snapshot, events)
 
     def finish(self) -> None:
         """Name the commits that were named and never recorded."""

@@ -1,29 +1,25 @@
-"""Replaying a log into a scratch database, and comparing that with what the store has.
+"""Replaying a log into a scratch database.
 
 Imports `log`, `projections` and the other modules of `admin`.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Any
 
-from tract.admin.findings import Findings
-from tract.admin.snapshots import Slices, Snapshot, text_as_stored, was_interrupted
+from tract.admin.snapshots import Slices, text_as_stored, was_interrupted
 from tract.domain.events import Event
-from tract.domain.ids import CommitId, TractId, uuid_text
+from tract.domain.ids import BlobId, CommitId, TractId, uuid_text
 from tract.log.batch import BatchRunner
-from tract.log.protocol import Row
+from tract.log.editions import create_all, drop_all
+from tract.log.protocol import Projection, Row
 from tract.log.sqlite_errors import DATABASE_ERRORS
-from tract.projections import INLINE
-
-_ROWS = 500
-"""Of a table that are compared at once."""
+from tract.projections import FOLLOWING, INLINE
 
 
 class UnfoldedError(Exception):
-    """An event cannot be folded; those before it were.
+    """An event cannot be folded.
 
     Attributes:
         event: The first one that cannot.
@@ -55,12 +51,10 @@ class Replay:
 
     def __init__(self, connection: sqlite3.Connection, slices: Slices) -> None:
         self._connection = connection
-        self._statements = slices.statements
-        self._runner = BatchRunner(slices.path, slices.statements, INLINE, lambda: 0)
+        self._statements = slices.editions.statements
+        self._runner = BatchRunner(slices.path, slices.editions.statements, INLINE, lambda: 0)
         self._cursor = connection.cursor()
-        for projection in INLINE:
-            for name in projection.create:
-                connection.execute(self._statements[name])
+        create_all(connection, self._statements, (*INLINE, *FOLLOWING))
 
     def fold(self, events: Sequence[Event]) -> None:
         """Apply events, the next ones in the order of the log, in one transaction.
@@ -72,8 +66,7 @@ class Replay:
             UnfoldedError: One cannot have been appended after those before it.
             sqlite3.Error: Nobody waits any more.
         """
-        self._connection.execute("BEGIN")
-        try:
+        with self._transaction():
             for event in events:
                 try:
                     self._runner.fold(self._cursor, event, {})
@@ -81,9 +74,37 @@ class Replay:
                     if was_interrupted(exc):
                         raise
                     raise UnfoldedError(event, exc) from exc
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
+
+    def apply(self, projection: Projection, events: Sequence[Event], words: Mapping[BlobId, bytes]) -> None:
+        """Apply events to one projection that follows the log, in one transaction.
+
+        Raises:
+            UnfoldedError: One of them cannot be folded; it names the last.
+            sqlite3.Error: Nobody waits any more.
+        """
+        with self._transaction():
+            try:
+                for each in projection.apply(events, words):
+                    self._cursor.execute(self._statements[each.name], each.parameters)
+            except (*DATABASE_ERRORS, ValueError, OverflowError) as exc:
+                if was_interrupted(exc):
+                    raise
+                raise UnfoldedError(events[-1], exc) from exc
+
+    def empty(self, projection: Projection) -> None:
+        """Forget what was applied to a projection."""
+        drop_all(self._connection, self._statements, (projection,))
+        create_all(self._connection, self._statements, (projection,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
 
     def find_family(self, id: CommitId) -> TractId | None:
         """Return the family of a commit that was recorded by what is applied so far."""
@@ -92,10 +113,6 @@ class Replay:
         except ValueError:
             return None
         return None if row is None else TractId(uuid_text(row[0]))
-
-    def things(self) -> dict[tuple[str, str], str]:
-        """Return how every table and index that projections have is declared, by type and name."""
-        return declarations(self.rows("admin.things"))
 
     def rows(self, name: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a named statement on the scratch database."""
@@ -114,52 +131,8 @@ def replay_beside(slices: Slices) -> Iterator[Replay]:
     try:
         connection.set_progress_handler(slices.stop.is_set, 100_000)
         connection.text_factory = text_as_stored
-        connection.execute(slices.statements["admin.scratch_journal"]).fetchall()
-        connection.execute(slices.statements["admin.attach"], (slices.uri,))
+        connection.execute(slices.editions.statements["admin.scratch_journal"]).fetchall()
+        connection.execute(slices.editions.statements["admin.attach"], (slices.uri,))
         yield Replay(connection, slices)
     finally:
         connection.close()
-
-
-def compare_table(snapshot: Snapshot, replay: Replay, table: str, statement: str, findings: Findings) -> int:
-    """Add the first row of a table that differs from the replay; return how many rows the table has.
-
-    Args:
-        snapshot: The store.
-        replay: Of its log, up to where the snapshot ends.
-        table: Its name.
-        statement: Returns its rows in order.
-        findings: Is added to.
-    """
-    ours, theirs = snapshot(statement), replay.rows(statement)
-    names = [column[0] for column in theirs.description]
-    where, difference, counts = "", "", [0, 0]
-    while True:
-        # Whole lists are compared in C.
-        mine, right = ours.fetchmany(_ROWS), theirs.fetchmany(_ROWS)
-        if mine != right and not difference:
-            place, difference = _first_difference(names, mine, right)
-            where = f"table {table}, row {counts[1] + place:,}"
-        counts[0] += len(mine)
-        counts[1] += len(right)
-        if not mine and not right:
-            break
-    if difference:
-        there, made = counts
-        total = "" if there == made else f"; the table has {there:,} rows, a replay makes {made:,}"
-        findings.add("projection", where, difference + total)
-    return counts[0]
-
-
-def _first_difference(names: list[str], mine: list[Row], right: list[Row]) -> tuple[int, str]:
-    for place, (one, other) in enumerate(zip_longest(mine, right), 1):
-        if one != other:
-            return place, _difference(names, one, other)
-    raise AssertionError(names)
-
-
-def _difference(names: list[str], mine: tuple[Any, ...] | None, right: tuple[Any, ...] | None) -> str:
-    if mine is None or right is None:
-        return "it is missing" if mine is None else "no event makes it"
-    differing = [name for name, one, other in zip(names, mine, right, strict=False) if one != other]
-    return f"a replay makes another {', '.join(differing)}" if differing else "it has other columns"

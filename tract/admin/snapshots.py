@@ -6,11 +6,10 @@ Runs on a thread of its own. Imports `errors`, `log` and `projections`; read
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
-from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -18,11 +17,13 @@ from attrs import frozen
 
 from tract.errors import NotAStoreError, TractError
 from tract.log import statements
+from tract.log.editions import Book, Editions
+from tract.log.packing import add_functions
 from tract.log.places import Hold, needs_look, refusal
 from tract.log.protocol import Row
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import APPLICATION_ID, prepare_reader, refuse_foreign
-from tract.projections import SQL
+from tract.projections import FOLLOWING, INLINE, SQL
 
 T = TypeVar("T")
 
@@ -44,14 +45,14 @@ class Snapshot:
         path: The store.
         uri: By which SQLite opens it as it was opened here.
         connection: Inside the one transaction.
-        statements: SQL by name.
+        statements: SQL by name, on the tables that are in use at this moment.
         stop: Set when nobody waits any more.
     """
 
     path: str
     uri: str
     connection: sqlite3.Connection
-    statements: MappingProxyType[str, str]
+    statements: Mapping[str, str]
     stop: Event
 
     def __call__(self, name: str, *parameters: Any) -> sqlite3.Cursor:
@@ -98,54 +99,75 @@ class Slices:
     in every later snapshot. Used by `read_in_slices`.
 
     Attributes:
+        path: The store.
+        uri: By which SQLite opens it as it was opened here.
+        editions: The statements.
+        stop: Set when nobody waits any more.
         is_alone: Whether nobody had the store open when it began; who comes
             meanwhile makes it begin again.
         schema: Of the tables; it never changes meanwhile.
 
     Args:
-        snapshot: The store, its connection outside of a transaction.
+        connection: To the store, outside of a transaction.
+        path: As the attribute, and so are those below.
+        uri: How it was opened.
+        stop: When to end.
         is_disturbed: Says whether somebody came.
-        is_alone: As the attribute.
     """
 
-    def __init__(self, snapshot: Snapshot, is_disturbed: Callable[[], bool], *, is_alone: bool) -> None:
-        self._snapshot = snapshot
-        self._is_disturbed = is_disturbed
-        self.is_alone = is_alone
-        self.path, self.uri = snapshot.path, snapshot.uri
-        self.statements, self.stop = snapshot.statements, snapshot.stop
-        with self._begun():
-            refuse_foreign(snapshot.connection, snapshot.path)
+    def __init__(
+        self, connection: sqlite3.Connection, path: str, uri: str, stop: Event, is_disturbed: Callable[[], bool]
+    ) -> None:
+        self.path, self.uri, self.stop = path, uri, stop
+        self.is_alone = uri.endswith(_ALONE)
+        found = statements.load(*SQL, Path(__file__).with_name("sql"))
+        self.editions = Editions(found, (*INLINE, *FOLLOWING))
+        self._connection, self._is_disturbed = connection, is_disturbed
+        self._book = Book(self.editions)
+        self._snapshot: Snapshot | None = None
+        with self._begun() as snapshot:
+            refuse_foreign(connection, path)
             if snapshot("admin.application").fetchone() != (APPLICATION_ID,):
-                raise NotAStoreError(snapshot.path, "an empty database")
-            self.schema: int = self._schema_of(snapshot)
+                raise NotAStoreError(path, "an empty database")
+            self.schema: int = _schema_of(snapshot)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Yield the store as it is now; within another snapshot, as it is there."""
-        if self._snapshot.connection.in_transaction:
+        if self._snapshot is not None:
             yield self._snapshot
         else:
             with self._begun() as snapshot:
-                if self._schema_of(snapshot) != self.schema:
+                if _schema_of(snapshot) != self.schema:
                     # A later version brought it up, and packs blobs otherwise.
                     raise _DisturbedError
                 yield snapshot
 
     @contextmanager
     def _begun(self) -> Iterator[Snapshot]:
-        connection = self._snapshot.connection
-        connection.execute("BEGIN")
+        self._connection.execute("BEGIN")
         try:
+            self._snapshot = Snapshot(self.path, self.uri, self._connection, self._look(), self.stop)
             yield self._snapshot
         finally:
-            connection.rollback()
+            self._snapshot = None
+            self._connection.rollback()
             if self._is_disturbed():
                 raise _DisturbedError
 
-    def _schema_of(self, snapshot: Snapshot) -> int:
-        (schema,) = snapshot("admin.schema").fetchone()
-        return int(schema)
+    def _look(self) -> Mapping[str, str]:
+        try:
+            return self._book.look(self._connection)
+        except DATABASE_ERRORS as exc:
+            if was_interrupted(exc):
+                raise
+            # The table that says which tables are in use is damaged; the log may be whole.
+            return self._book.now
+
+
+def _schema_of(snapshot: Snapshot) -> int:
+    (schema,) = snapshot("admin.schema").fetchone()
+    return int(schema)
 
 
 _Read: TypeAlias = Callable[[str, Callable[[], bool]], T]
@@ -168,7 +190,7 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
     """
 
     def read_once(mode: str, is_disturbed: Callable[[], bool]) -> T:
-        with _connected(path, mode, stop) as snapshot, Slices(snapshot, is_disturbed, is_alone=False).snapshot():
+        with _opened(path, mode, stop, is_disturbed) as slices, slices.snapshot() as snapshot:
             return read(snapshot)
 
     return _read_undisturbed(path, read_once)
@@ -185,8 +207,8 @@ def read_in_slices(path: str, stop: Event, read: Callable[[Slices], T]) -> T:
     """
 
     def read_once(mode: str, is_disturbed: Callable[[], bool]) -> T:
-        with _connected(path, mode, stop) as snapshot:
-            return read(Slices(snapshot, is_disturbed, is_alone=mode == _ALONE))
+        with _opened(path, mode, stop, is_disturbed) as slices:
+            return read(slices)
 
     return _read_undisturbed(path, read_once)
 
@@ -250,10 +272,11 @@ def _state(file: Path) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _connected(path: str, mode: str, stop: Event) -> Iterator[Snapshot]:
+def _opened(path: str, mode: str, stop: Event, is_disturbed: Callable[[], bool]) -> Iterator[Slices]:
     uri = f"file:{quote(os.fsencode(path))}?{mode}"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.set_progress_handler(stop.is_set, _STEPS)
         connection.text_factory = text_as_stored
         prepare_reader(connection)
-        yield Snapshot(path, uri, connection, statements.load(*SQL, Path(__file__).with_name("sql")), stop)
+        add_functions(connection)
+        yield Slices(connection, path, uri, stop, is_disturbed)

@@ -6,30 +6,28 @@ modules of `admin`.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from os import PathLike
 from threading import Event
 from typing import TypeVar
 
 from tract.admin.chaining import ChainCheck
 from tract.admin.checking import BlobCheck, EventCheck
+from tract.admin.comparing import FEW, Comparison
 from tract.admin.findings import Findings
-from tract.admin.replaying import Replay, compare_table, declarations, replay_beside
+from tract.admin.following import Checkpoint, FollowedReplay, checkpoints
+from tract.admin.replaying import Replay, declarations, replay_beside
 from tract.admin.reporting import Reports, Tell, on_thread_telling
 from tract.admin.results import Verification
 from tract.admin.snapshots import Slices, Snapshot, read_in_slices, was_interrupted
 from tract.errors import CorruptLogError
+from tract.log.editions import create_all
 from tract.log.sqlite_errors import DATABASE_ERRORS
 from tract.log.sqlite_files import LOG_TABLES, SCHEMA
-from tract.projections import INLINE
+from tract.projections import FOLLOWING, INLINE
 
 T = TypeVar("T")
-
-_FEW = 100
-"""So few events are read at once with whatever comes next."""
-_CHASES = 100
-"""How often to go on reading behind writers before a snapshot holds them up."""
 
 
 async def verify(path: str | PathLike[str], *, chain_only: bool = False, progress: Tell | None = None) -> Verification:
@@ -131,13 +129,16 @@ class Verifier:
         """Check whatever can be checked."""
         self._attempt(self._check_file, "the file")
         is_read = self.check_chain()
+        tables = self._attempt(self._check_schema, "the schema") or set()
         with replay_beside(self._slices) as replay:
-            tables = self._attempt(lambda: self._check_schema(replay), "the schema") or set()
-            events = EventCheck(self._slices, replay, self._findings)
+            followed = self._attempt(lambda: self._followed(replay), "the table projections") or ()
+            events = EventCheck(self._slices, replay, self._findings, followed)
             is_read = self._attempt(lambda: self._check_events(events), "the events") is not None and is_read
             self._attempt(self._check_blobs, "the blobs")
             if is_read and events.is_replayed:
-                self._attempt(lambda: self._compare(events, replay, tables), "the projections")
+                comparison = Comparison(self._slices, self._chain, events, replay, tables, self._findings)
+                self._attempt(lambda: comparison.run(self._reports), "the projections")
+                self._rows = comparison.rows
             self._is_replayed = is_read and events.is_replayed
 
     def check_chain(self) -> bool:
@@ -169,23 +170,24 @@ class Verifier:
                 self._findings.add("file", "SQLite's integrity check", line)
             self._reports.reached(place)
 
-    def _check_schema(self, replay: Replay) -> set[str]:
+    def _check_schema(self) -> set[str]:
         """Return the names of the tables that there are."""
         with self._slices.snapshot() as snapshot:
             things = declarations(snapshot("admin.things"))
-        if self._slices.schema == SCHEMA:
-            for (kind, name), sql in sorted((_declared(self._slices) | replay.things()).items()):
-                found = things.get((kind, name))
-                if found != sql:
-                    wrong = "it is missing" if found is None else "it is declared otherwise"
-                    self._findings.add("schema", f"{kind} {name}", wrong)
+            known = checkpoints(snapshot)
+            if self._slices.schema == SCHEMA:
+                for (kind, name), sql in sorted(_declared(snapshot, known).items()):
+                    found = things.get((kind, name))
+                    if found != sql:
+                        wrong = "it is missing" if found is None else "it is declared otherwise"
+                        self._findings.add("schema", f"{kind} {name}", wrong)
         return {name for kind, name in things if kind == "table"}
 
     def _check_chain(self) -> bool:
         with self._slices.snapshot() as snapshot:
             (last,) = snapshot("log.last_position").fetchone()
         self._reports.begin(last, "digests")
-        while self._chain.read() > _FEW:
+        while self._chain.read() > FEW:
             self._reports.reached(self._chain.events)
         self._reports.reached(self._chain.events)
         return True
@@ -200,45 +202,22 @@ class Verifier:
         with self._slices.snapshot() as snapshot:
             (count,) = snapshot("admin.count_blobs").fetchone()
         self._reports.begin(count, "blobs")
-        while self._blobs.read() > _FEW:
+        while self._blobs.read() > FEW:
             self._reports.reached(self._blobs.blobs)
         self._reports.reached(self._blobs.blobs)
 
-    def _compare(self, events: EventCheck, replay: Replay, tables: set[str]) -> None:
-        """Compare each table with the replay as it is where its own snapshot ends."""
-        self._reports.begin(0, "rows")
-        for projection in INLINE:
-            for table, statement in projection.tables:
-                if table in tables:
-                    with self._caught_up(events) as snapshot:
-                        if events.is_replayed:
-                            self._rows += compare_table(snapshot, replay, table, statement, self._findings)
-                    self._reports.reached(self._rows)
-        with self._caught_up(events):
-            events.finish()
-
-    @contextmanager
-    def _caught_up(self, events: EventCheck) -> Iterator[Snapshot]:
-        """Yield a snapshot that all events were checked and replayed of."""
-        for _ in range(_CHASES):
-            if self._read_on(events) <= _FEW:
-                break
+    def _followed(self, replay: Replay) -> Sequence[FollowedReplay]:
         with self._slices.snapshot() as snapshot:
-            while self._read_on(events):
-                pass
-            yield snapshot
-
-    def _read_on(self, events: EventCheck) -> int:
-        """Check and replay what was appended meanwhile; return about how much it was."""
-        count = self._chain.read()
-        while events.read(self._chain.read_up_to):
-            pass
-        return count
+            known = checkpoints(snapshot)
+        return tuple(FollowedReplay(each, replay, known[each.name].position or 0) for each in FOLLOWING if each.name in known)
 
 
-def _declared(slices: Slices) -> dict[tuple[str, str], str]:
-    """Return how the tables of the log are declared in a new store."""
+def _declared(snapshot: Snapshot, known: Mapping[str, Checkpoint]) -> dict[tuple[str, str], str]:
+    """Return how the tables that are in use are declared where they were just made."""
+    made = [each for each in (*INLINE, *FOLLOWING) if each.is_inline or each.name in known]
+    made = [each for each in made if each.name not in known or known[each.name].version == each.version]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
         for name in LOG_TABLES:
-            empty.execute(slices.statements[name])
-        return declarations(empty.execute(slices.statements["admin.things"]))
+            empty.execute(snapshot.statements[name])
+        create_all(empty, snapshot.statements, made)
+        return declarations(empty.execute(snapshot.statements["admin.things"]))
