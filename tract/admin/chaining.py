@@ -22,8 +22,6 @@ LOWEST = -(2**63)
 """Below every position that there can be, also a forged one."""
 DATA = 6
 """The column that may be long."""
-_STREAMS = 50_000
-"""Whose ends are in memory; of others they are looked up when they go on."""
 _End: TypeAlias = tuple[int, int, tuple[bytes, ...]]
 """Where a stream ends: its last version and time, and the digests that the next may follow."""
 _START: _End = (0, 0, (chain.START,))
@@ -51,12 +49,15 @@ class ChainCheck:
     Attributes:
         slices: The store.
         findings: Is added to.
+        streams: How many may have their ends in memory; those of others are
+            looked up when they go on.
         events: How many were read.
         read_up_to: The position of the last one.
     """
 
     slices: Slices
     findings: Findings
+    streams: int = 50_000
     events: int = 0
     read_up_to: int = LOWEST
     _position: int = 0
@@ -96,8 +97,8 @@ class ChainCheck:
 
     def _end_before(self, stream: Any, version: Any) -> _End:
         """Return where a stream ends that was not read lately."""
-        if len(self._ends) >= _STREAMS:
-            for known in list(self._ends)[: _STREAMS // 2]:
+        if len(self._ends) >= self.streams:
+            for known in list(self._ends)[: self.streams // 2]:
                 del self._ends[known]
         if version == 1 or not isinstance(version, int) or not isinstance(stream, bytes):
             return _START

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
+from tract.admin.giving_way import WayGiver
 from tract.errors import NotAStoreError, TractError
 from tract.log import statements
 from tract.log.editions import Book, Editions
@@ -123,7 +124,7 @@ class Slices:
         found = statements.load(*SQL, Path(__file__).with_name("sql"))
         self.editions = Editions(found, (*INLINE, *FOLLOWING))
         self._connection, self._is_disturbed = connection, is_disturbed
-        self._book = Book(self.editions)
+        self._book, self._way = Book(self.editions), WayGiver(path, stop)
         self._snapshot: Snapshot | None = None
         with self._begun() as snapshot:
             refuse_foreign(connection, path)
@@ -145,6 +146,7 @@ class Slices:
 
     @contextmanager
     def _begun(self) -> Iterator[Snapshot]:
+        self._way.give_way()
         self._connection.execute("BEGIN")
         try:
             self._snapshot = Snapshot(self.path, self.uri, self._connection, self._look(), self.stop)
