@@ -54,6 +54,16 @@ class Readers:
         """Read through the connection that writes, where the store is in memory and has no other."""
         self._connections, self._busy, self._is_shared = [connection], [0], True
 
+    @property
+    def busy(self) -> int:
+        """How many connections have something to do."""
+        return sum(reads > 0 for reads in self._busy)
+
+    @property
+    def waiting(self) -> int:
+        """How many reads wait for a connection."""
+        return sum(self._busy) - self.busy
+
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on the connection's thread.
 

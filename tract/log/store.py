@@ -3,7 +3,7 @@
 One object a real path, process and event loop; opening the file again shares
 it. The writer task owns the only connection that writes; two more read.
 Imports `protocol`, `writer`, `batch`, `write_connection`, `readers`,
-`changes`, `filesystems`, `migrating` and `sqlite_files`.
+`changes`, `filesystems`, `measuring`, `migrating` and `sqlite_files`.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from tract.diagnostics import warn
 from tract.domain.canonical import sha256
 from tract.domain.events import Event
 from tract.domain.ids import BlobId
+from tract.domain.statistics import StoreStatistics
 from tract.errors import (
     ClosedError,
     NetworkFileSystemError,
@@ -32,6 +33,7 @@ from tract.log.changes import Changes
 from tract.log.entropy import forks, random_bytes
 from tract.log.filesystems import network_file_system
 from tract.log.locking import PATIENCE
+from tract.log.measuring import measured
 from tract.log.migrating import migrate
 from tract.log.places import Hold, Presence, needs_look
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
@@ -179,6 +181,11 @@ class SqliteStore:
             # Only the beginning of a fingerprint is stored.
             if id == sha256(salt, data):
                 self._salts[fingerprint] = salt
+
+    def statistics(self) -> StoreStatistics:
+        """Return what was counted since this object was made, and what waits now."""
+        self._check()
+        return measured(self._path, self._writer, self._writing, self._readers)
 
     def share(self) -> None:
         """Count one more use, to be given up by `aclose`."""
