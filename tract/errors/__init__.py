@@ -19,7 +19,7 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
-        StoreFailedError  NetworkFileSystemError
+        StoreFailedError  NetworkFileSystemError  NewerEventError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -75,6 +75,7 @@ from tract.errors.stores import (
     CorruptLogError,
     FolderNotFoundError,
     NetworkFileSystemError,
+    NewerEventError,
     NewerSchemaError,
     NotAStoreError,
     StoreFailedError,
@@ -114,6 +115,7 @@ __all__ = [
     "ModelResponseError",
     "ModelTimeoutError",
     "NetworkFileSystemError",
+    "NewerEventError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",

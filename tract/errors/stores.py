@@ -50,6 +50,32 @@ class NewerSchemaError(StoreError):
         return f"{self.path} has schema {self.schema}; this version reads up to {self.supported}. Upgrade tract-context."
 
 
+class NewerEventError(StoreError):
+    """An event was written by a later version, and nothing can be made of it here.
+
+    Attributes:
+        file: The store.
+        tract: The family it is in.
+        version: Its place in that family.
+        event: Its type, such as `commit.recorded`.
+        schema: The number of its shape.
+    """
+
+    def __init__(self, file: str, tract: str, version: int, event: str, schema: int) -> None:
+        super().__init__(file, tract, version, event, schema)
+        self.file = file
+        self.tract = tract
+        self.version = version
+        self.event = event
+        self.schema = schema
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}, tract {self.tract}, version {self.version}: a later version of Tract wrote "
+            f"this {self.event}, schema {self.schema}. Upgrade tract-context."
+        )
+
+
 class StoreLockedError(StoreError):
     """Another process kept the write lock for too long."""
 

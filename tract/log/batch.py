@@ -14,7 +14,7 @@ from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
 from tract.errors import CorruptLogError, NewerSchemaError, OperationMismatchError
 from tract.log import chain
-from tract.log.codec import decode_event, encode_body
+from tract.log.codec import decode_event, decode_operation, encode_body
 from tract.log.packing import pack
 from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Work
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
@@ -159,9 +159,9 @@ class BatchRunner:
         """Return what the operation appended before, for a call that comes again."""
         sql = self.statements["log.operation_events"]
         rows = cursor.execute(sql, (uuid_bytes(request.operation),)).fetchall()
-        events = tuple(decode_event(row, file=self.where) for row in rows)
+        events, proof = decode_operation(rows, file=self.where)
         if events:
-            blob = bytes.fromhex(events[0].request or "")
+            blob = bytes.fromhex(proof or "")
             stored = cursor.execute(self.statements["log.blob"], (blob,)).fetchone()
             if stored is None or stored[0] != request.digest:
                 raise OperationMismatchError(request.operation)
