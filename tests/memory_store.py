@@ -18,7 +18,7 @@ from attrs import define
 from tests.builders import canonical, linked
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
-from tract.errors import ClosedError, OperationMismatchError, WrongLoopError
+from tract.errors import ClosedError, OperationMismatchError, ProjectionError, WrongLoopError
 from tract.log.codec import encode_body
 from tract.log.protocol import BlobDraft, Projection, Query, Request, Row, Statement, Submission
 from tract.log.sqlite_errors import translate
@@ -238,7 +238,10 @@ class MemoryStore:
     def fold(self, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         for projection in self.projections:
             if isinstance(event.body, projection.folds):
-                self.execute(tuple(projection.apply((event,), blobs)))
+                try:
+                    self.execute(tuple(projection.apply((event,), blobs)))
+                except Exception as exc:
+                    raise ProjectionError(self.where, projection.name, event.stream, event.position, event.body.tag) from exc
 
     def execute(self, statements: Sequence[Statement]) -> tuple[int, ...]:
         return tuple(self.derived.execute(self.statements[each.name], each.parameters).rowcount for each in statements)

@@ -19,7 +19,7 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
-        StoreFailedError  NetworkFileSystemError  NewerEventError
+        StoreFailedError  NetworkFileSystemError  NewerEventError  ProjectionError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -78,6 +78,7 @@ from tract.errors.stores import (
     NewerEventError,
     NewerSchemaError,
     NotAStoreError,
+    ProjectionError,
     StoreFailedError,
     StoreFullError,
     StoreLockedError,
@@ -119,6 +120,7 @@ __all__ = [
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
+    "ProjectionError",
     "RefNotFoundError",
     "RefusedError",
     "RevertError",

@@ -160,6 +160,36 @@ class StoreFailedError(StoreError):
         return f"The database at {self.path} failed with {self.code}. Close it, check the disk, and open it again."
 
 
+class ProjectionError(StoreError):
+    """A projection could not take an event: its code raised, or a statement of it failed.
+
+    The cause says which. Of the call that brought the event nothing was
+    written; every other call goes on.
+
+    Attributes:
+        file: The store.
+        projection: Its name.
+        tract: The family of the event.
+        position: Where in the log the event stands, or was to stand.
+        event: Its type, such as `commit.recorded`.
+    """
+
+    def __init__(self, file: str, projection: str, tract: str, position: int, event: str) -> None:
+        super().__init__(file, projection, tract, position, event)
+        self.file = file
+        self.projection = projection
+        self.tract = tract
+        self.position = position
+        self.event = event
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}: projection {self.projection} cannot take the {self.event} of tract {self.tract} at position "
+            f"{self.position}. Nothing of it was written; 'python -m tract.admin verify' says whether its tables are "
+            "damaged, and 'rebuild' mends them."
+        )
+
+
 class CorruptLogError(TractError):
     """The log says something that no append of ours can have written.
 

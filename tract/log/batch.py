@@ -12,12 +12,12 @@ from attrs import define, evolve, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
-from tract.errors import CorruptLogError, NewerSchemaError, OperationMismatchError
+from tract.errors import CorruptLogError, NewerSchemaError, OperationMismatchError, ProjectionError
 from tract.log import chain
 from tract.log.codec import decode_event, decode_operation, encode_body
 from tract.log.packing import pack
 from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Work
-from tract.log.sqlite_errors import DATABASE_ERRORS, translate
+from tract.log.sqlite_errors import DATABASE_ERRORS, is_of_the_statement, translate
 from tract.log.sqlite_files import schema_of
 
 Outcome: TypeAlias = "tuple[Event, ...] | tuple[int, ...] | Exception"
@@ -218,7 +218,21 @@ class BatchRunner:
     def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:
         blobs = {blob.id: blob.data for blob in request.blobs}
         for event in events:
-            self.fold(cursor, event, blobs)
+            for projection in self._folding(event):
+                self._show(cursor, projection, event, blobs)
+
+    def _show(self, cursor: sqlite3.Cursor, projection: Projection, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
+        place = (event.stream, event.position, event.body.tag)
+        try:
+            statements = tuple(projection.apply((event,), blobs))
+        except Exception as exc:
+            raise ProjectionError(self.where, projection.name, *place) from exc
+        try:
+            self._execute(cursor, statements)
+        except Exception as exc:
+            if not is_of_the_statement(exc):
+                raise
+            raise ProjectionError(self.where, projection.name, *place) from exc
 
     def fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         """Show one event to the projections that fold it.
@@ -226,13 +240,16 @@ class BatchRunner:
         Event by event, also in a replay: a later projection's statements read
         what an earlier one's wrote for the same event.
         """
+        for projection in self._folding(event):
+            self._execute(cursor, tuple(projection.apply((event,), blobs)))
+
+    def _folding(self, event: Event) -> tuple[Projection, ...]:
         kind = type(event.body)
         interested = self.interested.get(kind)
         if interested is None:
             interested = tuple(projection for projection in self.projections if issubclass(kind, projection.folds))
             self.interested[kind] = interested
-        for projection in interested:
-            self._execute(cursor, tuple(projection.apply((event,), blobs)))
+        return interested
 
     def only(self, names: Collection[str]) -> "BatchRunner":
         """Return a runner that keeps no projections but those, for their replay."""
