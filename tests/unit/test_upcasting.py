@@ -1,76 +1,20 @@
-"""What earlier versions stored becomes what is stored today, step by step, from exactly the bytes of then.
-
-`order.placed` is an event of these tests alone, in its third schema. Schema 2
-gave the sum a currency, schema 3 put both into one object and dropped the note.
-"""
+"""What earlier versions stored becomes what is stored today, step by step, from exactly the bytes of then."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import MappingProxyType
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any
 
 import pytest
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import canonical, operation_id, tract_id, uuid
+from tests.orders import PAST, Money, Order1, Order2, OrderPlaced, known, order_3
 from tract.domain.events import TYPES
 from tract.domain.ids import BlobId, uuid_bytes
 from tract.errors import CorruptLogError, NewerEventError
-from tract.log import codec
 from tract.log.codec import decode_event
 from tract.log.protocol import Row
 from tract.log.upcasting import PASTS, Past
-
-
-@frozen
-class Money:
-    amount: int
-    currency: str
-
-
-@frozen
-class OrderPlaced:
-    tag: ClassVar[str] = "order.placed"
-    schema: ClassVar[int] = 3
-    customer: str
-    sum: Money | None
-
-
-class _Order1(TypedDict):
-    customer: str
-    sum: int
-    note: NotRequired[str]
-
-
-class _Order2(TypedDict):
-    customer: str
-    sum: int
-    currency: str | None
-    note: NotRequired[str]
-
-
-def _order_2(fields: _Order1) -> dict[str, Any]:
-    return {**fields, "currency": "EUR" if fields["sum"] else None}
-
-
-def _order_3(fields: _Order2) -> dict[str, Any]:
-    currency = fields["currency"]
-    money = None if currency is None else {"amount": fields["sum"], "currency": currency}
-    return {"customer": fields["customer"], "sum": money}
-
-
-PAST = (Past(_Order1, _order_2), Past(_Order2, _order_3))
-
-
-@contextmanager
-def known(kind: type[Any], *pasts: Past) -> Iterator[None]:
-    """Let the codec know one more event class, and what it was before, within the block."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codec, "TYPES", MappingProxyType({**TYPES, kind.tag: kind}))
-        patch.setattr(codec, "PASTS", MappingProxyType({**PASTS, kind.tag: pasts}))
-        yield
 
 
 @pytest.fixture(autouse=True)
@@ -157,13 +101,13 @@ def test_a_schema_without_its_past_is_refused() -> None:
 
 
 def test_a_step_that_makes_something_else_than_the_next_schema_is_refused() -> None:
-    careless = Past(_Order1, lambda fields: {**fields, "currency": 5})
+    careless = Past(Order1, lambda fields: {**fields, "currency": 5})
     with known(OrderPlaced, careless, PAST[1]), pytest.raises(CorruptLogError):
         decode_event(row(1, STORED[1][0]))
 
 
 def test_a_step_that_leaves_more_than_the_class_has_is_refused() -> None:
-    careless = Past(_Order2, lambda fields: {**_order_3(fields), "left": 1})
+    careless = Past(Order2, lambda fields: {**order_3(fields), "left": 1})
     with known(OrderPlaced, PAST[0], careless), pytest.raises(CorruptLogError):
         decode_event(row(2, STORED[2][0]))
 
