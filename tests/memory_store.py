@@ -20,12 +20,30 @@ from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
 from tract.errors import ClosedError, OperationMismatchError, ProjectionError, WrongLoopError
 from tract.log.codec import encode_body
-from tract.log.protocol import BlobDraft, Projection, Query, Request, Row, Statement, Submission
+from tract.log.protocol import (
+    BlobDraft,
+    Chunk,
+    Companion,
+    Halt,
+    Projection,
+    Query,
+    Request,
+    Row,
+    Statement,
+    Submission,
+)
 from tract.log.sqlite_errors import translate
 
 T = TypeVar("T")
 
-TABLES = ("log.create_events", "log.create_blobs", "scratch.create_partials", "scratch.create_leases")
+TABLES = (
+    "log.create_events",
+    "log.create_blobs",
+    "log.create_projections",
+    "log.create_halts",
+    "scratch.create_partials",
+    "scratch.create_leases",
+)
 
 
 @define(eq=False)
@@ -56,6 +74,7 @@ class MemoryStore:
         self.salts: dict[bytes, bytes] = {}
         self.facts: dict[Any, Any] = {}
         self.users = 1
+        self.companions: list[Companion] = []
         self.loop = asyncio.get_running_loop()
         self.queue: list[Pending[Any]] = []
         self.worker: asyncio.Task[None] | None = None
@@ -83,7 +102,7 @@ class MemoryStore:
     def mark(self) -> int:
         return self.changes
 
-    async def changed(self, mark: int) -> None:
+    async def changed(self, mark: int, *, is_patient: bool = False) -> None:
         self.check()
         while self.changes <= mark:
             await self.change.wait()
@@ -101,6 +120,19 @@ class MemoryStore:
         if asyncio.get_running_loop() is not self.loop:
             raise WrongLoopError("the event loop that opened it, and this is another")
 
+    async def adopt(self, projection: Projection) -> int:
+        return await self.enqueue(lambda: self.adopted(projection), is_owned=True).wait()
+
+    async def advance(self, chunk: Chunk) -> bool:
+        return await self.enqueue(lambda: self.advanced(chunk), is_owned=True).wait()
+
+    async def halt(self, halt: Halt) -> None:
+        row = (halt.projection, halt.stream, halt.position, halt.finding)
+        await self.enqueue(lambda: self.execute([Statement("log.halt", row)]), is_owned=True).wait()
+
+    def accompany(self, companion: Companion) -> None:
+        self.companions.append(companion)
+
     def share(self) -> None:
         self.check()
         self.users += 1
@@ -108,6 +140,10 @@ class MemoryStore:
     async def aclose(self) -> None:
         self.users = max(self.users - 1, 0)
         if not self.users:
+            self.users = 1
+            for companion in self.companions:
+                await companion.aclose()
+            self.users = 0
             self.note()
             if self.worker is not None:
                 await asyncio.shield(self.worker)
@@ -235,13 +271,31 @@ class MemoryStore:
         self.execute([Statement("log.insert_event", self.rows[-1])])
         return event
 
+    def adopted(self, projection: Projection) -> int:
+        """Know nothing of versions: nothing here outlives the process."""
+        rows = self.derived.execute(self.statements["log.checkpoint"], (projection.name,)).fetchall()
+        if rows:
+            return int(rows[0][2])
+        for name in projection.create:
+            self.derived.execute(self.statements[name])
+        self.execute([Statement("log.put_projection", (projection.name, projection.version, 0, 0, None))])
+        return 0
+
+    def advanced(self, chunk: Chunk) -> bool:
+        row = (chunk.before, chunk.after, chunk.digest)
+        if self.execute([Statement("log.advance", (name, *row)) for name in chunk.projections]).count(0):
+            return False
+        self.execute(chunk.statements)
+        return True
+
     def fold(self, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         for projection in self.projections:
             if isinstance(event.body, projection.folds):
                 try:
                     self.execute(tuple(projection.apply((event,), blobs)))
                 except Exception as exc:
-                    raise ProjectionError(self.where, projection.name, event.stream, event.position, event.body.tag) from exc
+                    finding = f"{event.body.tag} cannot be folded"
+                    raise ProjectionError(self.where, projection.name, event.stream, None, finding) from exc
 
     def execute(self, statements: Sequence[Statement]) -> tuple[int, ...]:
         return tuple(self.derived.execute(self.statements[each.name], each.parameters).rowcount for each in statements)

@@ -55,6 +55,7 @@ class AsyncTract(TractCore):
         tokens: TokenCounter | None = None,
         compiler: Compiler | None = None,
         durability: str = "full",
+        search: bool = True,
         actor: str | None = None,
         clock: Clock = system_clock,
     ) -> Opening[Self]:
@@ -90,6 +91,8 @@ class AsyncTract(TractCore):
                 every context that is sent.
             durability: full survives power loss; normal survives the death
                 of the process, and may lose the last moments at power loss.
+            search: Whether what is said is kept ready for `search`, in the
+                background. Without it the file is smaller; a later open with it catches up.
             actor: Recorded with everything done here, in the clear.
             clock: Microseconds since 1970, UTC; for tests.
 
@@ -117,6 +120,7 @@ class AsyncTract(TractCore):
             tokens=tokens,
             compiler=compiler,
             durability=durability,
+            search=search,
             actor=actor,
             clock=clock,
         )

@@ -48,6 +48,8 @@ class Picky:
     """A projection that fails at the branches called after a failure, behind all the others."""
 
     name = "picky"
+    version = 1
+    is_inline = True
     folds = (BranchCreated,)
     create = ("picky.create",)
     drop = ("picky.drop",)
@@ -91,12 +93,11 @@ async def test_a_projection_that_fails_is_named_with_the_event(store: Store, fai
     with pytest.raises(ProjectionError) as caught:
         await store.append(creating(failure, stream=A))
     error = caught.value
-    assert (error.file, error.projection, error.tract, error.position, error.event) == (
+    assert (error.path, error.projection, error.family, error.finding) == (
         store.where,
         "picky",
         A,
-        3,
-        "branch.created",
+        "branch.created cannot be folded",
     )
 
 

@@ -57,6 +57,8 @@ class Orders:
     """A projection that knows the class of today alone."""
 
     name = "orders"
+    version = 1
+    is_inline = True
     folds = (OrderPlaced,)
     create = ("orders.create",)
     drop = ("orders.drop",)

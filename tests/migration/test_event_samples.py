@@ -52,7 +52,7 @@ from tract.testing import FixedClock
 HERE = Path(__file__)
 SAMPLES = json.loads(HERE.with_name("events.json").read_text(encoding="utf-8"))
 CHAIN = json.loads(HERE.with_name("digest_chain.json").read_text(encoding="utf-8"))
-SCHEMA = HERE.with_name("schema_2.sql")
+SCHEMA = HERE.with_name("schema_3.sql")
 
 
 def commit_id(digit: str) -> CommitId:
@@ -343,7 +343,7 @@ def test_a_fresh_store_has_the_frozen_schema(fresh: Path) -> None:
     assert normalised(fresh) == SCHEMA.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("pragma", "value"), [("application_id", 0x54524354), ("user_version", 2), ("journal_mode", "wal")])
+@pytest.mark.parametrize(("pragma", "value"), [("application_id", 0x54524354), ("user_version", 3), ("journal_mode", "wal")])
 def test_a_fresh_store_says_what_it_is(fresh: Path, pragma: str, value: int | str) -> None:
     with closing(sqlite3.connect(fresh)) as connection:
         assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)

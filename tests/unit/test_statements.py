@@ -19,6 +19,9 @@ LOG_TABLES = (
     "log.create_blobs",
     "log.create_blobs_by_id",
     "log.create_blobs_by_fingerprint",
+    "log.create_projections",
+    "log.create_halts",
+    "log.create_rebuilds",
     "scratch.create_partials",
     "scratch.create_leases",
 )

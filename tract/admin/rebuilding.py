@@ -12,7 +12,7 @@ from tract.admin.threads import on_thread, place_of
 from tract.core.edges import system_clock
 from tract.errors import ConfigError
 from tract.log.statements import load
-from tract.projections import INLINE, SQL, with_what_it_reads
+from tract.projections import FOLLOWING, INLINE, SQL, with_what_it_reads
 
 
 async def rebuild(path: str | PathLike[str], projection: str | None = None) -> Rebuilt:
@@ -53,7 +53,7 @@ async def rebuild(path: str | PathLike[str], projection: str | None = None) -> R
         durability="full",
         clock=system_clock,
         statements=load(*SQL),
-        projections=INLINE,
+        projections=(*INLINE, *FOLLOWING),
     )
     try:
         started = time.perf_counter()

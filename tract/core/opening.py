@@ -38,9 +38,11 @@ from tract.llm.protocol import LLMClient, TokenCounter, require_client, require_
 from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, Statement
 from tract.log.statements import load
 from tract.operations.compilers import DEFAULT, Compiler
-from tract.projections import INLINE, SQL
+from tract.projections import FOLLOWING, INLINE, SQL
 
 C = TypeVar("C", bound=TractCore)
+SEARCH = "search"
+"""The projection that a store can do without."""
 _SHOWN = 10
 """Names that an error lists."""
 _compiler_name = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -64,6 +66,7 @@ class OpenOptions:
     tokens: TokenCounter | None
     compiler: Compiler | None
     durability: str
+    search: bool
     actor: str | None
     clock: Clock
 
@@ -112,10 +115,13 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         durability=options.durability,
         clock=options.clock,
         statements=load(*SQL),
-        projections=INLINE,
+        projections=(*INLINE, *FOLLOWING),
     )
     try:
         together = shared(store)
+        for projection in FOLLOWING:
+            if options.search or projection.name != SEARCH:
+                together.runner.follow(projection)
         counter = options.tokens or default_counter()
         await interrupt_abandoned(store, counter, options.clock)
         identity = await _find_tract(store, options) or await _create_tract(store, options)
@@ -139,6 +145,8 @@ def _check(options: OpenOptions) -> None:
     """Refuse settings that would only fail later, when something depends on them."""
     if options.durability not in ("full", "normal"):
         raise ConfigError("durability", "it must be full or normal")
+    if not isinstance(options.search, bool):
+        raise ConfigError("search", "it must be True or False")
     if options.actor is not None and not (options.actor and is_written(options.actor)):
         raise ConfigError("actor", "it must be a name")
     if options.metadata is not None and not isinstance(options.metadata, Mapping):

@@ -1,6 +1,6 @@
-"""What all handles of one open store share: contexts, gates, deltas and settings.
+"""What all handles of one open store share: contexts, gates, deltas, settings and the runner.
 
-Imports `contexts`, `gates`, `deltas`, `settings` and `log`.
+Imports `contexts`, `gates`, `deltas`, `settings`, `log` and `projections`.
 """
 
 from weakref import WeakValueDictionary
@@ -12,6 +12,7 @@ from tract.core.deltas import Deltas
 from tract.core.gates import Gates
 from tract.core.settings import Configured
 from tract.log.protocol import EventStore
+from tract.projections.running import Runner
 
 
 @frozen(eq=False, repr=False)
@@ -23,6 +24,7 @@ class Shared:
         contexts: What was compiled.
         gates: Who may add to a branch.
         configured: What tracts were configured with, by number.
+        runner: Keeps up what follows the log.
     """
 
     store: EventStore
@@ -30,6 +32,7 @@ class Shared:
     gates: Gates = field(factory=Gates)
     deltas: Deltas = Factory(lambda self: Deltas(self.store), takes_self=True)
     configured: dict[int, Configured] = field(factory=dict)
+    runner: Runner = Factory(lambda self: Runner(self.store), takes_self=True)
 
 
 def shared(store: EventStore) -> Shared:

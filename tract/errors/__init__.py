@@ -19,7 +19,8 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
-        StoreFailedError  NetworkFileSystemError  NewerEventError  ProjectionError
+        StoreFailedError  NetworkFileSystemError  NewerEventError
+        ProjectionError  ProjectionLagError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -79,6 +80,7 @@ from tract.errors.stores import (
     NewerSchemaError,
     NotAStoreError,
     ProjectionError,
+    ProjectionLagError,
     StoreFailedError,
     StoreFullError,
     StoreLockedError,
@@ -121,6 +123,7 @@ __all__ = [
     "NotAStoreError",
     "OperationMismatchError",
     "ProjectionError",
+    "ProjectionLagError",
     "RefNotFoundError",
     "RefusedError",
     "RevertError",

@@ -161,32 +161,54 @@ class StoreFailedError(StoreError):
 
 
 class ProjectionError(StoreError):
-    """A projection could not take an event: its code raised, or a statement of it failed.
+    """A table that is derived from the log met an event that it cannot be derived from.
 
-    The cause says which. Of the call that brought the event nothing was
-    written; every other call goes on.
+    The log is whole, and so is whatever is derived from it otherwise.
 
     Attributes:
-        file: The store.
-        projection: Its name.
-        tract: The family of the event.
-        position: Where in the log the event stands, or was to stand.
-        event: Its type, such as `commit.recorded`.
+        path: The store.
+        projection: Whose table it is.
+        family: The stream of the event, if known.
+        position: The event's place in the store; None where it was to be appended, and nothing was written.
+        finding: What is wrong.
     """
 
-    def __init__(self, file: str, projection: str, tract: str, position: int, event: str) -> None:
-        super().__init__(file, projection, tract, position, event)
-        self.file = file
+    def __init__(self, path: str, projection: str, family: str | None, position: int | None, finding: str) -> None:
+        super().__init__(path, projection, family, position, finding)
+        self.path = path
         self.projection = projection
-        self.tract = tract
+        self.family = family
         self.position = position
-        self.event = event
+        self.finding = finding
+
+    def __str__(self) -> str:
+        family = f", family {self.family}" if self.family else ""
+        if self.position is None:
+            return (
+                f"{self.path}: the projection {self.projection} refuses what was to be appended{family}: {self.finding}. "
+                "Nothing was written. Run `python -m tract.admin verify` on the file, and `rebuild` where its tables are damaged."
+            )
+        position = f", position {self.position}"
+        return (
+            f"{self.path}: the projection {self.projection} stands still{family}{position}: {self.finding}. "
+            f"Upgrade tract-context if a later version wrote it, then run "
+            f"`python -m tract.admin rebuild {self.path} --projection {self.projection}`."
+        )
+
+
+class ProjectionLagError(StoreError):
+    """A table that follows the log did not catch up in time."""
+
+    def __init__(self, path: str, projection: str, behind: int) -> None:
+        super().__init__(path, projection, behind)
+        self.path = path
+        self.projection = projection
+        self.behind = behind
 
     def __str__(self) -> str:
         return (
-            f"{self.file}: projection {self.projection} cannot take the {self.event} of tract {self.tract} at position "
-            f"{self.position}. Nothing of it was written; 'python -m tract.admin verify' says whether its tables are "
-            "damaged, and 'rebuild' mends them."
+            f"{self.path}: the projection {self.projection} is {self.behind:,} events behind the log. "
+            "It goes on in the background: try again in a moment; python -m tract.admin status says how far it is."
         )
 
 

@@ -8,13 +8,14 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
 from tract.errors import CorruptLogError, NewerSchemaError, OperationMismatchError, ProjectionError
 from tract.log import chain
 from tract.log.codec import decode_event, decode_operation, encode_body
+from tract.log.editions import Book, Editions, create_all, drop_all
 from tract.log.packing import pack
 from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Work
 from tract.log.sqlite_errors import DATABASE_ERRORS, is_of_the_statement, translate
@@ -47,14 +48,18 @@ class BatchRunner:
         statements: SQL by name.
         projections: The inline ones.
         clock: Microseconds since 1970, UTC.
+        followers: The projections that follow the log.
         interested: Who folds an event, by its class, as far as it was asked.
+        book: The statements, on the tables that are in use.
     """
 
     where: str
     statements: Mapping[str, str]
     projections: Sequence[Projection]
     clock: Callable[[], int]
+    followers: Sequence[Projection] = ()
     interested: dict[type[Any], tuple[Projection, ...]] = field(factory=dict)
+    book: Book = Factory(lambda self: Book(Editions(self.statements, (*self.projections, *self.followers))), takes_self=True)
 
     def run(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         """Write the requests in one transaction and return their outcomes.
@@ -100,7 +105,8 @@ class BatchRunner:
     def _transaction(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
             schema_of(connection, self.where)
-            (position,) = connection.execute(self.statements["log.last_position"]).fetchone()
+            self.book.look(connection)
+            (position,) = connection.execute(self.book.now["log.last_position"]).fetchone()
             tail = _Tail(position)
             # One cursor for all, straight to C: `execute` of our connection
             # class is Python, and each call of it makes a cursor.
@@ -132,7 +138,7 @@ class BatchRunner:
         return outcome
 
     def _execute(self, cursor: sqlite3.Cursor, statements: Sequence[Statement]) -> tuple[int, ...]:
-        sql = self.statements
+        sql = self.book.now
         return tuple([cursor.execute(sql[each.name], each.parameters).rowcount for each in statements])
 
     def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> tuple[Event, ...] | Exception:
@@ -141,7 +147,7 @@ class BatchRunner:
                 earlier = self._earlier(cursor, request)
                 if earlier:
                     return earlier
-            rows = [cursor.execute(self.statements[read.name], read.parameters).fetchall() for read in request.reads]
+            rows = [cursor.execute(self.book.now[read.name], read.parameters).fetchall() for read in request.reads]
             drafts = request.decide(rows)
         except DATABASE_ERRORS:
             raise
@@ -157,12 +163,12 @@ class BatchRunner:
 
     def _earlier(self, cursor: sqlite3.Cursor, request: Request) -> tuple[Event, ...]:
         """Return what the operation appended before, for a call that comes again."""
-        sql = self.statements["log.operation_events"]
+        sql = self.book.now["log.operation_events"]
         rows = cursor.execute(sql, (uuid_bytes(request.operation),)).fetchall()
         events, proof = decode_operation(rows, file=self.where)
         if events:
             blob = bytes.fromhex(proof or "")
-            stored = cursor.execute(self.statements["log.blob"], (blob,)).fetchone()
+            stored = cursor.execute(self.book.now["log.blob"], (blob,)).fetchone()
             if stored is None or stored[0] != request.digest:
                 raise OperationMismatchError(request.operation)
         return events
@@ -170,10 +176,10 @@ class BatchRunner:
     def _store_blobs(self, cursor: sqlite3.Cursor, request: Request) -> None:
         for blob in request.blobs:
             row = (bytes.fromhex(blob.id), blob.salt, blob.fingerprint, pack(blob.data))
-            cursor.execute(self.statements["log.insert_blob"], row)
+            cursor.execute(self.book.now["log.insert_blob"], row)
             if not cursor.rowcount:
                 # It is there already; what was collected meanwhile comes back.
-                cursor.execute(self.statements["log.restore_blob"], row)
+                cursor.execute(self.book.now["log.restore_blob"], row)
 
     def _insert(self, cursor: sqlite3.Cursor, request: Request, draft: NewEvent, tail: _Tail) -> Event:
         stream, body = request.stream, draft.body
@@ -197,7 +203,7 @@ class BatchRunner:
             recorded_at,
             digest,
         )
-        cursor.execute(self.statements["log.insert_event"], row)
+        cursor.execute(self.book.now["log.insert_event"], row)
         return Event(
             position=tail.position,
             stream=stream,
@@ -212,7 +218,7 @@ class BatchRunner:
         )
 
     def _stream_head(self, cursor: sqlite3.Cursor, stream: TractId) -> StreamHead:
-        row: StreamHead | None = cursor.execute(self.statements["log.stream_head"], (uuid_bytes(stream),)).fetchone()
+        row: StreamHead | None = cursor.execute(self.book.now["log.stream_head"], (uuid_bytes(stream),)).fetchone()
         return row or (0, chain.START, 0)
 
     def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:
@@ -222,17 +228,18 @@ class BatchRunner:
                 self._show(cursor, projection, event, blobs)
 
     def _show(self, cursor: sqlite3.Cursor, projection: Projection, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
-        place = (event.stream, event.position, event.body.tag)
+        # It has no position yet: the next append will stand where it was to.
+        failure = (projection.name, event.stream, None, f"{event.body.tag} cannot be folded")
         try:
             statements = tuple(projection.apply((event,), blobs))
         except Exception as exc:
-            raise ProjectionError(self.where, projection.name, *place) from exc
+            raise ProjectionError(self.where, *failure) from exc
         try:
             self._execute(cursor, statements)
         except Exception as exc:
             if not is_of_the_statement(exc):
                 raise
-            raise ProjectionError(self.where, projection.name, *place) from exc
+            raise ProjectionError(self.where, *failure) from exc
 
     def fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         """Show one event to the projections that fold it.
@@ -278,12 +285,9 @@ class BatchRunner:
 
     def refold(self, connection: sqlite3.Connection) -> int:
         """Do what `replay` does within the caller's transaction."""
-        for projection in reversed(self.projections):
-            for name in projection.drop:
-                connection.execute(self.statements[name])
-        for projection in self.projections:
-            for name in projection.create:
-                connection.execute(self.statements[name])
+        sql = self.book.look(connection)
+        drop_all(connection, sql, self.projections)
+        create_all(connection, sql, self.projections)
         return self._replay_events(connection)
 
     def _replay_events(self, connection: sqlite3.Connection) -> int:
@@ -291,7 +295,7 @@ class BatchRunner:
         position, cursor = 0, connection.cursor()
         ends: dict[TractId, tuple[int, bytes]] = {}
         while True:
-            rows = connection.execute(self.statements["log.events_after"], (position, 500)).fetchall()
+            rows = connection.execute(self.book.now["log.events_after"], (position, 500)).fetchall()
             if not rows:
                 return position
             for row in rows:
@@ -312,3 +316,12 @@ class BatchRunner:
         if event.position != position + 1 or event.version != version + 1 or event.digest != digest:
             raise CorruptLogError(self.where, event.stream, event.version, "it does not follow what is before it")
         return event.version, digest
+
+
+def pages(requests: Sequence[Work]) -> int:
+    """Estimate what a batch adds to the write-ahead log.
+
+    A dozen pages for the tips of tables and indexes, and the data.
+    """
+    appends = [request for request in requests if not isinstance(request, Scratch)]
+    return (12 if appends else 3) + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in appends)

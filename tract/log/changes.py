@@ -8,12 +8,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+import anyio
+
 from tract.errors import ClosedError
 
 Waiter: TypeAlias = "asyncio.Future[None]"
 
 INTERVAL = 0.02
 """Seconds between two looks for what other processes wrote."""
+PATIENT_INTERVAL = 1.0
+"""The same where all who wait are patient."""
 
 
 class Changes:
@@ -26,7 +30,7 @@ class Changes:
     Args:
         look: Returns a number that differs from its last one if anybody wrote
             in between; None where nobody else can write.
-        interval: Seconds between two looks.
+        interval: Seconds between two looks, where somebody cannot wait for longer.
     """
 
     def __init__(self, look: Callable[[], Awaitable[int]] | None, interval: float = INTERVAL) -> None:
@@ -36,6 +40,8 @@ class Changes:
         # Kept while nobody looks: what was written meanwhile shows at the next look.
         self._seen: int | None = None
         self._waiters: set[Waiter] = set()
+        self._impatient = 0
+        self._hurry = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -48,15 +54,24 @@ class Changes:
         self._count += 1
         self._wake(None)
 
-    async def changed(self, mark: int) -> None:
-        """Wait until something changed after *mark*.
+    async def changed(self, mark: int, *, is_patient: bool = False) -> None:
+        """Wait until something changed after *mark*; who is patient hears of other processes later.
 
         Raises:
             ClosedError: It was closed, before or meanwhile.
             StoreError: It cannot be looked at any more.
         """
-        while self._count <= mark:
-            await self._next()
+        if is_patient:
+            while self._count <= mark:
+                await self._next()
+            return
+        self._impatient += 1
+        self._hurry.set()
+        try:
+            while self._count <= mark:
+                await self._next()
+        finally:
+            self._impatient -= 1
 
     async def aclose(self) -> None:
         """Refuse everybody from now on, and stop looking."""
@@ -87,11 +102,19 @@ class Changes:
                 if number != self._seen:
                     self._seen = number
                     self.note()
-                await asyncio.sleep(self._interval)
+                await self._rest()
         except Exception as exc:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             self._wake(exc)
         finally:
             self._watch = None
+
+    async def _rest(self) -> None:
+        if self._impatient:
+            await asyncio.sleep(self._interval)
+            return
+        self._hurry.clear()
+        with anyio.move_on_after(PATIENT_INTERVAL):
+            await self._hurry.wait()
 
     def _wake(self, error: Exception | None) -> None:
         for waiter in self._waiters:

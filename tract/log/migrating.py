@@ -2,12 +2,13 @@
 
 Events stay as they are, byte for byte, and so does what blobs hold, packed or
 not: what is derived from them is made anew. Runs on the thread of the writer's
-connection. Imports `batch` and `sqlite_files`.
+connection. Imports `batch`, `editions` and `sqlite_files`.
 """
 
 import sqlite3
 
 from tract.log.batch import BatchRunner
+from tract.log.editions import in_use
 from tract.log.sqlite_files import SCHEMA, schema_of
 
 STEPS: dict[int, tuple[str, ...]] = {
@@ -22,13 +23,14 @@ STEPS: dict[int, tuple[str, ...]] = {
         "log.create_blobs_by_fingerprint",
         "log.drop_events_by_operation",
         "log.create_events_by_operation",
-    )
+    ),
+    2: ("log.create_projections", "log.create_halts", "log.create_rebuilds"),
 }
 """The statements that lead from a schema to the next one."""
 
 
 def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
-    """Bring the file to the present schema, in one transaction.
+    """Bring the file to the present schema, and its inline projections to their versions, in one transaction.
 
     Takes as long as reading the log once; nothing where there is nothing to
     do. Another process that opens the file meanwhile waits.
@@ -37,7 +39,7 @@ def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
         NewerSchemaError: A later version was faster.
         sqlite3.Error: The file is as it was.
     """
-    if schema_of(connection, runner.where) == SCHEMA:
+    if schema_of(connection, runner.where) == SCHEMA and not _outdated(connection, runner):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -46,11 +48,25 @@ def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
         for schema in range(found, SCHEMA):
             for name in STEPS[schema]:
                 connection.execute(runner.statements[name])
-        if found != SCHEMA:
+        if found != SCHEMA or _outdated(connection, runner):
             runner.refold(connection)
+            _note_versions(connection, runner)
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _outdated(connection: sqlite3.Connection, runner: BatchRunner) -> bool:
+    """Say whether an older version of an inline projection made its tables."""
+    versions = {row[0]: row[1] for row in connection.execute(runner.statements["log.projections"])}
+    return any(versions.get(projection.name, 0) < projection.version for projection in runner.projections)
+
+
+def _note_versions(connection: sqlite3.Connection, runner: BatchRunner) -> None:
+    editions = in_use(connection, runner.statements)
+    for projection in runner.projections:
+        row = (projection.name, projection.version, editions.get(projection.name, 0), None, None)
+        connection.execute(runner.statements["log.put_projection"], row)

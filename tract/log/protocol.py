@@ -114,6 +114,19 @@ class Projection(Protocol):
         ...
 
     @property
+    def version(self) -> int:
+        """Of what it makes of events: tables that an older one made are made anew when a store is opened.
+
+        One that is kept in step with every append raises the schema of the store with it.
+        """
+        ...
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether it is kept in step with every append, or follows the log a little behind it."""
+        ...
+
+    @property
     def folds(self) -> tuple[type[Any], ...]:
         """The event bodies that change it; it is not shown others."""
         ...
@@ -145,6 +158,56 @@ class Projection(Protocol):
             events: In the order of the log.
             blobs: Bytes of the ids that the events name, where they are known.
         """
+        ...
+
+
+class FollowingProjection(Projection, Protocol):
+    """A projection that follows the log a little behind it."""
+
+    def words(self, event: Event) -> Iterable[BlobId]:
+        """Return the blobs that `apply` needs to see for an event that it folds."""
+        ...
+
+
+class Chunk(Struct, frozen=True, eq=False):
+    """What a stretch of the log means to projections that follow it.
+
+    Attributes:
+        projections: Their names.
+        before: The position up to which all of them have read.
+        after: The position that they have read up to with this.
+        digest: Of the event there.
+        statements: What changes.
+    """
+
+    projections: tuple[str, ...]
+    before: int
+    after: int
+    digest: bytes
+    statements: tuple[Statement, ...]
+
+
+class Halt(Struct, frozen=True, eq=False):
+    """An event that a projection cannot fold.
+
+    Attributes:
+        projection: Its name.
+        stream: The family that it stops for, 16 bytes; empty where it stops for all.
+        position: The event's.
+        finding: What is wrong, with no text of the user's.
+    """
+
+    projection: str
+    stream: bytes
+    position: int
+    finding: str
+
+
+class Companion(Protocol):
+    """What works beside a store and ends before it."""
+
+    async def aclose(self) -> None:
+        """Stop; the store still answers meanwhile."""
         ...
 
 
@@ -213,11 +276,12 @@ class EventStore(Protocol):
         """
         ...
 
-    async def changed(self, mark: int) -> None:
+    async def changed(self, mark: int, *, is_patient: bool = False) -> None:
         """Wait until something was written after *mark*, in this process or another.
 
         It may return early, so read again and look. What this process writes
-        wakes at once, what another one writes within some 20 ms.
+        wakes at once, what another one writes within some 20 ms, or a second
+        for who is patient: to look so often is the cost of waiting.
 
         Raises:
             ClosedError: The store is closed, or was meanwhile.
@@ -239,6 +303,41 @@ class EventStore(Protocol):
         Raises:
             WrongLoopError: This is another.
         """
+        ...
+
+    async def adopt(self, projection: Projection) -> int:
+        """Return up to which position a projection that follows the log has read; its tables are there from now on.
+
+        They are made, empty, where they are missing, where an older version of the
+        projection made them, and where the log was rolled back behind them.
+
+        Raises:
+            NewerSchemaError: A later version of the projection made them.
+            StoreError: Nothing was changed.
+        """
+        ...
+
+    async def advance(self, chunk: Chunk) -> bool:
+        """Apply a chunk, if its projections still are where it begins; say whether they were.
+
+        Nobody waits for the disk: what is lost there is made again.
+
+        Raises:
+            StoreError: Nothing was changed.
+            sqlite3.Error: A statement of the chunk cannot be applied; nothing was changed.
+        """
+        ...
+
+    async def halt(self, halt: Halt) -> None:
+        """Note where a projection met an event that it cannot fold.
+
+        Raises:
+            StoreError: Nothing was changed.
+        """
+        ...
+
+    def accompany(self, companion: Companion) -> None:
+        """Close something when the store closes, before it."""
         ...
 
     def share(self) -> None:

@@ -1,6 +1,6 @@
 """The connections of a store that only read.
 
-Imports `protocol`, `sqlite_errors` and `sqlite_files`.
+Imports `protocol`, `editions`, `sqlite_errors` and `sqlite_files`.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from tract.errors import CorruptLogError
+from tract.log.editions import Book, Editions
 from tract.log.protocol import Query, Row
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import connect, on_thread, prepare_reader
@@ -28,12 +29,13 @@ class Readers:
 
     Args:
         path: The file.
-        statements: SQL by name.
+        editions: The statements.
     """
 
-    def __init__(self, path: str, statements: Mapping[str, str]) -> None:
+    def __init__(self, path: str, editions: Editions) -> None:
         self._path = path
-        self._statements = statements
+        self._editions = editions
+        self._books: list[Book] = []
         self._facts: dict[Any, Any] = {}
         self._connections: list[aiosqlite.Connection] = []
         self._busy: list[int] = []
@@ -53,6 +55,7 @@ class Readers:
     def share(self, connection: "aiosqlite.Connection") -> None:
         """Read through the connection that writes, where the store is in memory and has no other."""
         self._connections, self._busy, self._is_shared = [connection], [0], True
+        self._books = [Book(self._editions)]
 
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on the connection's thread.
@@ -64,7 +67,7 @@ class Readers:
         reader = min(range(len(self._connections)), key=self._busy.__getitem__)
         self._busy[reader] += 1
         try:
-            result: T = await on_thread(self._connections[reader], self._query, query)
+            result: T = await on_thread(self._connections[reader], self._query, self._books[reader], query)
         except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
         except (msgspec.MsgspecError, LookupError, TypeError, RecursionError) as exc:
@@ -100,12 +103,13 @@ class Readers:
     async def _connect(self) -> None:
         connection = await connect(self._path, mode="ro")
         self._connections.append(connection)
+        self._books.append(Book(self._editions))
         await on_thread(connection, prepare_reader)
 
-    def _query(self, connection: sqlite3.Connection, query: Callable[[Query], T]) -> T:
+    def _query(self, connection: sqlite3.Connection, book: Book, query: Callable[[Query], T]) -> T:
         connection.execute("BEGIN")
         try:
-            return query(_Snapshot(connection.cursor(), self._statements, self._facts))
+            return query(_Snapshot(connection.cursor(), book.look(connection), self._facts))
         finally:
             connection.execute("ROLLBACK")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from tract.errors import NewerSchemaError, NotAStoreError, StoreFailedError
+from tract.log.editions import create_all
 from tract.log.packing import add_functions
 from tract.log.protocol import Projection
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     import aiosqlite
 
 APPLICATION_ID = 0x54524354
-SCHEMA = 2
-"""2: scratch tables beside the log, blobs packed, ids found by a part of them. `migrating` brings older files to it."""
+SCHEMA = 3
+"""2: scratch tables beside the log, blobs packed, ids found by a part of them. 3: projections have versions, editions
+and places in the log. `migrating` brings older files to it."""
 MEMORY = ":memory:"
 _MODES = {"rwc": "mode=rwc", "ro": "mode=ro", "look": "mode=ro&immutable=1"}
 _FOREIGN = "a SQLite database of another program"
@@ -35,6 +37,9 @@ LOG_TABLES = (
     "log.create_blobs",
     "log.create_blobs_by_id",
     "log.create_blobs_by_fingerprint",
+    "log.create_projections",
+    "log.create_halts",
+    "log.create_rebuilds",
     "scratch.create_partials",
     "scratch.create_leases",
 )
@@ -225,9 +230,9 @@ def _create(connection: sqlite3.Connection, path: str, statements: Mapping[str, 
         if _is_empty(connection, path):
             for name in LOG_TABLES:
                 connection.execute(statements[name])
+            create_all(connection, statements, projections)
             for projection in projections:
-                for name in projection.create:
-                    connection.execute(statements[name])
+                connection.execute(statements["log.put_projection"], (projection.name, projection.version, 0, None, None))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("COMMIT")

@@ -10,15 +10,12 @@ import asyncio
 import os
 import sqlite3
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from tract.diagnostics import warn
-from tract.domain.canonical import sha256
 from tract.domain.events import Event
-from tract.domain.ids import BlobId
 from tract.errors import (
     ClosedError,
     NetworkFileSystemError,
@@ -27,15 +24,17 @@ from tract.errors import (
     StoreVanishedError,
     WrongLoopError,
 )
-from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError
+from tract.log import advancing
+from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError, pages
 from tract.log.changes import Changes
-from tract.log.entropy import forks, random_bytes
+from tract.log.entropy import forks
 from tract.log.filesystems import network_file_system
 from tract.log.locking import PATIENCE
 from tract.log.migrating import migrate
 from tract.log.places import Hold, Presence, needs_look
-from tract.log.protocol import BlobDraft, Projection, Query, Request, Scratch, Statement, Work
+from tract.log.protocol import BlobDraft, Chunk, Companion, Halt, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
+from tract.log.salting import Salts
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import (
     MEMORY,
@@ -49,9 +48,6 @@ from tract.log.write_connection import WriteConnection
 from tract.log.writer import PendingWrite, Writer
 
 T = TypeVar("T")
-
-SALTS = 4096
-"""Texts whose salts are remembered, so that equal ones are stored once."""
 
 _open_stores: dict[tuple[str, int, int], "SqliteStore"] = {}
 
@@ -76,13 +72,15 @@ class SqliteStore:
         self._users = 0
         self._ready: asyncio.Task[None] | None = None
         self._writing = WriteConnection(path, self.patience, self.is_lost)
-        self._readers = Readers(path, runner.statements)
+        self._readers = Readers(path, runner.book.editions)
         self._writer = Writer(self._run, self._writing.rest)
         self._changes = Changes(None if path == MEMORY else self._readers.data_version)
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._is_closed = False
         self._failure: Exception | None = None
-        self._salts: OrderedDict[bytes, bytes] = OrderedDict()
+        self._salts = Salts()
+        self._companions: list[Companion] = []
         self._presence: Presence | None = None
         self._hold: Hold | None = None
 
@@ -99,6 +97,15 @@ class SqliteStore:
     ) -> "SqliteStore":
         """Return the store at a path, or a new one in memory.
 
+        Args:
+            where: The path, or `:memory:`.
+            create: Whether to make one where there is none.
+            durability: `full` or `normal`.
+            clock: Microseconds since 1970, UTC.
+            statements: SQL by name.
+            projections: Those that are kept in step with every append, and
+                those that may follow the log.
+
         Raises:
             StoreNotFoundError: There is no file and *create* is false.
             NotAStoreError: The file is something else.
@@ -112,7 +119,9 @@ class SqliteStore:
         key = (path, forks(), id(loop))
         store = None if path == MEMORY else _open_stores.get(key)
         if store is None or store.is_lost():
-            store = cls(path, BatchRunner(path, statements, projections, clock), durability)
+            inline = tuple(each for each in projections if each.is_inline)
+            followers = tuple(each for each in projections if not each.is_inline)
+            store = cls(path, BatchRunner(path, statements, inline, clock, followers), durability)
             if path != MEMORY:
                 _open_stores[key] = store
         store._users += 1
@@ -153,32 +162,53 @@ class SqliteStore:
         """Return how many changes were noticed so far."""
         return self._changes.mark()
 
-    async def changed(self, mark: int) -> None:
+    async def changed(self, mark: int, *, is_patient: bool = False) -> None:
         """Wait until something changed after *mark*, by whoever it was."""
         self._check()
-        await self._changes.changed(mark)
+        await self._changes.changed(mark, is_patient=is_patient)
+
+    async def adopt(self, projection: Projection) -> int:
+        """Return up to which position a projection has read."""
+        position: int = await self._beside(advancing.adopt, projection)
+        return position
+
+    async def advance(self, chunk: Chunk) -> bool:
+        """Apply a chunk, if its projections still are where it begins."""
+        is_done: bool = await self._beside(advancing.advance, chunk)
+        await self._writing.wrote(4 + sum(len(each.parameters) for each in chunk.statements) // 32)
+        return is_done
+
+    async def halt(self, halt: Halt) -> None:
+        """Note where a projection met an event that it cannot fold."""
+        await self._beside(advancing.halt, halt)
+
+    async def _beside(self, work: Callable[..., T], *args: Any) -> T:
+        """Run work of the writer's connection that is not in its queue."""
+        self._check()
+        try:
+            result: T = await self._writing.run(work, self._runner, *args)
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError):
+            raise
+        except DATABASE_ERRORS as exc:
+            raise translate(exc, self._path) from exc
+        if self.is_lost():
+            raise self._fail(StoreVanishedError(self._path))
+        return result
+
+    def accompany(self, companion: Companion) -> None:
+        """Close something when the store closes, before it."""
+        self._check()
+        self._companions.append(companion)
 
     def draft(self, data: bytes) -> BlobDraft:
         """Return a blob for *data*, with the salt of equal data if it is remembered."""
-        fingerprint = sha256(data)
-        salt = self._salts.get(fingerprint)
-        if salt is not None:
-            self._salts.move_to_end(fingerprint)
-        else:
-            salt = self._salts[fingerprint] = random_bytes(16)
-            if len(self._salts) > SALTS:
-                self._salts.popitem(last=False)
-        return BlobDraft(BlobId(sha256(salt, data).hex()), salt, fingerprint, data)
+        return self._salts.draft(data)
 
     async def remember(self, data: bytes) -> None:
         """Look up whether *data* is stored already, so that `draft` shares it."""
-        fingerprint = sha256(data)
-        if fingerprint in self._salts:
-            return
-        for id, salt in await self.read(lambda query: query("log.salts", fingerprint)):
-            # Only the beginning of a fingerprint is stored.
-            if id == sha256(salt, data):
-                self._salts[fingerprint] = salt
+        if not self._salts.knows(data):
+            fingerprint = self._salts.draft(data).fingerprint
+            self._salts.learn(data, await self.read(lambda query: query("log.salts", fingerprint)))
 
     def share(self) -> None:
         """Count one more use, to be given up by `aclose`."""
@@ -224,6 +254,9 @@ class SqliteStore:
         self._writing.hurry()
         if self._ready is not None:
             await asyncio.wait((self._ready,))
+        for companion in self._companions:
+            await companion.aclose()
+        self._is_closed = True
         self._writer.close()
         await self._changes.aclose()
         if self._task is not None:
@@ -257,7 +290,7 @@ class SqliteStore:
 
     def _check(self) -> None:
         self.check_here()
-        if self._users <= 0:
+        if self._is_closed:
             raise ClosedError("store")
         if self._failure is not None:
             raise self._failure
@@ -319,7 +352,7 @@ class SqliteStore:
         except asyncio.CancelledError:
             # The loop is going down with the store still open.
             self._forget()
-            self._users = 0
+            self._is_closed = True
             self._writing.hurry()
             warnings.warn(f"{self!r} was never closed; use 'async with' or aclose()", ResourceWarning, stacklevel=1)
             await self._close_connections()
@@ -346,7 +379,7 @@ class SqliteStore:
         # After the COMMIT, so that what is acknowledged is where the path leads.
         if self.is_lost():
             return [self._fail(StoreVanishedError(self._path)) for _ in requests]
-        await self._writing.wrote(_pages(requests))
+        await self._writing.wrote(pages(requests))
         return outcomes
 
     def is_lost(self) -> bool:
@@ -363,12 +396,3 @@ class SqliteStore:
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"
-
-
-def _pages(requests: Sequence[Work]) -> int:
-    """Estimate what a batch adds to the write-ahead log.
-
-    A dozen pages for the tips of tables and indexes, and the data.
-    """
-    appends = [request for request in requests if not isinstance(request, Scratch)]
-    return (12 if appends else 3) + sum(1 + sum(len(blob.data) for blob in request.blobs) // 4096 for request in appends)

@@ -1,13 +1,14 @@
 """Tables derived from events: dropped and replayed, they come out the same.
 
-Decides nothing. `INLINE` is what every store keeps in step with its appends.
+Decides nothing. `INLINE` is what every store keeps in step with its appends,
+`FOLLOWING` what `running` keeps up behind them.
 Imports `domain` and `log`.
 """
 
 from pathlib import Path
 
 from tract.log import statements
-from tract.log.protocol import Projection
+from tract.log.protocol import FollowingProjection, Projection
 from tract.projections.commits import Commits
 from tract.projections.generations import Generations
 from tract.projections.movements import Movements
@@ -18,6 +19,9 @@ from tract.projections.tracts import Tracts
 
 INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Receipts(), Generations(), Settings())
 """In the order that they are applied: a later one may read an earlier one's tables."""
+
+FOLLOWING: tuple[FollowingProjection, ...] = ()
+"""What follows the log a little behind it, where somebody asked for it."""
 
 SQL = (statements.SQL, Path(__file__).with_name("sql"))
 """The folders whose statements a store needs."""
@@ -41,4 +45,4 @@ def with_what_it_reads(name: str) -> tuple[str, ...]:
     return tuple(projection.name for projection in INLINE if projection.name in wanted)
 
 
-__all__ = ["INLINE", "SQL", "with_what_it_reads"]
+__all__ = ["FOLLOWING", "INLINE", "SQL", "with_what_it_reads"]

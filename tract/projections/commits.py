@@ -15,6 +15,8 @@ class Commits:
     """The table `commits`, a row a commit."""
 
     name = "commits"
+    version = 1
+    is_inline = True
     folds = (CommitRecorded,)
     create = ("commits.create", "commits.create_by_id", "commits.create_by_run", "commits.create_by_merge")
     drop = ("commits.drop",)

@@ -21,6 +21,8 @@ class Generations:
     """The tables `generations` and `usage`."""
 
     name = "generations"
+    version = 1
+    is_inline = True
     folds = (GenerationStarted, GenerationEnded, ContextCompiled, UsageRecorded)
     create = (
         "generations.create",

@@ -14,6 +14,8 @@ class Movements:
     """The table `movements`, a row an event that moved a ref."""
 
     name = "movements"
+    version = 1
+    is_inline = True
     folds = (CommitRecorded, BranchCreated, HeadMoved)
     create = ("movements.create",)
     drop = ("movements.drop",)

@@ -15,6 +15,8 @@ class Receipts:
     """The tables `operation_events` and `operation_commits`."""
 
     name = "receipts"
+    version = 1
+    is_inline = True
     folds = (OperationRecorded,)
     create = ("receipts.create_events", "receipts.create_commits")
     drop = ("receipts.drop_events", "receipts.drop_commits")

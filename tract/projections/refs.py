@@ -11,6 +11,8 @@ class Refs:
     """The table `refs`, a row a branch and a row a worktree's HEAD."""
 
     name = "refs"
+    version = 1
+    is_inline = True
     folds = (CommitRecorded, BranchCreated, HeadMoved)
     create = ("refs.create",)
     drop = ("refs.drop",)

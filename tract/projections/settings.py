@@ -11,6 +11,8 @@ class Settings:
     """The table `settings`, a row a tract that was configured."""
 
     name = "settings"
+    version = 1
+    is_inline = True
     folds = (TractConfigured,)
     create = ("settings.create",)
     drop = ("settings.drop",)

@@ -11,6 +11,8 @@ class Tracts:
     """The table `tracts`, a row a tract."""
 
     name = "tracts"
+    version = 1
+    is_inline = True
     folds = (TractCreated,)
     create = ("tracts.create", "tracts.create_by_name", "tracts.create_roots")
     drop = ("tracts.drop",)

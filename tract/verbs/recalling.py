@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from tract.core import TractCore
 from tract.core.graph import branch_head
-from tract.core.interrupting import has_ended
-from tract.core.owners import Presence, presence
+from tract.core.interrupting import has_ended, read_with_presence
+from tract.core.owners import Presence
 from tract.domain.content import DialogueContent
 from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationStarted, UsageRecorded
 from tract.domain.ids import OperationId, uuid_bytes
@@ -50,9 +50,9 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
         TurnStateError: The turn still runs, or ended without an answer.
         HeadMovedError: Its answer was kept off the branch.
     """
-    file, place, seen = t.collaborators.shared.store.where, t.place, presence(t.collaborators.clock())
+    file, place = t.collaborators.shared.store.where, t.place
 
-    def load(query: Query) -> ChatResponse | None:
+    def load(seen: Presence, query: Query) -> ChatResponse | None:
         rows = query("log.operation_events", uuid_bytes(operation))
         if not rows:
             return None
@@ -75,7 +75,7 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
             raise TurnStateError(f"this operation's call ended as {how}, without an answer; ask again under another operation_id")
         return _response(query, answer, events, end, file)
 
-    return await t.read(load)
+    return await read_with_presence(t.read, t.collaborators.clock, load)
 
 
 def _records(event: Event, commit: str | None) -> bool:

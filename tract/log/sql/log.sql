@@ -70,6 +70,70 @@ CREATE INDEX blobs_by_id ON blobs (substr(id, 1, 4));
 -- name: log.create_blobs_by_fingerprint
 CREATE INDEX blobs_by_fingerprint ON blobs (substr(fingerprint, 1, 4));
 
+-- What each projection's tables are: made by which version of its fold, which
+-- edition of them is in use (see tract/log/editions.py), and up to which event
+-- they have read; `position` is NULL where they are in step with every append.
+-- name: log.create_projections
+CREATE TABLE projections (
+    name     TEXT    PRIMARY KEY,
+    version  INTEGER NOT NULL,
+    edition  INTEGER NOT NULL,
+    position INTEGER,
+    digest   BLOB
+) STRICT, WITHOUT ROWID;
+
+-- Where a projection met an event that it could not fold; `stream` is empty
+-- where that stops all of it and not only a family.
+-- name: log.create_halts
+CREATE TABLE halts (
+    projection TEXT    NOT NULL,
+    stream     BLOB    NOT NULL,
+    position   INTEGER NOT NULL,
+    finding    TEXT    NOT NULL,
+    PRIMARY KEY (projection, stream)
+) STRICT, WITHOUT ROWID;
+
+-- Editions that are being filled, and how far; `projections` are names with commas between.
+-- name: log.create_rebuilds
+CREATE TABLE rebuilds (
+    edition     INTEGER PRIMARY KEY,
+    projections TEXT    NOT NULL,
+    position    INTEGER NOT NULL,
+    digest      BLOB
+) STRICT;
+
+-- name: log.has_editions
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'projections';
+
+-- name: log.editions
+SELECT name, edition FROM projections;
+
+-- name: log.projections
+SELECT name, version, edition, position, digest FROM projections ORDER BY name;
+
+-- name: log.checkpoint
+SELECT version, edition, position, digest FROM projections WHERE name = ?;
+
+-- name: log.put_projection
+INSERT INTO projections VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+    version = excluded.version, edition = excluded.edition, position = excluded.position, digest = excluded.digest;
+
+-- name: log.advance
+UPDATE projections SET position = ?3, digest = ?4 WHERE name = ?1 AND position = ?2;
+
+-- name: log.halts
+SELECT projection, stream, position, finding FROM halts ORDER BY projection, stream;
+
+-- name: log.halt
+INSERT OR REPLACE INTO halts VALUES (?, ?, ?, ?);
+
+-- name: log.clear_halts
+DELETE FROM halts WHERE projection = ?;
+
+-- name: log.digest_at
+SELECT digest FROM events WHERE position = ?;
+
 -- From schema 1, whose blobs were not packed.
 -- name: log.put_blobs_aside
 ALTER TABLE blobs RENAME TO blobs_aside;

@@ -5,11 +5,14 @@ CREATE TABLE blobs ( number INTEGER PRIMARY KEY, id BLOB NOT NULL, salt BLOB, fi
 CREATE TABLE commits ( number INTEGER PRIMARY KEY, id BLOB NOT NULL, parent INTEGER, merged INTEGER, depth INTEGER NOT NULL, run INTEGER NOT NULL, content INTEGER, details INTEGER, config INTEGER, slots INTEGER NOT NULL, tokens INTEGER NOT NULL ) STRICT;
 CREATE TABLE events ( position INTEGER PRIMARY KEY, stream_id BLOB NOT NULL, version INTEGER NOT NULL, tract_id BLOB NOT NULL, type TEXT NOT NULL, schema INTEGER NOT NULL, data TEXT NOT NULL, operation_id BLOB NOT NULL, actor TEXT, recorded_at INTEGER NOT NULL, digest BLOB NOT NULL, UNIQUE (stream_id, version) ) STRICT;
 CREATE TABLE generations ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, tract INTEGER NOT NULL, branch TEXT NOT NULL, status TEXT NOT NULL, base BLOB, question BLOB, head BLOB, answer BLOB, partial BLOB, finish_reason TEXT, payload_digest BLOB, ended INTEGER ) STRICT;
+CREATE TABLE halts ( projection TEXT NOT NULL, stream BLOB NOT NULL, position INTEGER NOT NULL, finding TEXT NOT NULL, PRIMARY KEY (projection, stream) ) STRICT, WITHOUT ROWID;
 CREATE TABLE leases ( generation BLOB PRIMARY KEY, until INTEGER NOT NULL ) STRICT, WITHOUT ROWID;
 CREATE TABLE movements ( ref INTEGER NOT NULL, position INTEGER NOT NULL, before INTEGER, after INTEGER, branch_before TEXT, branch_after TEXT, PRIMARY KEY (ref, position) ) STRICT, WITHOUT ROWID;
 CREATE TABLE operation_commits ( number INTEGER NOT NULL, role TEXT NOT NULL CHECK (role IN ('source', 'result')), place INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (number, role, place) ) STRICT, WITHOUT ROWID;
 CREATE TABLE operation_events ( number INTEGER PRIMARY KEY, operation BLOB NOT NULL, tract BLOB NOT NULL, kind TEXT NOT NULL, branch TEXT, tokens_before INTEGER, tokens_after INTEGER, parameters BLOB ) STRICT;
 CREATE TABLE partials ( generation BLOB NOT NULL, start INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (generation, start) ) STRICT, WITHOUT ROWID;
+CREATE TABLE projections ( name TEXT PRIMARY KEY, version INTEGER NOT NULL, edition INTEGER NOT NULL, position INTEGER, digest BLOB ) STRICT, WITHOUT ROWID;
+CREATE TABLE rebuilds ( edition INTEGER PRIMARY KEY, projections TEXT NOT NULL, position INTEGER NOT NULL, digest BLOB ) STRICT;
 CREATE TABLE refs ( number INTEGER PRIMARY KEY, tract INTEGER NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('branch', 'tag', 'worktree')), name TEXT NOT NULL, head INTEGER, branch TEXT, UNIQUE (tract, kind, name) ) STRICT;
 CREATE TABLE settings ( tract INTEGER PRIMARY KEY, number INTEGER NOT NULL, llm_config BLOB, max_tokens INTEGER, action TEXT, compress_at INTEGER ) STRICT;
 CREATE TABLE tracts ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, stream BLOB NOT NULL, parent BLOB, name TEXT NOT NULL, metadata BLOB ) STRICT;

@@ -1,0 +1,101 @@
+"""Projections that follow the log: their tables made, filled a chunk at a time, and stopped.
+
+Runs on the thread of the writer's connection, under the lock between
+processes. What is written here can be made again from the log, so nobody waits
+for the disk. Imports `errors`, `protocol`, `batch` and `editions`.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tract.errors import NewerSchemaError
+from tract.log.batch import BatchRunner
+from tract.log.editions import create_all, drop_all
+from tract.log.protocol import Chunk, Halt, Projection, Row
+from tract.log.sqlite_files import schema_of
+
+
+@contextmanager
+def lazy_transaction(connection: sqlite3.Connection, runner: BatchRunner) -> Iterator[None]:
+    """Hold a transaction that is all or nothing, and does not wait for the disk.
+
+    Raises:
+        NewerSchemaError: A later version brought the file up.
+        sqlite3.Error: Nothing was written.
+    """
+    (level,) = connection.execute("PRAGMA synchronous").fetchone()
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        schema_of(connection, runner.where)
+        runner.book.look(connection)
+        yield
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute(f"PRAGMA synchronous = {level}")
+
+
+def adopt(connection: sqlite3.Connection, runner: BatchRunner, projection: Projection) -> int:
+    """Return up to which position a projection has read, 0 for tables that were made just now.
+
+    They are made anew where they are missing, where an older version of the
+    projection made them, and where the log was rolled back behind them.
+
+    Raises:
+        NewerSchemaError: A later version of the projection made them.
+        sqlite3.Error: Nothing was changed.
+    """
+    with lazy_transaction(connection, runner):
+        sql = runner.book.now
+        row = connection.execute(sql["log.checkpoint"], (projection.name,)).fetchone()
+        edition = 0
+        if row is not None:
+            version, edition, position, digest = row
+            if version > projection.version:
+                raise NewerSchemaError(runner.where, version, projection.version)
+            if version == projection.version and _follows(connection, runner, position, digest):
+                return int(position)
+            drop_all(connection, sql, (projection,))
+        create_all(connection, sql, (projection,))
+        connection.execute(sql["log.put_projection"], (projection.name, projection.version, edition, 0, None))
+        connection.execute(sql["log.clear_halts"], (projection.name,))
+    return 0
+
+
+def _follows(connection: sqlite3.Connection, runner: BatchRunner, position: int, digest: bytes | None) -> bool:
+    if position == 0:
+        return True
+    row: Row | None = connection.execute(runner.book.now["log.digest_at"], (position,)).fetchone()
+    return row is not None and row[0] == digest
+
+
+def advance(connection: sqlite3.Connection, runner: BatchRunner, chunk: Chunk) -> bool:
+    """Apply a chunk, if its projections still are where it begins; say whether they were.
+
+    Raises:
+        NewerSchemaError: A later version brought the file up.
+        sqlite3.Error: Nothing was changed.
+    """
+    with lazy_transaction(connection, runner):
+        cursor, sql = connection.cursor(), runner.book.now
+        for name in chunk.projections:
+            if cursor.execute(sql["log.advance"], (name, chunk.before, chunk.after, chunk.digest)).rowcount != 1:
+                connection.execute("ROLLBACK")
+                return False
+        for each in chunk.statements:
+            cursor.execute(sql[each.name], each.parameters)
+    return True
+
+
+def halt(connection: sqlite3.Connection, runner: BatchRunner, given: Halt) -> None:
+    """Note where a projection met an event that it could not fold.
+
+    Raises:
+        sqlite3.Error: Nothing was changed.
+    """
+    with lazy_transaction(connection, runner):
+        connection.execute(runner.book.now["log.halt"], (given.projection, given.stream, given.position, given.finding))
