@@ -164,5 +164,5 @@ def _decode_unknown(tag: str, schema: int, data: str) -> tuple[UnknownEvent, Blo
 
 def _take_request(fields: Fields) -> BlobId | None:
     """Return the request, which may stand among an event's own fields, and leave those."""
-    request: BlobId | None = msgspec.convert(fields.pop("request", None), BlobId | None)
-    return request
+    request = fields.pop("request", None)
+    return None if request is None else msgspec.convert(request, BlobId)
