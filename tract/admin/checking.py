@@ -12,9 +12,9 @@ from tract.admin.references import blobs_of, commits_of
 from tract.admin.replaying import Replay
 from tract.admin.snapshots import Snapshot
 from tract.domain.canonical import NotCanonicalError, sha256
-from tract.domain.events import TYPES, CommitRecorded, Event
+from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import CommitId, OperationId, TractId, uuid_text
-from tract.errors import CorruptLogError
+from tract.errors import CorruptLogError, NewerEventError
 from tract.log import chain
 from tract.log.codec import decode_event
 from tract.log.packing import unpack
@@ -134,7 +134,9 @@ class LogCheck:
         try:
             return decode_event(row)
         except CorruptLogError as exc:
-            self.findings.add("event", _where(row), exc.finding if row[4] in TYPES else "its type is unknown")
+            self.findings.add("event", _where(row), exc.finding)
+        except NewerEventError:
+            self.findings.add("event", _where(row), "a later version of Tract wrote it, which can verify it")
         return None
 
     def _check_event(self, event: Event) -> None:

@@ -19,7 +19,7 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
-        StoreFailedError  NetworkFileSystemError
+        StoreFailedError  NetworkFileSystemError  NewerEventError
         ProjectionError  ProjectionLagError
       CorruptLogError           the log is damaged: stop and restore
 
@@ -76,6 +76,7 @@ from tract.errors.stores import (
     CorruptLogError,
     FolderNotFoundError,
     NetworkFileSystemError,
+    NewerEventError,
     NewerSchemaError,
     NotAStoreError,
     ProjectionError,
@@ -117,6 +118,7 @@ __all__ = [
     "ModelResponseError",
     "ModelTimeoutError",
     "NetworkFileSystemError",
+    "NewerEventError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
