@@ -39,3 +39,15 @@ ATTACH DATABASE ? AS store;
 
 -- name: admin.scratch_journal
 PRAGMA journal_mode = MEMORY;
+
+-- name: admin.blob
+SELECT number, id, salt, data FROM blobs WHERE substr(id, 1, 4) = substr(?1, 1, 4) AND id = ?1;
+
+-- name: admin.stream_log
+SELECT * FROM events WHERE stream_id = ?1 ORDER BY version;
+
+-- name: admin.count_stream_events
+SELECT count(*) FROM events WHERE stream_id = ?1;
+
+-- name: admin.firsts
+SELECT stream_id, data FROM events WHERE version = 1;
