@@ -40,11 +40,13 @@ class Keeping:
         head: Its commit.
         origin: The first commit of its history.
         frozen: Its bytes.
+        has_grown: Whether it has every leaf that the one before had.
     """
 
     head: Node
     origin: int
     frozen: Frozen
+    has_grown: bool
 
     def leaves(self) -> list[Statement]:
         """Return what writes the leaves that are not there yet."""
@@ -58,7 +60,6 @@ class Keeping:
             Statement("contexts.put", (head.number, head.run, self.origin, VERSION, keys, data)),
             Statement("contexts.remove_before", (head.run, head.number)),
             Statement("contexts.remove_oldest", (self.origin, ROOTS)),
-            Statement("contexts.sweep", (self.origin,)),
         ]
 
 
@@ -145,8 +146,11 @@ async def _keep(store: EventStore, contexts: ContextCache, head: Node, most: int
         leaves = keeping.leaves()
         for first in range(0, len(leaves), CHUNK):
             await store.scratch(leaves[first : first + CHUNK]).wait()
-        counts = await store.scratch(keeping.root()).wait()
-        if counts[0]:
+        is_there, _, were_oldest = await store.scratch(keeping.root()).wait()
+        if were_oldest or not keeping.has_grown:
+            # Not every time: at a million messages it holds the write lock for 10 ms.
+            await store.scratch([Statement("contexts.sweep", (keeping.origin,))]).wait()
+        if is_there:
             contexts.memorise(keeping.origin, keeping.frozen.memory)
             return True
         # Somebody removed leaves that are remembered here: all are written.
@@ -165,7 +169,8 @@ def _frozen(query: Query, contexts: ContextCache, head: Node, most: int | None) 
     except LookupError:
         # The tables do not fit the context: what they say is not to be kept.
         return None
-    return Keeping(head, origin, frozen)
+    known = {key for _, key in memory.keys.values()}
+    return Keeping(head, origin, frozen, has_grown=bool(known) and known.issubset(frozen.keys))
 
 
 def _numbers(query: Query, head: Node, memory: Memory) -> Iterator[Row]:
