@@ -57,7 +57,10 @@ def test_the_samples_are_those_of_the_version() -> None:
 
 
 def test_a_leaf_of_slots_is_read_as_it_was() -> None:
-    stored = "014100beff9594070103fe940c0500cd07d094000001009295a86469616c6f67756501c3010995a7746f6f6c5f696f01c200009296010b0a000090960309000c0d9400020501"
+    stored = (
+        "014100beff9594070103fe940c0500cd07d094000001009295a86469616c6f67756501c3010995a7746f6f6c5f696f01c20000"
+        "9296010b0a000090960309000c0d9400020501"
+    )
     assert decode_slots(bytes.fromhex(stored)) == SLOTS
 
 
