@@ -18,6 +18,7 @@ from tract.core.kept import decode_config, find_kept
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.ids import BlobId, CommitId
+from tract.domain.statistics import ContextStatistics
 from tract.formats.reading import decode_content
 from tract.formats.rendering import render
 from tract.log.protocol import Query
@@ -83,6 +84,7 @@ class ContextCache:
         self._by_run: dict[int, list[int]] = {}
         self._recent: OrderedDict[int, Step] = OrderedDict()
         self._lock = threading.Lock()
+        self._found = self._grew = self._folded = 0
 
     def remember(self, number: int, step: Step) -> None:
         """Keep the step of a commit that was just appended here.
@@ -94,6 +96,11 @@ class ContextCache:
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
 
+    def statistics(self) -> ContextStatistics:
+        """Return how the contexts came about that were asked for."""
+        with self._lock:
+            return ContextStatistics(self._found, self._grew, self._folded, len(self._kept))
+
     def context(self, query: Query, head: Node | None) -> Context:
         """Return the context after *head*, folding what is not known yet."""
         if head is None:
@@ -103,12 +110,13 @@ class ContextCache:
             return known
         base, context, segments = self._way_to(query, head)
         rows = [row for run, low, last in segments if low < last for row in query("commits.steps", run, low, last)]
-        if not rows:
-            return context
         if any(row[3] is not None for row in rows):
             rows = _with_merged(query, head, base)
-        context = fold(context, self._steps(query, rows))
-        self._keep(head.number, head.run, context)
+        if rows:
+            context = fold(context, self._steps(query, rows))
+            self._keep(head.number, head.run, context)
+        with self._lock:
+            self._folded += 1
         return context
 
     def grown(self, least: int) -> list[int]:
@@ -136,14 +144,16 @@ class ContextCache:
             if found is None:
                 return None
             self._kept.move_to_end(number)
+            self._found += 1
             return found[1]
 
     def _grown(self, head: Node) -> Context | None:
         """Return the context after an append made here, if that before it is known."""
         with self._lock:
             step, before = self._recent.get(head.number), self._kept.get(head.parent or 0)
-        if step is None or before is None:
-            return None
+            if step is None or before is None:
+                return None
+            self._grew += 1
         context = fold(before[1], (step,))
         self._keep(head.number, head.run, context)
         return context
