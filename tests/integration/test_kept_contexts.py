@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.recording import compiled, recorded, whole, write
-from tract import AsyncTract, CompiledContext, DialogueContent, LLMConfig, ToolCall, ToolIOContent
+from tract import AsyncTract, CompiledContext, DialogueContent, LLMConfig, ToolCall, ToolIOContent, admin
 from tract.core.checking import ContextFinding, check_contexts
 from tract.core.contexts import ContextCache
 from tract.core.graph import resolve
@@ -457,6 +457,11 @@ async def test_a_damaged_context_and_one_of_no_commit_are_found(long: Path) -> N
     async with AsyncTract.open(long) as t:
         findings = await t.read(partial(found_wrong, t))
     assert [each.finding for each in findings] == ["it is damaged or not whole", "it is of no commit"]
+
+
+async def test_what_was_computed_from_tables_goes_when_they_are_made_anew(long: Path) -> None:
+    await admin.rebuild(long)
+    assert execute(long, "SELECT count(*) FROM contexts UNION ALL SELECT count(*) FROM context_leaves") == [(0,), (0,)]
 
 
 async def test_a_store_in_memory_keeps_nothing() -> None:

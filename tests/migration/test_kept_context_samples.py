@@ -8,6 +8,7 @@ version the samples become its own.
 from tract.operations.frozen import (
     VERSION,
     FrozenAnnotated,
+    FrozenChange,
     FrozenEdited,
     FrozenReordered,
     Kind,
@@ -30,7 +31,7 @@ SLOTS = SlotLeaf(
     table=[SPOKEN, ANSWERED],
     odd=[Odd(1, 11, 10, 0, 0, []), Odd(3, 9, 0, 12, 13, [0, 2, 5, 1])],
 )
-CHANGES = [
+CHANGES: list[FrozenChange] = [
     FrozenEdited(14, 2, 9, 5, SPOKEN),
     FrozenAnnotated(15, [(0, 1, 0), (3, 0, 14)]),
     FrozenReordered(16, [0, 3], [(1, 0), (2, 16)]),
