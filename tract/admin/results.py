@@ -204,5 +204,121 @@ class Rebuilt:
         return f"{self.path}: rebuilt {', '.join(self.projections)} from {self.events:,} events in {self.seconds:.2f} s"
 
 
+@frozen
+class BackedUp:
+    """What `backup` did.
+
+    Attributes:
+        path: The store.
+        copy: The file that was made.
+        size: Its bytes.
+        seconds: How long copying and checking took.
+        verification: What is wrong with the copy, which is what is wrong with
+            the store. A copy of a damaged store is kept.
+    """
+
+    path: str
+    copy: str
+    size: int
+    seconds: float
+    verification: Verification
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong with the copy."""
+        return self.verification.is_clean
+
+    def __str__(self) -> str:
+        return f"{self.path}: copied {self.size:,} bytes to {self.copy} in {self.seconds:.2f} s\n{self.verification}"
+
+
+@frozen
+class Exported:
+    """What `export` did.
+
+    Attributes:
+        path: The store.
+        file: The file that was made.
+        families: How many families are in it.
+        events: How many events.
+        blobs: How many blobs, those that are gone among them.
+        size: Its bytes.
+        seconds: How long it took.
+    """
+
+    path: str
+    file: str
+    families: int
+    events: int
+    blobs: int
+    size: int
+    seconds: float
+
+    def __str__(self) -> str:
+        events, blobs = _some(self.events, "event", "events"), _some(self.blobs, "blob", "blobs")
+        what = f"{events} of {_some(self.families, 'family', 'families')} and {blobs}"
+        return f"{self.path}: exported {what} to {self.file} ({self.size:,} bytes) in {self.seconds:.2f} s"
+
+
+@frozen
+class Imported:
+    """What `import_file` did.
+
+    Attributes:
+        path: The store.
+        file: The file that was read.
+        is_new: Whether the store was made for it.
+        families: How many families are in the file.
+        events: How many events were appended.
+        known: How many events of the file the store had already.
+        seconds: How long checking and appending took.
+    """
+
+    path: str
+    file: str
+    is_new: bool
+    families: int
+    events: int
+    known: int
+    seconds: float
+
+    def __str__(self) -> str:
+        events = _some(self.events, "event", "events")
+        known = f"; {self.known:,} {'was' if self.known == 1 else 'were'} there already" if self.known else ""
+        return f"{self.path}: imported {events} from {self.file} in {self.seconds:.2f} s{known}"
+
+
+@frozen
+class Compacted:
+    """What `compact` did.
+
+    Attributes:
+        path: The store.
+        before: Bytes of the file and of the write-ahead log beside it.
+        after: The same afterwards.
+        is_vacuumed: Whether the file itself was written anew without its
+            unused pages, for which nobody else may have it open.
+        unused: Bytes within the file that nothing stands in; what is appended
+            goes there first.
+        seconds: How long it took.
+    """
+
+    path: str
+    before: int
+    after: int
+    is_vacuumed: bool
+    unused: int
+    seconds: float
+
+    def __str__(self) -> str:
+        how = "" if self.is_vacuumed else "; others have it open, so only the write-ahead log was emptied"
+        unused = f"; {self.unused:,} bytes are free for what comes" if self.unused else ""
+        return f"{self.path}: {self.before:,} bytes before, {self.after:,} after{how}{unused}; {self.seconds:.2f} s"
+
+
+def _some(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def _count(number: int | None, unit: str = "") -> str:
     return "missing" if number is None else f"{number:,}{unit}"

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 _STEPS = 100_000
 """Of SQLite's machine between two looks at whether to stop: about 2 ms."""
+_NO_DAMAGE = ("SQLITE_INTERRUPT", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_CANTOPEN", "SQLITE_BUSY", "SQLITE_LOCKED")
 _WEIGHT = 8_000_000
 """Bytes of rows that are in memory at once, if no single one is longer."""
 
@@ -88,7 +89,7 @@ class Snapshot:
                     if weight > _WEIGHT:
                         break
         except DATABASE_ERRORS as exc:
-            if not rows or was_interrupted(exc):
+            if not rows or tells_nothing(exc):
                 raise
         return rows
 
@@ -161,7 +162,7 @@ class Slices:
         try:
             return self._book.look(self._connection)
         except DATABASE_ERRORS as exc:
-            if was_interrupted(exc):
+            if tells_nothing(exc):
                 raise
             # The table that says which tables are in use is damaged; the log may be whole.
             return self._book.now
@@ -225,9 +226,9 @@ def text_as_stored(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def was_interrupted(error: BaseException) -> bool:
-    """Say whether an error means that nobody waits any more."""
-    return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
+def tells_nothing(error: BaseException) -> bool:
+    """Say whether an error tells nothing of the store: nobody waits any more, or there was no room or no turn."""
+    return getattr(error, "sqlite_errorname", "").startswith(_NO_DAMAGE)
 
 
 _ALONE, _SHARED = "mode=ro&immutable=1", "mode=ro"

@@ -19,7 +19,9 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
-        StoreFailedError  NetworkFileSystemError
+        StoreFailedError  NetworkFileSystemError  NewerEventError
+        DestinationExistsError  MalformedExportError  NewerExportError
+        FamilyDiffersError  TractExistsError
         ProjectionError  ProjectionLagError
       CorruptLogError           the log is damaged: stop and restore
 
@@ -74,8 +76,13 @@ from tract.errors.roots import (
 )
 from tract.errors.stores import (
     CorruptLogError,
+    DestinationExistsError,
+    FamilyDiffersError,
     FolderNotFoundError,
+    MalformedExportError,
     NetworkFileSystemError,
+    NewerEventError,
+    NewerExportError,
     NewerSchemaError,
     NotAStoreError,
     ProjectionError,
@@ -86,6 +93,7 @@ from tract.errors.stores import (
     StoreNotFoundError,
     StoreReadOnlyError,
     StoreVanishedError,
+    TractExistsError,
 )
 
 __all__ = [
@@ -102,12 +110,15 @@ __all__ = [
     "ConflictError",
     "ContentValidationError",
     "CorruptLogError",
+    "DestinationExistsError",
     "DetachedHeadError",
     "EditTargetError",
+    "FamilyDiffersError",
     "FolderNotFoundError",
     "GenerationLostError",
     "HeadMovedError",
     "InvalidNameError",
+    "MalformedExportError",
     "ModelAuthError",
     "ModelConnectionError",
     "ModelContextError",
@@ -117,6 +128,8 @@ __all__ = [
     "ModelResponseError",
     "ModelTimeoutError",
     "NetworkFileSystemError",
+    "NewerEventError",
+    "NewerExportError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
@@ -133,6 +146,7 @@ __all__ = [
     "StoreReadOnlyError",
     "StoreVanishedError",
     "TractError",
+    "TractExistsError",
     "TractNotFoundError",
     "TurnInProgressError",
     "TurnStateError",
