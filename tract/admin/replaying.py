@@ -14,7 +14,7 @@ from tract.domain.ids import BlobId, CommitId, TractId, uuid_text
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, drop_all
 from tract.log.protocol import Projection, Row
-from tract.projections import FOLLOWING, INLINE
+from tract.projections import INLINE
 
 
 class UnfoldedError(Exception):
@@ -50,10 +50,10 @@ class Replay:
 
     def __init__(self, connection: sqlite3.Connection, slices: Slices) -> None:
         self._connection = connection
-        self._statements = slices.editions.statements
-        self._runner = BatchRunner(slices.path, slices.editions.statements, INLINE, lambda: 0)
+        self._statements = slices.known.statements
+        self._runner = BatchRunner(slices.path, slices.known.statements, INLINE, lambda: 0)
         self._cursor = connection.cursor()
-        create_all(connection, self._statements, (*INLINE, *FOLLOWING))
+        create_all(connection, self._statements, (*INLINE, *slices.known.following))
 
     def fold(self, events: Sequence[Event]) -> None:
         """Apply events, the next ones in the order of the log, in one transaction.
@@ -130,8 +130,8 @@ def replay_beside(slices: Slices) -> Iterator[Replay]:
     try:
         connection.set_progress_handler(slices.stop.is_set, 100_000)
         connection.text_factory = text_as_stored
-        connection.execute(slices.editions.statements["admin.scratch_journal"]).fetchall()
-        connection.execute(slices.editions.statements["admin.attach"], (slices.uri,))
+        connection.execute(slices.known.statements["admin.scratch_journal"]).fetchall()
+        connection.execute(slices.known.statements["admin.attach"], (slices.uri,))
         yield Replay(connection, slices)
     finally:
         connection.close()

@@ -6,7 +6,7 @@ modules of `admin`.
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from os import PathLike
 from threading import Event
@@ -22,8 +22,9 @@ from tract.admin.results import Verification
 from tract.admin.snapshots import Slices, Snapshot, read_in_slices
 from tract.errors import CorruptLogError
 from tract.log.editions import create_all
+from tract.log.protocol import Projection
 from tract.log.sqlite_files import LOG_TABLES, SCHEMA
-from tract.projections import FOLLOWING, INLINE
+from tract.projections import INLINE
 
 
 async def verify(path: str | PathLike[str], *, chain_only: bool = False, progress: Tell | None = None) -> Verification:
@@ -129,7 +130,7 @@ class Verifier:
         known = attempt(self._checkpoints, "table projections") or {}
         attempt(lambda: self._check_schema(known), "the schema")
         with replay_beside(self._slices) as replay:
-            places = [(each, known[each.name].position or 0) for each in FOLLOWING if each.name in known]
+            places = [(each, known[each.name].position or 0) for each in self._slices.known.following if each.name in known]
             followed = [FollowedReplay(each, replay, position) for each, position in places]
             events = EventCheck(self._slices, replay, self._findings, followed)
             is_read = attempt(lambda: self._check_events(events), "the events") is not None and is_read
@@ -161,7 +162,7 @@ class Verifier:
             return
         with self._slices.snapshot() as snapshot:
             things = declarations(snapshot("admin.things"))
-            declared = _declared(snapshot, known)
+            declared = _declared(snapshot, (*INLINE, *self._slices.known.following), known)
         for (kind, name), sql in sorted(declared.items()):
             found = things.get((kind, name))
             if found != sql:
@@ -205,9 +206,11 @@ def _integrity(snapshot: Snapshot, table: str | None) -> list[str]:
     return [line for (text,) in rows for line in text.splitlines() if line != "ok"]
 
 
-def _declared(snapshot: Snapshot, known: Mapping[str, Checkpoint]) -> dict[tuple[str, str], str]:
+def _declared(
+    snapshot: Snapshot, projections: Sequence[Projection], known: Mapping[str, Checkpoint]
+) -> dict[tuple[str, str], str]:
     """Return how the tables that are in use are declared where they were just made."""
-    made = [each for each in (*INLINE, *FOLLOWING) if each.is_inline or each.name in known]
+    made = [each for each in projections if each.is_inline or each.name in known]
     made = [each for each in made if each.name not in known or known[each.name].version == each.version]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
         for name in LOG_TABLES:
