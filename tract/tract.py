@@ -24,6 +24,7 @@ from tract.verbs import (
     following,
     inspecting,
     reverting,
+    searching,
     talking,
     writing,
 )
@@ -144,6 +145,7 @@ class AsyncTract(TractCore):
     log = inspecting.log
     show = inspecting.show
     status = inspecting.status
+    search = searching.search
 
     generations = following.generations
     follow = following.follow
