@@ -23,6 +23,7 @@ from tract.verbs import (
     editing,
     following,
     inspecting,
+    measuring,
     reverting,
     searching,
     talking,
@@ -146,6 +147,7 @@ class AsyncTract(TractCore):
     show = inspecting.show
     status = inspecting.status
     search = searching.search
+    statistics = measuring.statistics
 
     generations = following.generations
     follow = following.follow

@@ -24,7 +24,10 @@ linux = pytest.mark.skipif(HERE.started is None, reason="the platform does not t
 
 
 def gone(owner: Owner, *, until: int = 100, now: int = 100) -> bool:
-    return is_gone(CALL, owner, until, presence(now))
+    """Say whether an owner is gone for who looks a second time."""
+    first = presence(now)
+    is_gone(CALL, owner, until, first)
+    return is_gone(CALL, owner, until, presence(now, frozenset(first.found)))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,13 @@ def test_an_owner_of_an_earlier_boot_of_this_machine_is_gone_at_once() -> None:
 
 def test_a_process_that_is_not_there_is_gone_at_once() -> None:
     assert gone(evolve(HERE, process=DEAD), until=10**18)
+
+
+def test_a_process_that_is_found_gone_while_somebody_looks_is_not_gone_for_them() -> None:
+    # What it wrote last may be missing in what they read.
+    seen = presence(100)
+    assert not is_gone(CALL, evolve(HERE, process=DEAD), 0, seen)
+    assert seen.found == {evolve(HERE, process=DEAD)}
 
 
 @linux

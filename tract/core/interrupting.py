@@ -2,11 +2,15 @@
 
 What had arrived is recorded as a commit on no branch, as of a call that
 failed, so nothing that anybody saw is lost and no branch moves. Recorded on
-condition that the call still runs, so once, whoever comes first. Imports
-`domain` to `formats`, `log`, `llm`, `owners` and `deltas`.
+condition that the call still runs, so once, whoever comes first. Whoever says
+of a call that it is over for its owner's sake reads it with
+`read_with_presence`. Imports `domain` to `formats`, `log`, `llm`, `owners` and
+`deltas`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -16,13 +20,24 @@ from tract.core.owners import LEASE, Presence, is_gone, presence
 from tract.diagnostics import note
 from tract.domain.commits import Commit, CommitOperation, ContentRef
 from tract.domain.content import DialogueContent
-from tract.domain.events import CommitRecorded, Event, EventBody, GenerationInterrupted, GenerationStarted, NewEvent
+from tract.domain.events import (
+    CommitRecorded,
+    Event,
+    EventBody,
+    GenerationInterrupted,
+    GenerationStarted,
+    NewEvent,
+    Owner,
+)
 from tract.domain.ids import BlobId, uuid_bytes
+from tract.errors import TractError
 from tract.formats.reading import encode_content
 from tract.formats.rendering import RENDERING, default_priority, render
 from tract.llm.protocol import TokenCounter
-from tract.log.codec import decode_event
+from tract.log.codec import decode_one
 from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, Statement
+
+T = TypeVar("T")
 
 
 @frozen(eq=False, repr=False)
@@ -42,15 +57,46 @@ class Abandoned:
     length: int
 
 
+async def read_with_presence(
+    read: Callable[[Callable[[Query], T]], Awaitable[T]], clock: Clock, load: Callable[[Presence, Query], T]
+) -> T:
+    """Return what *load* makes of a snapshot that was begun after the death of every owner that it counts as gone.
+
+    Args:
+        read: Runs a function over a snapshot.
+        clock: Tells the time.
+        load: Pure but for `has_ended`; called again, with a later snapshot,
+            where that found an owner gone.
+
+    Raises:
+        TractError: Whatever *read* and *load* raise.
+    """
+    gone: frozenset[Owner] = frozenset()
+    while True:
+        seen = presence(clock(), gone)
+        try:
+            loaded = await read(partial(load, seen))
+        except TractError:
+            if not seen.found:
+                raise
+        else:
+            if not seen.found:
+                return loaded
+        gone |= seen.found
+
+
 def started_by(row: Row, file: str) -> tuple[Event, GenerationStarted]:
-    """Return what an event's row says of the beginning of a call."""
-    event = decode_event(row, file=file)
-    assert isinstance(event.body, GenerationStarted)
-    return event, event.body
+    """Return what an event's row says of the beginning of a call.
+
+    Raises:
+        CorruptLogError: It is none.
+        NewerEventError: A later version recorded it in another shape.
+    """
+    return decode_one(GenerationStarted, row, file=file)
 
 
 def has_ended(event: Event, until: int | None, seen: Presence) -> bool:
-    """Say whether a call that was never ended is over, since its owner is gone."""
+    """Say whether a call that was never ended is over, since its owner is gone; for `read_with_presence`."""
     assert isinstance(event.body, GenerationStarted)
     lease = event.recorded_at + LEASE if until is None else until
     return is_gone(event.body.generation, event.body.owner, lease, seen)
@@ -72,7 +118,7 @@ async def interrupt_abandoned(store: EventStore, counter: TokenCounter, clock: C
     Raises:
         StoreError: Not all of them were ended.
     """
-    for abandoned in await store.read(_finder(store.where, presence(clock()))):
+    for abandoned in await read_with_presence(store.read, clock, partial(_find, store.where)):
         try:
             await store.append(_interruption(store, counter, clock(), abandoned))
         except _SaidMoreError:
@@ -80,18 +126,15 @@ async def interrupt_abandoned(store: EventStore, counter: TokenCounter, clock: C
         note("generation.interrupted", store=store.where, generation=abandoned.started.generation)
 
 
-def _finder(file: str, seen: Presence) -> Callable[[Query], list[Abandoned]]:
-    def find(query: Query) -> list[Abandoned]:
-        found = []
-        for *columns, until in query("generations.running"):
-            event, started = started_by(tuple(columns), file)
-            if has_ended(event, until, seen):
-                key = uuid_bytes(started.generation)
-                ((length,),) = query("scratch.length", key)
-                found.append(Abandoned(event, started, partial_text(query, key), length))
-        return found
-
-    return find
+def _find(file: str, seen: Presence, query: Query) -> list[Abandoned]:
+    found = []
+    for *columns, until in query("generations.running"):
+        event, started = started_by(tuple(columns), file)
+        if has_ended(event, until, seen):
+            key = uuid_bytes(started.generation)
+            ((length,),) = query("scratch.length", key)
+            found.append(Abandoned(event, started, partial_text(query, key), length))
+    return found
 
 
 def _interruption(store: EventStore, counter: TokenCounter, time: int, abandoned: Abandoned) -> Request:

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from weakref import WeakSet
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tract.domain.events import Owner
 from tract.domain.ids import GenerationId
@@ -34,15 +34,22 @@ class Presence:
 
     A call that ends meanwhile, or begins, must not count as abandoned. So it
     is made before the snapshot is taken, and goes on to take in every call
-    that begins.
+    that begins. An owner elsewhere may write its last words after the
+    snapshot and die before it is looked at, so that it is gone counts only
+    for a later snapshot.
 
     Attributes:
         now: The time, microseconds since 1970.
         answering: The calls that ran in this process at any time since.
+        gone: The owners that were found gone before it was made.
+        found: Those that were found gone since, in processes of their own;
+            where there are any, read again with these among the gone.
     """
 
     now: int
     answering: set[GenerationId]
+    gone: frozenset[Owner] = frozenset()
+    found: set[Owner] = field(factory=set)
 
 
 _looking: WeakSet[Presence] = WeakSet()
@@ -50,13 +57,18 @@ _looking: WeakSet[Presence] = WeakSet()
 _lock = Lock()
 
 
-def presence(now: int) -> Presence:
-    """Return who is there from now on; to be called before the snapshot is taken."""
+def presence(now: int, gone: frozenset[Owner] = frozenset()) -> Presence:
+    """Return who is there from now on; to be called before the snapshot is taken.
+
+    Args:
+        now: The time, microseconds since 1970.
+        gone: The owners that are known to be gone.
+    """
     with _lock:
         # An event loop that was closed in the midst of a call takes it along.
         for generation in [each for each, loop in _answering.items() if loop.is_closed()]:
             del _answering[generation]
-        seen = Presence(now, set(_answering))
+        seen = Presence(now, set(_answering), gone)
         _looking.add(seen)
     return seen
 
@@ -81,7 +93,9 @@ def this_process() -> Owner:
 
 
 def is_gone(generation: GenerationId, owner: Owner, until: int, seen: Presence) -> bool:
-    """Say whether nobody waits for the answer of a call any more.
+    """Say whether nobody waits for the answer of a call any more, and the snapshot has all that it brought.
+
+    An owner that is first found gone here counts as there, and is `found`.
 
     Args:
         generation: The call.
@@ -100,8 +114,14 @@ def is_gone(generation: GenerationId, owner: Owner, until: int, seen: Presence) 
         return until < now
     if owner == here:
         return generation not in seen.answering
+    if owner in seen.gone:
+        return True
     is_alive = _is_alive(owner.process, owner.started)
-    return until < now if is_alive is None else not is_alive
+    if is_alive is None:
+        return until < now
+    if not is_alive:
+        seen.found.add(owner)
+    return False
 
 
 def _is_alive(process: int, started: int | None) -> bool | None:

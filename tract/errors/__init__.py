@@ -20,7 +20,9 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
-        StoreFailedError  NetworkFileSystemError
+        StoreFailedError  NetworkFileSystemError  NewerEventError
+        DestinationExistsError  MalformedExportError  NewerExportError
+        FamilyDiffersError  TractExistsError
         ProjectionError  ProjectionLagError
       CorruptLogError           the log is damaged: stop and restore
 
@@ -76,8 +78,13 @@ from tract.errors.roots import (
 )
 from tract.errors.stores import (
     CorruptLogError,
+    DestinationExistsError,
+    FamilyDiffersError,
     FolderNotFoundError,
+    MalformedExportError,
     NetworkFileSystemError,
+    NewerEventError,
+    NewerExportError,
     NewerSchemaError,
     NotAStoreError,
     ProjectionError,
@@ -88,6 +95,7 @@ from tract.errors.stores import (
     StoreNotFoundError,
     StoreReadOnlyError,
     StoreVanishedError,
+    TractExistsError,
 )
 
 __all__ = [
@@ -104,12 +112,15 @@ __all__ = [
     "ConflictError",
     "ContentValidationError",
     "CorruptLogError",
+    "DestinationExistsError",
     "DetachedHeadError",
     "EditTargetError",
+    "FamilyDiffersError",
     "FolderNotFoundError",
     "GenerationLostError",
     "HeadMovedError",
     "InvalidNameError",
+    "MalformedExportError",
     "ModelAuthError",
     "ModelConnectionError",
     "ModelContextError",
@@ -119,6 +130,8 @@ __all__ = [
     "ModelResponseError",
     "ModelTimeoutError",
     "NetworkFileSystemError",
+    "NewerEventError",
+    "NewerExportError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
@@ -136,6 +149,7 @@ __all__ = [
     "StoreReadOnlyError",
     "StoreVanishedError",
     "TractError",
+    "TractExistsError",
     "TractNotFoundError",
     "TurnInProgressError",
     "TurnStateError",

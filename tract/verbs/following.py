@@ -14,8 +14,8 @@ import anyio
 
 from tract.core import TractCore
 from tract.core.contexts import decode_config
-from tract.core.interrupting import has_ended, partial_text, started_by
-from tract.core.owners import Presence, presence
+from tract.core.interrupting import has_ended, partial_text, read_with_presence, started_by
+from tract.core.owners import Presence
 from tract.domain.content import DialogueContent
 from tract.domain.events import Event
 from tract.domain.generations import Delta, GenerationInfo
@@ -55,9 +55,9 @@ async def generations(t: TractCore, limit: int = 20, *, cursor: str | None = Non
         raise ContentValidationError("limit", f"it must be a whole number from 1 to {MOST}")
     if cursor is not None and not is_uuid(cursor):
         raise ContentValidationError("cursor", "it must be the id of a generation")
-    tract, file, seen = t.place.tract, t.collaborators.shared.store.where, presence(t.collaborators.clock())
+    tract, file = t.place.tract, t.collaborators.shared.store.where
 
-    def load(query: Query) -> list[GenerationInfo]:
+    def load(seen: Presence, query: Query) -> list[GenerationInfo]:
         before = None
         if cursor is not None:
             found = query("generations.by_id", uuid_bytes(cursor), tract)
@@ -66,7 +66,7 @@ async def generations(t: TractCore, limit: int = 20, *, cursor: str | None = Non
             before = found[0][0]
         return [_generation(query, row, file, seen) for row in query("generations.listed", tract, before, limit)]
 
-    return tuple(await t.read(load))
+    return tuple(await read_with_presence(t.read, t.collaborators.clock, load))
 
 
 def _generation(query: Query, row: Row, file: str, seen: Presence) -> GenerationInfo:
@@ -81,6 +81,7 @@ def _generation(query: Query, row: Row, file: str, seen: Presence) -> Generation
     return GenerationInfo(
         id=started.generation,
         tract_id=event.tract,
+        verb=started.verb,
         branch=started.branch,
         base=started.base,
         question=asked,
@@ -167,7 +168,7 @@ class Following:
     async def __anext__(self) -> Delta:
         while True:
             mark = self._t.mark()
-            text, ended = await self._t.read(partial(self._look, presence(self._t.collaborators.clock())))
+            text, ended = await read_with_presence(self._t.read, self._t.collaborators.clock, self._look)
             if text:
                 self._cursor += len(text)
                 return Delta(text, self._cursor)
@@ -195,7 +196,9 @@ def events(t: TractCore, *, after: int = 0) -> AsyncIterator[Event]:
     """Return the events of this tract's family, to iterate with `async for`, without end.
 
     First those that are there, then each that anybody appends, in this
-    process or another, in the order of the log.
+    process or another, in the order of the log. One of a type that only a
+    later version knows comes as well: its body has `tag`, `schema` and, as
+    the JSON that is stored, `data`.
 
     Args:
         t: The tract.
@@ -205,6 +208,7 @@ def events(t: TractCore, *, after: int = 0) -> AsyncIterator[Event]:
         ContentValidationError: *after* is no position.
         ClosedError: The tract was closed, also in the midst of waiting.
         CorruptLogError: An event has not its shape.
+        NewerEventError: A later version changed what events of its type hold.
     """
     if type(after) is not int or after < 0:
         raise ContentValidationError("after", "it must be the position of an event, or 0")

@@ -3,17 +3,19 @@
 Imports `core`, `describing`, `recording` and `repeating`.
 """
 
+from collections.abc import Sequence
+
 from tract.core import TractCore
 from tract.core.graph import branch_head
-from tract.core.interrupting import has_ended
-from tract.core.owners import Presence, presence
+from tract.core.interrupting import has_ended, read_with_presence
+from tract.core.owners import Presence
 from tract.domain.content import DialogueContent
 from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationStarted, UsageRecorded
 from tract.domain.ids import OperationId, uuid_bytes
 from tract.domain.results import ChatResponse
 from tract.errors import HeadMovedError, OperationMismatchError, TurnStateError
 from tract.formats.reading import encode_content
-from tract.log.codec import decode_event
+from tract.log.codec import decode_operation
 from tract.log.protocol import Query
 from tract.verbs.describing import commit_info, decode_commit
 from tract.verbs.recording import TurnOptions
@@ -48,14 +50,14 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
         TurnStateError: The turn still runs, or ended without an answer.
         HeadMovedError: Its answer was kept off the branch.
     """
-    file, place, seen = t.collaborators.shared.store.where, t.place, presence(t.collaborators.clock())
+    file, place = t.collaborators.shared.store.where, t.place
 
-    def load(query: Query) -> ChatResponse | None:
+    def load(seen: Presence, query: Query) -> ChatResponse | None:
         rows = query("log.operation_events", uuid_bytes(operation))
         if not rows:
             return None
-        events = [decode_event(row, file=file) for row in rows]
-        proof = query("log.blob", bytes.fromhex(events[0].request or ""))
+        events, request = decode_operation(rows, file=file)
+        proof = query("log.blob", bytes.fromhex(request or ""))
         started = next((event for event in events if isinstance(event.body, GenerationStarted)), None)
         if not proof or proof[0][0] != digest or started is None:
             raise OperationMismatchError(operation)
@@ -73,7 +75,7 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
             raise TurnStateError(f"this operation's call ended as {how}, without an answer; ask again under another operation_id")
         return _response(query, answer, events, end, file)
 
-    return await t.read(load)
+    return await read_with_presence(t.read, t.collaborators.clock, load)
 
 
 def _records(event: Event, commit: str | None) -> bool:
@@ -90,7 +92,7 @@ def _unfinished(query: Query, tract: int, started: Event, seen: Presence) -> str
     return f"this operation's call still runs; follow it with follow({generation!r})"
 
 
-def _response(query: Query, answer: Event, events: list[Event], end: GenerationEnded, file: str) -> ChatResponse:
+def _response(query: Query, answer: Event, events: Sequence[Event], end: GenerationEnded, file: str) -> ChatResponse:
     event, content, details, config = decode_commit(query("commits.log_entry", answer.position)[0], file)
     assert isinstance(content, DialogueContent)
     assert config is not None
