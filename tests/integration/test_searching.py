@@ -22,7 +22,7 @@ from tract.core.visibility import Brought, Lineage, find_priority
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
 from tract.domain.events import CommitRecorded, NewEvent
 from tract.domain.ids import CommitId
-from tract.errors import ContentValidationError
+from tract.errors import ContentValidationError, ProjectionError
 from tract.log.codec import decode_event
 from tract.log.editions import Editions, create_all, drop_all
 from tract.log.packing import add_functions
@@ -236,6 +236,19 @@ async def test_a_text_that_was_erased_is_not_found_and_is_gone_once_the_index_is
     with copied(path) as copy:
         drop_all(copy, STATEMENTS, (SEARCH,))
         assert [text for _, _, text in refolded(copy, STATEMENTS, repeat(9))["search_texts"]] == ["another word"]
+
+
+async def test_a_content_that_this_version_cannot_read_stops_the_index_and_is_named(tmp_path: Path) -> None:
+    async with AsyncTract.open(str(tmp_path / "log.db")) as t:
+        await t.user("word")
+        blob = t.blob({"content_type": "later", "something": "else"})
+        operation = t.operation()
+        commit = Commit((), CommitOperation.APPEND, 0, operation, content=ContentRef("later", blob.id), rendering=1)
+        (event,) = await t.record(operation, lambda _: [NewEvent(t.id, CommitRecorded(commit))], blobs=[blob])
+        with pytest.raises(ProjectionError) as stopped:
+            await t.search("word")
+        assert (stopped.value.projection, stopped.value.position) == ("search", event.position)
+        assert (await t.user("goes on")).parents
 
 
 class Counting:

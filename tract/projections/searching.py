@@ -1,8 +1,8 @@
 """The search index: the texts that a model reads, and what changes the slots they stand in.
 
 A text is there from its commit on, whatever becomes of its slot: that is
-another thing on each branch, so whoever searches asks the branches. Imports
-`domain`, `formats`, `operations` and `log`. The tables hold the texts once more.
+another thing on each branch, so whoever searches asks the branches. The tables
+hold the texts once more. Imports `errors`, `domain`, `formats`, `operations` and `log`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tract.domain.commits import Commit, CommitOperation
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId, uuid_bytes
+from tract.errors import ContentValidationError
 from tract.formats.reading import decode_content
 from tract.formats.rendering import RENDERING, render
 from tract.log.protocol import Query, Statement
@@ -64,7 +65,11 @@ class Search:
 
 def _entry(event: Event, commit: Commit, stored: bytes) -> Iterable[Statement]:
     assert commit.content is not None
-    message = render(decode_content(commit.content.type, stored), commit.rendering or RENDERING)
+    try:
+        message = render(decode_content(commit.content.type, stored), commit.rendering or RENDERING)
+    except ContentValidationError as exc:
+        # No fault of a caller's: it stops the index there, as whatever cannot be folded does.
+        raise ValueError("a content cannot be read") from exc
     text = searchable(message)
     if not text:
         return
