@@ -8,6 +8,7 @@ Read `find_priority`.
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import msgspec
 from attrs import frozen
@@ -19,8 +20,8 @@ from tract.domain.messages import Message
 from tract.log.protocol import Query
 from tract.operations.folding import EMPTY, Slot, SlotContent, Step, fold
 
-Place = tuple[int, int]
-"""Of a commit in a lineage; places compare as folding takes them."""
+Rank: TypeAlias = tuple[int, int]
+"""Of a commit in a lineage; ranks compare as folding takes the commits."""
 _SAID = Message("user", "")
 """Stands for every text: which slot shows whose is all that is asked."""
 _targets = msgspec.json.Decoder(list[CommitId])
@@ -39,7 +40,7 @@ class Lineage:
     """
 
     def __init__(self, query: Query, head: Spot) -> None:
-        self._stretches: dict[int, list[Place]] = {}
+        self._stretches: dict[int, list[Rank]] = {}
         merges = has_merges(query)
         count = 0
         # A stretch is taken up once what is before it is: those wait as (run, last, is_ready).
@@ -61,8 +62,8 @@ class Lineage:
             todo.append((run, last, True))
             work += reversed(todo)
 
-    def place(self, run: int, number: int) -> Place | None:
-        """Return where a commit is in it; None where it is not."""
+    def rank(self, run: int, number: int) -> Rank | None:
+        """Return when a commit is folded; None where it is not in the history."""
         stretches = self._stretches.get(run, [])
         found = bisect_left(stretches, (number, 0))
         return (stretches[found][1], number) if found < len(stretches) else None
@@ -95,7 +96,7 @@ def find_priority(query: Query, lineage: Lineage, text: Brought) -> Priority | N
     A slot that is skipped shows its text too. Costs a look-up where nothing
     changed the slot, and else as much as there are changes of it.
     """
-    if lineage.place(text.run, text.number) is None:
+    if lineage.rank(text.run, text.number) is None:
         return None
     if text.operation is CommitOperation.APPEND and not query("search.changes", text.number):
         return text.priority
@@ -109,7 +110,7 @@ class _Excerpt:
     def __init__(self, query: Query, lineage: Lineage) -> None:
         self._query = query
         self._lineage = lineage
-        self._steps: dict[int, tuple[Place, Step]] = {}
+        self._steps: dict[int, tuple[Rank, Step]] = {}
         self._below: list[CommitId] = []
 
     def slot(self, number: int) -> Slot | None:
@@ -147,11 +148,11 @@ class _Excerpt:
     def _step(self, number: int) -> list[CommitId]:
         """Take up one commit, if it is in the history; return what it was made of, where it is a summary."""
         key, run, operation, targets, priority, has_content = self._query("search.step", number)[0]
-        place = self._lineage.place(run, number)
-        if place is None:
+        rank = self._lineage.rank(run, number)
+        if rank is None:
             return []
         id, kind, named = CommitId(key.hex()), CommitOperation(operation), _targets.decode(targets)
         content = SlotContent(id, "", BlobId(""), 1, _SAID, 0) if has_content else None
         given = None if priority is None else Priority(priority)
-        self._steps[number] = place, Step(id, kind, tuple(named), given, content)
+        self._steps[number] = rank, Step(id, kind, tuple(named), given, content)
         return named if kind is CommitOperation.COMPRESS else []

@@ -55,8 +55,9 @@ async def search(
 
     Args:
         t: The tract.
-        text: Words, in any order; `"in quotes"` those that follow one
-            another; `refun*` all that begin so. Nothing else has a meaning.
+        text: Words, parted by spaces, in any order. Those `"in quotes"`, or
+            joined as in `refund_policy`, must follow one another; `refun*` is
+            all that begin so. Nothing else has a meaning.
         limit: The most hits to return, at least 1.
         cursor: The `commit_id` of the last hit of the page before; goes on behind it.
         at: Search what the context at this commit shows instead, any ref.
