@@ -15,6 +15,7 @@ from tract.core.graph import Node, node, stretches
 from tract.core.kept import about, find_kept_place
 from tract.domain.canonical import encode_plain
 from tract.domain.ids import CommitId
+from tract.errors import ContentValidationError, CorruptLogError
 from tract.log.protocol import EventStore, Query, Row, Statement
 from tract.operations.compiling import content_chain
 from tract.operations.freezing import Frozen, Memory, freeze
@@ -140,7 +141,11 @@ async def _keep(store: EventStore, contexts: ContextCache, head: Node, most: int
         most: Leaves that may be new, if not any number.
     """
     for _ in range(_ATTEMPTS):
-        keeping = await store.read(lambda query: _frozen(query, contexts, head, most))
+        try:
+            keeping = await store.read(lambda query: _frozen(query, contexts, head, most))
+        except (CorruptLogError, ContentValidationError):
+            # Whoever compiles it is told; the branches behind it are kept.
+            return False
         if keeping is None:
             return False
         leaves = keeping.leaves()
