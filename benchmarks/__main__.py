@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from benchmarks import appending, compiling, growing, importing, reopening, storing, streaming, talking, verifying
+from benchmarks import appending, compiling, growing, importing, reopening, searching, storing, streaming, talking, verifying
 from benchmarks.table import Result, text_of
 from benchmarks.workload import Workshop
 
@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "open": growing.opening,
     "forks": growing.forks,
     "disk": storing.disk,
+    "search": searching.searching,
     "chat": talking.chat,
     "streams": streaming.streams,
     "verify": verifying.verifying,
