@@ -72,6 +72,9 @@ PRAGMA journal_mode = MEMORY;
 -- name: admin.blob
 SELECT number, id, salt, data FROM blobs WHERE substr(id, 1, 4) = substr(?1, 1, 4) AND id = ?1;
 
+-- name: admin.log
+SELECT * FROM events ORDER BY position;
+
 -- name: admin.stream_events_after
 SELECT * FROM events WHERE stream_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3;
 
