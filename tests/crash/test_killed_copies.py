@@ -79,15 +79,14 @@ def test_what_was_being_made_when_it_was_killed_is_whole_or_not_there(path: Path
         said = killed(work, random, str(source), str(folder))
         made = [Path(name) for word, name in said if word == "made"]
         begun = Path(said[-1][1]) if said[-1][0] == "begun" else None
-        for one in [*made, *([begun] if begun is not None and begun.exists() else [])]:
-            assert verified(one) == [] if one.suffix == ".db" else one.read_bytes() == whole
         # Nothing but what was made, and what is recognised of the one that was being made.
-        left = names(folder) - {one.name for one in made}
-        assert begun is not None or not left
-        assert all(name == str(begun and begun.name) or name.startswith(f"{begun and begun.name}.tract-") for name in left)
+        left = names(folder) - {one.name for one in made} - ({begun.name} if begun is not None else set())
+        assert [name for name in left if begun is None or not name.startswith(f"{begun.name}.tract-")] == []
         if begun is not None and not begun.exists():
             asyncio.run(again(kind, source, begun))
-            assert names(folder) == {one.name for one in made} | {begun.name}
+            assert names(folder) == {one.name for one in [*made, begun]}
+        for one in [*made, *([begun] if begun is not None else [])]:
+            assert verified(one) == [] if one.suffix == ".db" else one.read_bytes() == whole
         shutil.rmtree(folder)
         folder.mkdir()
 
