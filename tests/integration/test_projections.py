@@ -33,12 +33,14 @@ from tract.domain.ids import CommitId
 from tract.errors import ModelConnectionError, ModelError, TractError
 from tract.log.protocol import Query, Row
 from tract.log.statements import load
-from tract.projections import INLINE, SQL
+from tract.projections import FOLLOWING, INLINE, SQL
 from tract.testing import Cut, FixedClock, ScriptedLLM
 
 Dump: TypeAlias = dict[str, list[Row]]
 LOG_TABLES = {"events", "blobs", "partials", "leases", "projections", "halts", "rebuilds"}
 """The log, and what is no part of it and derived from nothing."""
+FOLLOWING_TABLES = {table for projection in FOLLOWING for table, _ in projection.tables}
+"""Made a little behind an append; tests/integration/test_running.py looks at them."""
 
 
 def dumped(connection: sqlite3.Connection) -> Dump:
@@ -47,7 +49,7 @@ def dumped(connection: sqlite3.Connection) -> Dump:
     return {
         name: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)
         for name in tables
-        if name not in LOG_TABLES and not name.startswith("sqlite_")
+        if name not in LOG_TABLES | FOLLOWING_TABLES and not name.startswith("sqlite_")
     }
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from tract.log.packing import add_functions
 from tract.log.statements import load
-from tract.projections import INLINE, SQL
+from tract.projections import FOLLOWING, INLINE, SQL
 
 STATEMENTS = load(*SQL)
+EVERY = (*INLINE, *FOLLOWING)
 LOG_TABLES = (
     "log.create_events",
     "log.create_events_by_operation",
@@ -39,14 +40,14 @@ def database() -> Iterator[sqlite3.Connection]:
         for name in LOG_TABLES:
             connection.execute(STATEMENTS[name])
         connection.execute("CREATE TABLE blobs_aside AS SELECT * FROM blobs")
-        for projection in INLINE:
+        for projection in EVERY:
             for name in projection.create:
                 connection.execute(STATEMENTS[name])
         yield connection
 
 
 def test_every_statement_has_a_name_with_its_topic() -> None:
-    assert {name.partition(".")[0] for name in STATEMENTS} == {"log", "scratch", *(projection.name for projection in INLINE)}
+    assert {name.partition(".")[0] for name in STATEMENTS} == {"log", "scratch", *(projection.name for projection in EVERY)}
 
 
 def test_no_statement_holds_more_than_one() -> None:
@@ -82,10 +83,10 @@ def test_whatever_reads_the_bytes_of_a_blob_unpacks_them() -> None:
             assert not re.search(r"\bdata\b", re.sub(r"\be\.data\b|\bunpack\((\w\.)?data\)", "", sql)), name
 
 
-@pytest.mark.parametrize("projection", INLINE, ids=lambda projection: projection.name)
+@pytest.mark.parametrize("projection", EVERY, ids=lambda projection: projection.name)
 def test_a_projection_drops_every_table_that_it_makes(database: sqlite3.Connection, projection: object) -> None:
     before = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    (found,) = [each for each in INLINE if each is projection]
+    (found,) = [each for each in EVERY if each is projection]
     for name in found.drop:
         database.execute(STATEMENTS[name])
     for name in found.create:
