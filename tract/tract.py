@@ -24,6 +24,7 @@ from tract.verbs import (
     editing,
     following,
     inspecting,
+    measuring,
     reverting,
     reviewing,
     talking,
@@ -146,6 +147,7 @@ class AsyncTract(TractCore):
     log = inspecting.log
     show = inspecting.show
     status = inspecting.status
+    statistics = measuring.statistics
 
     generations = following.generations
     follow = following.follow

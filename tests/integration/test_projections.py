@@ -37,7 +37,7 @@ from tract.projections import FOLLOWING, INLINE, SQL
 from tract.testing import Cut, FixedClock, ScriptedLLM
 
 Dump: TypeAlias = dict[str, list[Row]]
-LOG_TABLES = {"events", "blobs", "partials", "leases", "projections", "halts", "rebuilds"}
+LOG_TABLES = {"events", "blobs", "partials", "leases", "projections", "halts", "rebuilds", "contexts", "context_leaves"}
 """The log, and what is no part of it and derived from nothing."""
 FOLLOWING_TABLES = {table for projection in FOLLOWING for table, _ in projection.tables}
 """Made a little behind an append; tests/integration/test_running.py looks at them."""

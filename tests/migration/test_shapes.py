@@ -69,6 +69,13 @@ def test_a_class_that_is_stored_in_blobs_has_its_frozen_fields(name: str) -> Non
     check_blob(name, BLOBS[name])
 
 
+def test_whoever_changes_what_a_commit_stores_is_told_who_else_reads_it() -> None:
+    assert TYPES["commit.recorded"].schema == 1, (
+        "core/contexts.py, and two statements of projections/sql/inline.sql, read the bytes of commit.recorded "
+        "themselves: teach them its new schema, then say here which ones they know"
+    )
+
+
 def test_every_frozen_blob_has_its_class() -> None:
     assert set(FROZEN["blobs"]) == set(BLOBS)
 

@@ -1,85 +1,111 @@
 """`python -m tract.admin`: the command line of `tract.admin`, with nothing but the standard library.
 
-Exit codes: 0 all is well, 1 something is wrong with the log or the tables, 2
-the store cannot be opened, or the command makes no sense. Imports `admin`.
+Exit codes: 0 all is well, 1 something is wrong with the log, the tables or the
+exported file, 2 the command makes no sense or cannot be done, 130 it was
+interrupted. Imports `admin`; the commands stand in `commands`.
 """
 
 import argparse
 import asyncio
 import io
+import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TextIO, TypeAlias
 
-from tract.admin import Rebuilt, StoreStatus, Verification, rebuild, status, verify
-from tract.errors import CorruptLogError, TractError
-from tract.projections import INLINE
+import attrs
 
-CLEAN, FINDINGS, CANNOT_OPEN, INTERRUPTED = 0, 1, 2, 130
+from tract.admin.commands import Result, parser
+from tract.admin.reporting import Tell
+from tract.admin.results import BackedUp, Progress, Verification
+from tract.errors import CorruptLogError, MalformedExportError, TractError
+
+CLEAN, FINDINGS, CANNOT, INTERRUPTED = 0, 1, 2, 130
+
+Showing: TypeAlias = Callable[[], AbstractContextManager[Tell | None]]
+"""Shows progress as long as it is entered; gives None where nobody would see it."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+@contextmanager
+def progress_line(stream: TextIO | None = None) -> Iterator[Tell | None]:
+    """Show progress in one line on a terminal, and leave nothing of it; show nothing elsewhere.
+
+    Args:
+        stream: Where; by default stderr.
+    """
+    out = stream or sys.stderr
+    if not out.isatty() or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+
+    def show(progress: Progress) -> None:
+        # Back to the beginning, and what was longer before is cleared.
+        out.write(f"\r{progress}\x1b[K")
+        out.flush()
+
+    try:
+        yield show
+    finally:
+        out.write("\r\x1b[K")
+        out.flush()
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    program: str = "python -m tract.admin",
+    showing: Showing = progress_line,
+) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: By default those of the process.
+        program: What the command line is called.
+        showing: How progress is shown.
+    """
     for stream in (sys.stdout, sys.stderr):
         # A path may hold what the terminal cannot show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    given = _parser().parse_args(arguments)
+    given = parser(program).parse_args(arguments)
     try:
-        code = asyncio.run(_run(given))
-        sys.stdout.flush()
-    except CorruptLogError as exc:
+        with showing() as tell:
+            result = asyncio.run(_run(given, tell))
+        _say(result, as_json=given.json)
+    except (CorruptLogError, MalformedExportError) as exc:
         return _fail(exc, FINDINGS)
     except TractError as exc:
-        return _fail(exc, CANNOT_OPEN)
+        return _fail(exc, CANNOT)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read has left; there is nobody to tell, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
-    return code
+    return FINDINGS if isinstance(result, Verification | BackedUp) and not result.is_clean else CLEAN
 
 
-async def _run(given: argparse.Namespace) -> int:
-    if given.command == "verify":
-        found = await verify(given.path)
-        _say(found)
-        return CLEAN if found.is_clean else FINDINGS
-    _say(await (status(given.path) if given.command == "status" else rebuild(given.path, given.projection)))
-    return CLEAN
+async def _run(given: argparse.Namespace, tell: Tell | None) -> Result:
+    result: Result = await given.command.run(given, tell)
+    return result
 
 
-def _say(result: StoreStatus | Verification | Rebuilt) -> None:
-    sys.stdout.write(f"{result}\n")
+def _say(result: Result, *, as_json: bool) -> None:
+    sys.stdout.write(f"{json.dumps(_plain(result)) if as_json else result}\n")
+    sys.stdout.flush()
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    """Return the fields of a result, and its verdict where it has one."""
+    fields = attrs.asdict(result)
+    return {**fields, "is_clean": result.is_clean} if isinstance(result, Verification | BackedUp) else fields
 
 
 def _fail(error: TractError, code: int) -> int:
     sys.stderr.write(f"Error: {error}\n")
     return code
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tract.admin",
-        description="Look after a store of Tract.",
-        epilog="Exit codes: 0 all is well, 1 something is wrong with the log or the tables, 2 the store cannot be opened.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, does in (
-        ("status", "say what the store holds; changes nothing"),
-        ("verify", "check the file, the log, the blobs and the tables; changes nothing"),
-        ("rebuild", "make the tables of the projections anew from the log, all or nothing"),
-    ):
-        command = commands.add_parser(name, help=does, description=f"{does[:1].upper()}{does[1:]}.")
-        command.add_argument("path", metavar="PATH", help="the file of the store")
-        if name == "rebuild":
-            command.add_argument(
-                "--projection",
-                choices=[projection.name for projection in INLINE],
-                help="only this one, with those whose tables it reads",
-            )
-    return parser
 
 
 if __name__ == "__main__":

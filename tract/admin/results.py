@@ -1,4 +1,4 @@
-"""What looking after a store finds: frozen values with a readable `__str__`.
+"""What looking after a store finds, and how far it has come: frozen values with a readable `__str__`.
 
 Imports `domain.results`.
 """
@@ -6,6 +6,44 @@ Imports `domain.results`.
 from attrs import frozen
 
 from tract.domain.results import moment
+
+
+@frozen
+class Progress:
+    """How far work on a store has come.
+
+    Work that has several stretches, such as copying and then checking, begins
+    again at nought with another `unit`.
+
+    Attributes:
+        done: How many units are done.
+        total: How many there will be, as far as that is known; 0 where it is not.
+        unit: What is counted, in the plural: `events`, `blobs`, `pages`, `bytes`.
+        seconds: How long this stretch has taken.
+    """
+
+    done: int
+    total: int
+    unit: str
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Units a second."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until it is done, if it goes on like this; None where that cannot be told."""
+        if self.done >= self.total:
+            return 0.0 if self.total else None
+        return (self.total - self.done) / self.rate if self.rate else None
+
+    def __str__(self) -> str:
+        count = f"{self.done:,} of {self.total:,}" if self.total else f"{self.done:,}"
+        remaining = self.remaining
+        rest = "" if not remaining else f", {remaining:,.0f} s left"
+        return f"{count} {self.unit}, {self.rate:,.0f}/s{rest}"
 
 
 @frozen
@@ -43,6 +81,7 @@ class Verification:
         seconds: How long it took.
         findings: What is wrong, in the order it was found.
         more: How many findings there were beyond those.
+        is_chain_only: Whether only the chain of digests was looked at.
     """
 
     path: str
@@ -53,6 +92,7 @@ class Verification:
     seconds: float
     findings: tuple[Finding, ...]
     more: int = 0
+    is_chain_only: bool = False
 
     @property
     def is_clean(self) -> bool:
@@ -64,16 +104,21 @@ class Verification:
             return "The log is whole: rebuild makes the tables anew from it."
         return "The log or the file is damaged: stop writing to it and restore a backup."
 
+    def _read(self) -> str:
+        if self.is_chain_only:
+            return f"{self.events:,} events in a chain, nothing else was looked at"
+        read = f"{self.events:,} events, {self.blobs:,} blobs"
+        if not self.is_replayed:
+            return f"{read}; the log could not be replayed, so no rows were compared"
+        return f"{read}; {self.rows:,} rows {'equal a replay' if self.is_clean else 'compared with a replay'}"
+
     def __str__(self) -> str:
         count = len(self.findings) + self.more
         verdict = "clean" if self.is_clean else "1 finding" if count == 1 else f"{count:,} findings"
-        compared = f"{self.rows:,} rows equal a replay" if self.is_clean else f"{self.rows:,} rows compared with a replay"
-        read = f"{self.events:,} events, {self.blobs:,} blobs"
-        last = compared if self.is_replayed else "the log could not be replayed, so no rows were compared"
         lines = [str(finding) for finding in self.findings]
         lines += [f"and {self.more:,} more"] if self.more else []
         lines += [] if self.is_clean else [self._advice()]
-        return "\n".join([*lines, f"{self.path}: {verdict}; {read}; {last}; {self.seconds:.2f} s"])
+        return "\n".join([*lines, f"{self.path}: {verdict}; {self._read()}; {self.seconds:.2f} s"])
 
 
 @frozen
@@ -157,6 +202,122 @@ class Rebuilt:
 
     def __str__(self) -> str:
         return f"{self.path}: rebuilt {', '.join(self.projections)} from {self.events:,} events in {self.seconds:.2f} s"
+
+
+@frozen
+class BackedUp:
+    """What `backup` did.
+
+    Attributes:
+        path: The store.
+        copy: The file that was made.
+        size: Its bytes.
+        seconds: How long copying and checking took.
+        verification: What is wrong with the copy, which is what is wrong with
+            the store. A copy of a damaged store is kept.
+    """
+
+    path: str
+    copy: str
+    size: int
+    seconds: float
+    verification: Verification
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong with the copy."""
+        return self.verification.is_clean
+
+    def __str__(self) -> str:
+        return f"{self.path}: copied {self.size:,} bytes to {self.copy} in {self.seconds:.2f} s\n{self.verification}"
+
+
+@frozen
+class Exported:
+    """What `export` did.
+
+    Attributes:
+        path: The store.
+        file: The file that was made.
+        families: How many families are in it.
+        events: How many events.
+        blobs: How many blobs, those that are gone among them.
+        size: Its bytes.
+        seconds: How long it took.
+    """
+
+    path: str
+    file: str
+    families: int
+    events: int
+    blobs: int
+    size: int
+    seconds: float
+
+    def __str__(self) -> str:
+        events, blobs = _some(self.events, "event", "events"), _some(self.blobs, "blob", "blobs")
+        what = f"{events} of {_some(self.families, 'family', 'families')} and {blobs}"
+        return f"{self.path}: exported {what} to {self.file} ({self.size:,} bytes) in {self.seconds:.2f} s"
+
+
+@frozen
+class Imported:
+    """What `import_file` did.
+
+    Attributes:
+        path: The store.
+        file: The file that was read.
+        is_new: Whether the store was made for it.
+        families: How many families are in the file.
+        events: How many events were appended.
+        known: How many events of the file the store had already.
+        seconds: How long checking and appending took.
+    """
+
+    path: str
+    file: str
+    is_new: bool
+    families: int
+    events: int
+    known: int
+    seconds: float
+
+    def __str__(self) -> str:
+        events = _some(self.events, "event", "events")
+        known = f"; {self.known:,} {'was' if self.known == 1 else 'were'} there already" if self.known else ""
+        return f"{self.path}: imported {events} from {self.file} in {self.seconds:.2f} s{known}"
+
+
+@frozen
+class Compacted:
+    """What `compact` did.
+
+    Attributes:
+        path: The store.
+        before: Bytes of the file and of the write-ahead log beside it.
+        after: The same afterwards.
+        is_vacuumed: Whether the file itself was written anew without its
+            unused pages, for which nobody else may have it open.
+        unused: Bytes within the file that nothing stands in; what is appended
+            goes there first.
+        seconds: How long it took.
+    """
+
+    path: str
+    before: int
+    after: int
+    is_vacuumed: bool
+    unused: int
+    seconds: float
+
+    def __str__(self) -> str:
+        how = "" if self.is_vacuumed else "; others have it open, so only the write-ahead log was emptied"
+        unused = f"; {self.unused:,} bytes are free for what comes" if self.unused else ""
+        return f"{self.path}: {self.before:,} bytes before, {self.after:,} after{how}{unused}; {self.seconds:.2f} s"
+
+
+def _some(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _count(number: int | None, unit: str = "") -> str:

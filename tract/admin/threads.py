@@ -11,16 +11,36 @@ from tract.errors import ConfigError
 T = TypeVar("T")
 
 
-def place_of(path: str | os.PathLike[str]) -> str:
-    """Return the real path of a store.
+class Stopped(Exception):  # noqa: N818 - nobody waits for it any more, so it is no error
+    """Work on a thread saw that its caller left."""
+
+
+def place_of(path: str | os.PathLike[str], field: str = "path") -> str:
+    """Return the real path of a store, or of another file.
+
+    Args:
+        path: As it was given.
+        field: What the caller calls it.
 
     Raises:
         ConfigError: *path* is no path.
     """
     try:
-        return os.path.realpath(os.fsdecode(path))
+        found = os.fsdecode(path)
+        os.fsencode(found)
+        return os.path.realpath(found)
     except (TypeError, ValueError) as exc:
-        raise ConfigError("path", "it must be the path of a file") from exc
+        raise ConfigError(field, "it must be the path of a file") from exc
+
+
+def go_on(stop: Event) -> None:
+    """Raise `Stopped` if nobody waits any more.
+
+    Raises:
+        Stopped: The caller left.
+    """
+    if stop.is_set():
+        raise Stopped
 
 
 async def on_thread(work: Callable[[str, Event], T], path: str | os.PathLike[str]) -> T:

@@ -1,4 +1,4 @@
-"""The command line: `tract demo`.
+"""The command line: `tract demo` and `tract admin`.
 
 `main` is the console script. What it runs stands in `commands`, which needs
 click and rich; importing this module needs neither. Imports nothing of ours.

@@ -1,6 +1,6 @@
 """The commands, and how their errors are told.
 
-Needs click and rich. Imports `errors` and `demo`.
+Needs click and rich. Imports `admin`, `errors`, `demo` and `progress`.
 """
 
 import asyncio
@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
+from tract.admin.__main__ import main as look_after
 from tract.cli.demo import Demo
+from tract.cli.progress import progress_bar
 from tract.errors import TractError
 
 
@@ -51,3 +53,10 @@ def demo(*, live: bool, model: str | None, base_url: str | None, db: Path | None
         raise click.ClickException(str(exc)) from exc
     if not is_whole:
         raise click.ClickException("The reopened file compiles to something else than before. Please report this.")
+
+
+@tract.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND PATH ...")
+def admin(arguments: tuple[str, ...]) -> None:
+    """Look after a store: status, verify, rebuild, backup, export, import, compact."""
+    sys.exit(look_after(arguments, program="tract admin", showing=progress_bar))

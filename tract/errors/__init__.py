@@ -20,6 +20,8 @@ The second level says what the caller can do about it::
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
         StoreFailedError  NetworkFileSystemError  NewerEventError
+        DestinationExistsError  MalformedExportError  NewerExportError
+        FamilyDiffersError  TractExistsError
         ProjectionError  ProjectionLagError
       CorruptLogError           the log is damaged: stop and restore
 
@@ -74,9 +76,13 @@ from tract.errors.roots import (
 )
 from tract.errors.stores import (
     CorruptLogError,
+    DestinationExistsError,
+    FamilyDiffersError,
     FolderNotFoundError,
+    MalformedExportError,
     NetworkFileSystemError,
     NewerEventError,
+    NewerExportError,
     NewerSchemaError,
     NotAStoreError,
     ProjectionError,
@@ -87,6 +93,7 @@ from tract.errors.stores import (
     StoreNotFoundError,
     StoreReadOnlyError,
     StoreVanishedError,
+    TractExistsError,
 )
 
 __all__ = [
@@ -103,12 +110,15 @@ __all__ = [
     "ConflictError",
     "ContentValidationError",
     "CorruptLogError",
+    "DestinationExistsError",
     "DetachedHeadError",
     "EditTargetError",
+    "FamilyDiffersError",
     "FolderNotFoundError",
     "GenerationLostError",
     "HeadMovedError",
     "InvalidNameError",
+    "MalformedExportError",
     "ModelAuthError",
     "ModelConnectionError",
     "ModelContextError",
@@ -119,6 +129,7 @@ __all__ = [
     "ModelTimeoutError",
     "NetworkFileSystemError",
     "NewerEventError",
+    "NewerExportError",
     "NewerSchemaError",
     "NotAStoreError",
     "OperationMismatchError",
@@ -135,6 +146,7 @@ __all__ = [
     "StoreReadOnlyError",
     "StoreVanishedError",
     "TractError",
+    "TractExistsError",
     "TractNotFoundError",
     "TurnInProgressError",
     "TurnStateError",

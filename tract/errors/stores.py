@@ -232,3 +232,91 @@ class CorruptLogError(TractError):
     def __str__(self) -> str:
         where = f", tract {self.tract}, version {self.version}" if self.tract else ""
         return f"{self.file}{where}: {self.finding}. Stop writing to it and restore a backup."
+
+
+class DestinationExistsError(StoreError):
+    """There is something already where a file was to be made."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"There is something at {self.path} already. It was left untouched; choose another path, or move it away first."
+
+
+class MalformedExportError(StoreError):
+    """The file is no whole, unchanged export of a store.
+
+    Attributes:
+        path: The file.
+        line: The number of the line, from 1, where that is known.
+        finding: What is wrong with it.
+    """
+
+    def __init__(self, path: str, line: int | None, finding: str) -> None:
+        super().__init__(path, line, finding)
+        self.path = path
+        self.line = line
+        self.finding = finding
+
+    def __str__(self) -> str:
+        where = "" if self.line is None else f", line {self.line}"
+        return f"{self.path}{where}: {self.finding}. Nothing was imported; export the store again."
+
+
+class NewerExportError(StoreError):
+    """The file was exported by a later version, in a form that is not known here."""
+
+    def __init__(self, path: str, number: int, supported: int) -> None:
+        super().__init__(path, number, supported)
+        self.path = path
+        self.number = number
+        self.supported = supported
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is an export of form {self.number}; this version reads up to {self.supported}. Upgrade tract-context."
+        )
+
+
+class FamilyDiffersError(StoreError):
+    """An export and the store hold one family with two histories.
+
+    Attributes:
+        path: The store.
+        family: The id of its root.
+        version: The first event that is another.
+    """
+
+    def __init__(self, path: str, family: str, version: int) -> None:
+        super().__init__(path, family, version)
+        self.path = path
+        self.family = family
+        self.version = version
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} holds family {self.family} with another history from version {self.version} on. "
+            "Nothing was imported; import the file into a store of its own."
+        )
+
+
+class TractExistsError(StoreError):
+    """The store holds another tract of the name that an imported one has.
+
+    Attributes:
+        path: The store.
+        name: Of both.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        super().__init__(path, name)
+        self.path = path
+        self.name = name
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} holds another tract called {self.name!r}, and one of the two could not be opened by name. "
+            "Nothing was imported; import the file into a store of its own."
+        )

@@ -25,6 +25,8 @@ Outcome: TypeAlias = "tuple[Event, ...] | tuple[int, ...] | Exception"
 """What was appended; how many rows each statement of a scratch changed; or why nothing was written."""
 StreamHead: TypeAlias = tuple[int, bytes, int]
 """version, digest and recorded_at of a stream's last event."""
+KEPT = ("contexts.clear", "contexts.clear_leaves")
+"""What goes when tables are made anew: it may have been computed from rows that were damaged."""
 
 
 class UnknownOutcomeError(Exception):
@@ -288,6 +290,8 @@ class BatchRunner:
         sql = self.book.look(connection)
         drop_all(connection, sql, self.projections)
         create_all(connection, sql, self.projections)
+        for name in KEPT:
+            connection.execute(sql[name])
         return self._replay_events(connection)
 
     def _replay_events(self, connection: sqlite3.Connection) -> int:

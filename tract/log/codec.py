@@ -130,8 +130,8 @@ def decode_operation(rows: Sequence[Row], *, file: str = "") -> tuple[tuple[Even
 def _decode_body(
     kind: type[Any], schema: int, data: str, operation: OperationId, actor: str | None
 ) -> tuple[EventBody, BlobId | None]:
-    fields, request = _split(msgspec.json.decode(data, type=Fields))
-    stored = data.encode()
+    fields, stored = msgspec.json.decode(data, type=Fields), data.encode()
+    request = _take_request(fields)
     if schema != kind.schema:
         fields = _decode_past(kind.tag, schema, fields, request, stored)
         stored = _encode(fields, request)
@@ -159,9 +159,10 @@ def _decode_unknown(tag: str, schema: int, data: str) -> tuple[UnknownEvent, Blo
     fields = msgspec.json.decode(data, type=Fields)
     if not _tag.fullmatch(tag) or schema < 1 or canonical.encode(fields) != data.encode():
         raise ValueError("it is no event of any version")
-    _, request = _split(fields)
-    return UnknownEvent(tag, schema, data), request
+    return UnknownEvent(tag, schema, data), _take_request(fields)
 
 
-def _split(fields: Fields) -> tuple[Fields, BlobId | None]:
-    return fields, msgspec.convert(fields.pop("request", None), BlobId | None)
+def _take_request(fields: Fields) -> BlobId | None:
+    """Return the request, which may stand among an event's own fields, and leave those."""
+    request = fields.pop("request", None)
+    return None if request is None else msgspec.convert(request, BlobId)

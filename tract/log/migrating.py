@@ -24,7 +24,16 @@ STEPS: dict[int, tuple[str, ...]] = {
         "log.drop_events_by_operation",
         "log.create_events_by_operation",
     ),
-    2: ("log.create_projections", "log.create_halts", "log.create_rebuilds"),
+    2: (
+        "log.create_projections",
+        "log.create_halts",
+        "log.create_rebuilds",
+        "contexts.create",
+        "contexts.create_by_run",
+        "contexts.create_by_origin",
+        "contexts.create_leaves",
+        "contexts.create_leaves_by_origin",
+    ),
 }
 """The statements that lead from a schema to the next one."""
 

@@ -154,6 +154,9 @@ SELECT coalesce(max(position), 0) FROM events;
 -- name: log.stream_head
 SELECT version, digest, recorded_at FROM events WHERE stream_id = ? ORDER BY version DESC LIMIT 1;
 
+-- name: log.digest_of_version
+SELECT digest FROM events WHERE stream_id = ? AND version = ?;
+
 -- name: log.insert_event
 INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
