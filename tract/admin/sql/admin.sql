@@ -21,9 +21,6 @@ SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?;
 -- name: admin.table_integrity
 SELECT * FROM pragma_integrity_check(?);
 
--- name: admin.log
-SELECT * FROM events ORDER BY position;
-
 -- name: admin.events_between
 SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?;
 
