@@ -437,6 +437,26 @@ async def test_status_tells_of_a_table_that_is_missing(path: Path, raw: sqlite3.
     assert "table tracts            missing" in str(found)
 
 
+async def test_status_tells_how_far_a_projection_that_follows_the_log_has_read(path: Path, raw: sqlite3.Connection) -> None:
+    async with AsyncTract.open(path, name="main") as t:
+        await t.usage()
+    (in_step,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("UPDATE projections SET position = position - 3 WHERE name = 'usage_sums'")
+    (behind,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("INSERT INTO halts VALUES ('usage_sums', x'', 7, 'usage.recorded cannot be folded')")
+    (halted,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("DELETE FROM projections WHERE name = 'usage_sums'")
+    raw.execute("DELETE FROM halts")
+    (gone,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    assert [f"{each}" for each in (in_step, behind, halted, gone)] == [
+        "in step",
+        "3 events behind",
+        "stands still at position 7; rebuild it",
+        "not followed yet",
+    ]
+    assert (in_step.lag, behind.lag, gone.position) == (0, 3, None)
+
+
 TABLE_DAMAGES = [what for what, (_, kind, _) in DAMAGES.items() if kind == "projection"] + ["a projection's table gone"]
 
 
