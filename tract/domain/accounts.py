@@ -54,7 +54,7 @@ class UsageReport:
         since: The first day that counts, None from the beginning.
         until: The last one, None up to now.
         total: All of it.
-        sums: Its parts, in the order of their groups, unknown ones last.
+        sums: Its parts, in the order of their groups, unknown ones last; none without *by*.
     """
 
     by: tuple[UsageKey, ...]
@@ -64,8 +64,7 @@ class UsageReport:
     sums: tuple[UsageSum, ...]
 
     def __str__(self) -> str:
-        parts = [f"  {each}" for each in self.sums] if self.by else []
-        return "\n".join([_cost(self.total), *parts])
+        return "\n".join([_cost(self.total), *(f"  {each}" for each in self.sums)])
 
 
 def _cost(of: UsageSum) -> str:

@@ -113,7 +113,10 @@ def look(query: Query, where: str, projections: Sequence[FollowingProjection], m
 
 def _halt(query: Query, where: str, name: str, position: int, finding: str) -> ProjectionError:
     rows = query("log.events_after", position - 1, 1)
-    return ProjectionError(where, name, TractId(uuid_text(rows[0][1])) if rows else None, position, finding)
+    stream = rows[0][1] if rows else None
+    # A row that is damaged may have anything there.
+    family = TractId(uuid_text(stream)) if isinstance(stream, bytes) and len(stream) == 16 else None
+    return ProjectionError(where, name, family, position, finding)
 
 
 def _is_whole(query: Query, projection: FollowingProjection, checkpoint: Row) -> bool:
@@ -142,14 +145,14 @@ class _Reader:
     def show(self, query: Query, event: Event) -> int:
         """Add an event; return how many bytes of blobs came with it."""
         try:
-            wanted = set(self.standing.projection.words(event)) - self.blobs.keys()
+            wanted = {id: bytes.fromhex(id) for id in self.standing.projection.words(event) if id not in self.blobs}
         except Exception as exc:  # noqa: BLE001 - whatever the code of a projection raises stops that projection alone
             self.failure = type(exc).__name__
             return 0
         self.events.append(event)
         size = 0
-        for id in wanted:
-            found = query("log.blob", bytes.fromhex(id))
+        for id, key in wanted.items():
+            found = query("log.blob", key)
             if found and found[0][0] is not None:
                 self.blobs[id] = found[0][0]
                 size += len(found[0][0])

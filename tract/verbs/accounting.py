@@ -75,7 +75,7 @@ async def usage(
         groups.setdefault(group, []).append(row)
     # Groups differ in kind nowhere but between None and something.
     ordered = sorted(groups, key=lambda group: [(each is None, "" if each is None else f"{each}") for each in group])
-    sums = tuple(_sum(group, groups[group]) for group in ordered)
+    sums = tuple(_sum(group, groups[group]) for group in ordered) if keys else ()
     return UsageReport(keys, since, until, _sum((), [row for _, row in found]), sums)
 
 
