@@ -136,6 +136,7 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         for projection in FOLLOWING:
             if projection.name != SEARCH or (options.search and await store.read(can_search)):
                 together.runner.follow(projection)
+        together.at_rest.start()
         given = Collaborators(together, counter, options.clock, options.actor, compiler, on_budget)
         return cls(identity, given, models, settings, MAIN, head)
     except BaseException:
