@@ -149,6 +149,7 @@ async def test_a_head_in_a_table_that_is_no_commit_is_named_by_its_row(path: Pat
 
 
 async def test_a_blob_that_was_erased_is_no_finding_where_events_name_it(path: Path) -> None:
+    change(path, "DELETE FROM projections WHERE name = 'search'")
     change(path, "UPDATE blobs SET salt = NULL, fingerprint = NULL, data = NULL")
     assert await found(path) == []
 
