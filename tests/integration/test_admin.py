@@ -123,9 +123,8 @@ async def test_a_sound_store_is_clean(path: Path) -> None:
             *connection.execute("SELECT count(*) FROM events").fetchone(),
             *connection.execute("SELECT count(*) FROM blobs").fetchone(),
         )
-        following = [statement for each in FOLLOWING for _, statement in each.tables]
-        read = sum(len(connection.execute(STATEMENTS[statement]).fetchall()) for statement in following)
-    assert found.rows == sum(map(len, dump(path).values())) + read
+        followed = [connection.execute(STATEMENTS[rows]).fetchall() for each in FOLLOWING for _, rows in each.tables]
+    assert found.rows == sum(map(len, (*dump(path).values(), *followed)))
 
 
 async def test_looking_leaves_no_file_and_changes_no_byte(path: Path) -> None:
@@ -440,6 +439,26 @@ async def test_status_tells_of_a_table_that_is_missing(path: Path, raw: sqlite3.
     assert "table tracts            missing" in str(found)
 
 
+async def test_status_tells_how_far_a_projection_that_follows_the_log_has_read(path: Path, raw: sqlite3.Connection) -> None:
+    async with AsyncTract.open(path, name="main") as t:
+        await t.usage()
+    (in_step,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("UPDATE projections SET position = position - 3 WHERE name = 'usage_sums'")
+    (behind,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("INSERT INTO halts VALUES ('usage_sums', x'', 7, 'usage.recorded cannot be folded')")
+    (halted,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("DELETE FROM projections WHERE name = 'usage_sums'")
+    raw.execute("DELETE FROM halts")
+    (gone,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    assert [f"{each}" for each in (in_step, behind, halted, gone)] == [
+        "in step",
+        "3 events behind",
+        "stands still at position 7; rebuild it",
+        "not followed yet",
+    ]
+    assert (in_step.lag, behind.lag, gone.position) == (0, 3, None)
+
+
 TABLE_DAMAGES = [what for what, (_, kind, _) in DAMAGES.items() if kind == "projection"] + ["a projection's table gone"]
 
 
@@ -532,7 +551,8 @@ async def test_a_log_that_is_wholly_another_is_read_in_one_pass(tmp_path: Path) 
         await asyncio.gather(*(t.user(f"{number}") for number in range(2000)))
     damage(path, "UPDATE events SET digest = zeroblob(32)")
     found = await admin.verify(path)
-    assert (len(found.findings) + found.more, kinds(found)) == (found.events, {"chain"})
+    # Also where the projections that follow it have read up to.
+    assert (len(found.findings) + found.more, kinds(found)) == (found.events + len(FOLLOWING), {"chain"})
 
 
 async def test_a_rebuild_beside_an_open_tract_disturbs_it_not(path: Path) -> None:
