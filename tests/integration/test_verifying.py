@@ -20,6 +20,7 @@ from tract.admin.chaining import ChainCheck
 from tract.admin.findings import Findings
 from tract.admin.results import Progress
 from tract.admin.snapshots import Slices, read_in_slices
+from tract.core.keeping import keep_contexts
 from tract.llm.counting import ApproximateCounter
 from tract.testing import FixedClock
 
@@ -148,6 +149,7 @@ async def test_a_head_in_a_table_that_is_no_commit_is_named_by_its_row(path: Pat
 
 
 async def test_a_blob_that_was_erased_is_no_finding_where_events_name_it(path: Path) -> None:
+    change(path, "DELETE FROM projections WHERE name = 'search'")
     change(path, "UPDATE blobs SET salt = NULL, fingerprint = NULL, data = NULL")
     assert await found(path) == []
 
@@ -165,6 +167,40 @@ async def test_tables_of_another_edition_are_those_that_are_compared(path: Path)
     assert await found(path) == []
     change(path, "UPDATE refs__3 SET head = 1 WHERE number = (SELECT min(number) FROM refs__3)")
     assert await found(path) == ["projection: table refs__3, row 1: a replay makes another head"]
+
+
+async def kept(path: Path) -> None:
+    """Write something, and keep its context."""
+    async with AsyncTract.open(path, name="main", clock=FixedClock()) as t:
+        for number in range(9):
+            await t.user(f"Number {number}.")
+        together = t.collaborators.shared
+        assert await keep_contexts(together.store, together.contexts, stride=1)
+
+
+async def test_contexts_that_are_kept_are_what_their_commits_compile_to(path: Path) -> None:
+    await kept(path)
+    assert await found(path) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "wrong"),
+    [
+        ("UPDATE contexts SET data = x'00'", "it is damaged or not whole"),
+        ("UPDATE contexts SET run = run + 1000", "it is of no commit"),
+    ],
+)
+async def test_a_context_that_is_kept_and_damaged_is_named_and_healed(path: Path, damage: str, wrong: str) -> None:
+    await kept(path)
+    change(path, damage)
+    checked = await admin.verify(path)
+    assert [finding.kind for finding in checked.findings] == ["context"] * one(path, "SELECT count(*) FROM contexts")
+    number = one(path, "SELECT min(number) FROM contexts")
+    assert str(checked.findings[0]).startswith(f"context: table contexts, number {number}")
+    assert checked.findings[0].what == wrong
+    assert "rebuild makes the tables anew" in str(checked)
+    await admin.rebuild(path)
+    assert await found(path) == []
 
 
 async def test_a_projection_that_stands_still_is_named(path: Path) -> None:

@@ -1,6 +1,6 @@
 """Comparing the tables of projections with a replay of the log, beside whoever goes on writing.
 
-Imports `log`, `projections` and the other modules of `admin`. Read
+Imports `core`, `log`, `projections` and the other modules of `admin`. Read
 `Comparison.run`.
 """
 
@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import zip_longest
+from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from tract.admin.chaining import ChainCheck
 from tract.admin.checking import EventCheck
@@ -19,6 +20,7 @@ from tract.admin.following import Checkpoint, FollowedReplay, checkpoints
 from tract.admin.replaying import Replay, UnfoldedError
 from tract.admin.reporting import Reports
 from tract.admin.snapshots import Slices, Snapshot
+from tract.core.checking import check_contexts
 from tract.domain.ids import uuid_text
 from tract.errors import CorruptLogError
 from tract.log.editions import in_edition
@@ -73,6 +75,7 @@ class Comparison:
             reports.reached(self.rows)
         self._beside(lambda _: self.events.finish(), "the events")
         self._beside(self._name_halts, "table halts")
+        self._beside(self._check_contexts, "table contexts")
 
     def _beside(self, check: Callable[[Snapshot], None], where: str) -> None:
         """Run a check in a snapshot whose whole log was checked and replayed."""
@@ -144,6 +147,21 @@ class Comparison:
                 "projection", f"projection {projection}{family}", f"it stands still at position {position}: {finding}"
             )
 
+    def _check_contexts(self, snapshot: Snapshot) -> None:
+        """Compare the contexts that are kept with those compiled from nothing.
+
+        Only in a store that is sound else, for it is compiled from its tables and blobs.
+        """
+        if self.findings.kept or not snapshot("admin.has_table", "contexts").fetchone():
+            return
+        try:
+            for found in check_contexts(_Query(snapshot), self.slices.path):
+                commit = f", commit {found.commit[:12]}" if found.commit else ""
+                self.findings.add("context", f"table contexts, number {found.number}{commit}", found.finding)
+        except CorruptLogError as exc:
+            # Such as a content that is none, in a blob that is what its id says.
+            self.findings.add("context", "table contexts", f"it cannot be checked, for {exc.finding}")
+
     def _compare(self, snapshot: Snapshot, projection: Projection, place: int) -> None:
         """Add the first row of a table that differs from the replay."""
         table, statement = projection.tables[place]
@@ -157,6 +175,17 @@ class Comparison:
         self.rows += there
         if difference is not None:
             self.findings.add("projection", *difference)
+
+
+@define(eq=False, repr=False)
+class _Query:
+    """A snapshot as compiling takes it."""
+
+    snapshot: Snapshot
+    facts: dict[Any, Any] = field(factory=dict)
+
+    def __call__(self, name: str, *parameters: Any) -> list[Row]:
+        return self.snapshot(name, *parameters).fetchall()
 
 
 def _compare_rows(ours: sqlite3.Cursor, theirs: sqlite3.Cursor, table: str) -> tuple[int, tuple[str, str] | None]:

@@ -4,7 +4,9 @@ Imports `domain`, `log`, `projections` and the other modules of `admin`; read
 `FollowedReplay.go_to` first.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 
 from attrs import define, frozen
 
@@ -14,7 +16,8 @@ from tract.admin.snapshots import Snapshot
 from tract.domain.events import Event
 from tract.domain.ids import BlobId
 from tract.log.codec import decode_event
-from tract.log.protocol import FollowingProjection
+from tract.log.editions import create_all
+from tract.log.protocol import FollowingProjection, Projection
 
 _EVENTS = 500
 """That are read at once."""
@@ -46,6 +49,16 @@ def checkpoints(snapshot: Snapshot) -> dict[str, Checkpoint]:
     return {name: Checkpoint(*rest) for name, *rest in snapshot("log.projections")}
 
 
+def can_be_made(projection: Projection, statements: Mapping[str, str]) -> bool:
+    """Say whether this process's SQLite has what the tables of a projection are made with."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
+        try:
+            create_all(empty, statements, (projection,))
+        except sqlite3.OperationalError:
+            return False
+    return True
+
+
 @define(eq=False, repr=False)
 class FollowedReplay:
     """One projection once more, in the scratch database.
@@ -62,6 +75,9 @@ class FollowedReplay:
     until: int
     position: int = 0
     _is_stuck: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.replay.make(self.projection)
 
     def go_to(self, snapshot: Snapshot, position: int) -> None:
         """Replay it from where it is; from nothing, where it is ahead already.

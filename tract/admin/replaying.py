@@ -53,7 +53,7 @@ class Replay:
         self._statements = slices.known.statements
         self._runner = BatchRunner(slices.path, slices.known.statements, INLINE, lambda: 0)
         self._cursor = connection.cursor()
-        create_all(connection, self._statements, (*INLINE, *slices.known.following))
+        create_all(connection, self._statements, INLINE)
 
     def fold(self, events: Sequence[Event]) -> None:
         """Apply events, the next ones in the order of the log, in one transaction.
@@ -90,8 +90,12 @@ class Replay:
                     raise
                 raise UnfoldedError(events[-1], exc) from exc
 
+    def make(self, projection: Projection) -> None:
+        """Make the tables of a projection that follows the log."""
+        create_all(self._connection, self._statements, (projection,))
+
     def empty(self, projection: Projection) -> None:
-        """Forget what was applied to a projection."""
+        """Make them anew; where they are not, those of the store would be meant, which cannot be written."""
         drop_all(self._connection, self._statements, (projection,))
         create_all(self._connection, self._statements, (projection,))
 

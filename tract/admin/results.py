@@ -54,7 +54,8 @@ class Finding:
         kind: `file` (SQLite finds it damaged), `schema` (a table, index or
             trigger is missing or declared otherwise), `event` (its row or data has not its shape),
             `chain` (a gap, or a digest that is another), `blob`, `commit`,
-            `replay` (an event that cannot be folded) or `projection`.
+            `replay` (an event that cannot be folded), `projection`, or
+            `context` (one that is kept for compiling, and is another).
         where: The place, such as `position 7` or `table refs, row 3`.
         what: What is wrong there.
     """
@@ -100,7 +101,7 @@ class Verification:
         return not self.findings
 
     def _advice(self) -> str:
-        if self.is_replayed and {finding.kind for finding in self.findings} == {"projection"}:
+        if self.is_replayed and {finding.kind for finding in self.findings} <= {"projection", "context"}:
             return "The log is whole: rebuild makes the tables anew from it."
         return "The log or the file is damaged: stop writing to it and restore a backup."
 

@@ -15,7 +15,7 @@ from tract.admin.chaining import ChainCheck
 from tract.admin.checking import BlobCheck, EventCheck
 from tract.admin.comparing import Comparison
 from tract.admin.findings import Findings
-from tract.admin.following import Checkpoint, FollowedReplay, checkpoints
+from tract.admin.following import Checkpoint, FollowedReplay, can_be_made, checkpoints
 from tract.admin.replaying import declarations, replay_beside
 from tract.admin.reporting import Reports, Tell, on_thread_telling
 from tract.admin.results import Verification
@@ -105,6 +105,8 @@ class Verifier:
         self._slices, self._reports, self._findings = slices, reports, findings
         self._chain = ChainCheck(slices, findings)
         self._blobs = BlobCheck(slices, findings)
+        made = slices.known.statements
+        self._following = [each for each in slices.known.following if can_be_made(each, made)]
         self._rows = 0
         self._is_replayed = False
 
@@ -130,7 +132,7 @@ class Verifier:
         known = attempt(self._checkpoints, "table projections") or {}
         attempt(lambda: self._check_schema(known), "the schema")
         with replay_beside(self._slices) as replay:
-            places = [(each, known[each.name].position or 0) for each in self._slices.known.following if each.name in known]
+            places = [(each, known[each.name].position or 0) for each in self._following if each.name in known]
             followed = [FollowedReplay(each, replay, position) for each, position in places]
             events = EventCheck(self._slices, replay, self._findings, followed)
             is_read = attempt(lambda: self._check_events(events), "the events") is not None and is_read
@@ -162,7 +164,7 @@ class Verifier:
             return
         with self._slices.snapshot() as snapshot:
             things = declarations(snapshot("admin.things"))
-            declared = _declared(snapshot, (*INLINE, *self._slices.known.following), known)
+            declared = _declared(snapshot, (*INLINE, *self._following), known)
         for (kind, name), sql in sorted(declared.items()):
             found = things.get((kind, name))
             if found != sql:
