@@ -83,9 +83,9 @@ async def agent(t, number):
     for step in range(1000):
         print((await t.user(noise(1_600, 1_000 * number + step))).id, flush=True)
 async def main():
-    t = await AsyncTract.open(sys.argv[1])
+    t = await AsyncTract.open(sys.argv[1], search=False)
     await t.user("before")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, resource.RLIM_INFINITY))
     outcomes = await asyncio.wait_for(asyncio.gather(*(agent(t, number) for number in range(4)), return_exceptions=True), 20)
     assert all(isinstance(outcome, StoreError) for outcome in outcomes), outcomes
     await asyncio.wait_for(t.aclose(), 10)
@@ -116,7 +116,7 @@ from tract.errors import StoreError
 from tract.llm.counting import ApproximateCounter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 def opened():
-    return AsyncTract.open(sys.argv[1], durability="normal", tokens=ApproximateCounter())
+    return AsyncTract.open(sys.argv[1], durability="normal", tokens=ApproximateCounter(), search=False)
 async def main():
     async with opened() as t:
         await t.user(noise(40_000_000))
