@@ -8,9 +8,11 @@ of the projections are SQL; events and blobs are mirrored there for their joins.
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from os import urandom
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from attrs import define
@@ -18,6 +20,7 @@ from attrs import define
 from tests.builders import canonical, linked
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
+from tract.domain.statistics import Percentiles, StoreStatistics
 from tract.errors import ClosedError, OperationMismatchError, WrongLoopError
 from tract.log.codec import encode_body
 from tract.log.protocol import (
@@ -50,6 +53,7 @@ TABLES = (
 class Pending(Generic[T]):
     """A request in the queue."""
 
+    kind: str
     write: Callable[[], T]
     result: "asyncio.Future[T]"
     then: Callable[[], None] | None = None
@@ -79,6 +83,8 @@ class MemoryStore:
         self.queue: list[Pending[Any]] = []
         self.worker: asyncio.Task[None] | None = None
         self.one_at_a_time = asyncio.Lock()
+        self.seconds: list[float] = []
+        self.outcomes: Counter[str] = Counter()
         self.changes = 0
         self.change = asyncio.Event()
         self.derived = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -86,13 +92,13 @@ class MemoryStore:
             self.derived.execute(statements[name])
 
     async def append(self, request: Request, then: Callable[[], None] | None = None) -> tuple[Event, ...]:
-        return await self.enqueue(lambda: self.write(request), then).result
+        return await self.enqueue("append", lambda: self.write(request), then).result
 
     def submit(self, request: Request) -> Submission[tuple[Event, ...]]:
-        return self.enqueue(lambda: self.write(request), is_owned=True)
+        return self.enqueue("append", lambda: self.write(request), is_owned=True)
 
     def scratch(self, statements: Sequence[Statement], *, is_durable: bool = False) -> Submission[tuple[int, ...]]:
-        return self.enqueue(lambda: self.execute(statements), is_owned=True)
+        return self.enqueue("scratch", lambda: self.execute(statements), is_owned=True)
 
     async def read(self, query: Callable[[Query], T]) -> T:
         self.check()
@@ -116,19 +122,39 @@ class MemoryStore:
     async def remember(self, data: bytes) -> None:
         self.check()
 
+    def statistics(self) -> StoreStatistics:
+        self.check()
+        waiting = sum(pending.is_owned or not pending.result.cancelled() for pending in self.queue)
+        count = len(self.seconds)
+        return StoreStatistics(
+            self.where,
+            waiting=waiting,
+            appends=self.outcomes["append"],
+            scratch=self.outcomes["scratch"],
+            failed=self.outcomes["failed"],
+            batches=count,
+            batch_max=min(count, 1),
+            commit=Percentiles.of(self.seconds[-1024:]),
+        )
+
     def check_here(self) -> None:
         if asyncio.get_running_loop() is not self.loop:
             raise WrongLoopError("the event loop that opened it, and this is another")
 
     async def adopt(self, projection: Projection) -> int:
-        return await self.enqueue(lambda: self.adopted(projection), is_owned=True).wait()
+        return await self.beside(lambda: self.adopted(projection))
 
     async def advance(self, chunk: Chunk) -> bool:
-        return await self.enqueue(lambda: self.advanced(chunk), is_owned=True).wait()
+        return await self.beside(lambda: self.advanced(chunk))
 
     async def halt(self, halt: Halt) -> None:
         row = (halt.projection, halt.stream, halt.position, halt.finding)
-        await self.enqueue(lambda: self.execute([Statement("log.halt", row)]), is_owned=True).wait()
+        await self.beside(lambda: self.execute([Statement("log.halt", row)]))
+
+    async def beside(self, write: Callable[[], T]) -> T:
+        self.check()
+        async with self.one_at_a_time:
+            return self.whole(write)
 
     def accompany(self, companion: Companion) -> None:
         self.companions.append(companion)
@@ -171,9 +197,11 @@ class MemoryStore:
         self.change.set()
         self.change = asyncio.Event()
 
-    def enqueue(self, write: Callable[[], T], then: Callable[[], None] | None = None, *, is_owned: bool = False) -> Pending[T]:
+    def enqueue(
+        self, kind: str, write: Callable[[], T], then: Callable[[], None] | None = None, *, is_owned: bool = False
+    ) -> Pending[T]:
         self.check()
-        pending = Pending(write, self.loop.create_future(), then, is_owned)
+        pending = Pending(kind, write, self.loop.create_future(), then, is_owned)
         self.queue.append(pending)
         if self.worker is None or self.worker.done():
             self.worker = asyncio.create_task(self.work())
@@ -187,15 +215,19 @@ class MemoryStore:
 
     async def settle(self, pending: Pending[Any]) -> None:
         async with self.one_at_a_time:
+            start, outcome = perf_counter(), "failed"
             try:
                 # A decision may wait for the loop, so it must not run on it.
                 written = await asyncio.to_thread(self.whole, pending.write)
+                outcome = pending.kind
             except Exception as exc:  # noqa: BLE001 - whatever it raises is its caller's
                 if not pending.result.done():
                     pending.result.set_exception(exc)
                     pending.result.exception()
                 return
             finally:
+                self.outcomes[outcome] += 1
+                self.seconds.append(perf_counter() - start)
                 self.note()
         if pending.then is not None:
             pending.then()

@@ -18,7 +18,7 @@ from tract import AsyncTract
 VERBS = {
     "commit", "system", "user", "assistant", "tool_result",
     "edit", "annotate", "pin", "skip", "revert", "batch",
-    "compile", "log", "show", "status",
+    "compile", "log", "show", "status", "statistics",
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream",
     "generations", "follow", "events",
@@ -87,9 +87,9 @@ def test_every_verb_is_a_function_of_the_verbs_package() -> None:
     assert elsewhere == []
 
 
-def test_only_what_is_entered_or_iterated_is_no_coroutine() -> None:
+def test_only_what_is_entered_or_iterated_or_waits_for_nothing_is_no_coroutine() -> None:
     plain = {name for name in VERBS if not inspect.iscoroutinefunction(vars(AsyncTract)[name])}
-    assert plain == {"stream", "batch", "follow", "events"}
+    assert plain == {"stream", "batch", "follow", "events", "statistics"}
 
 
 def test_flags_of_verbs_are_given_by_name() -> None:

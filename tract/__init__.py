@@ -31,6 +31,7 @@ from tract.domain.generations import Delta, GenerationInfo
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
+from tract.domain.statistics import StoreStatistics
 from tract.errors import TractError
 from tract.formats.anthropic_reading import from_anthropic
 from tract.formats.openai import from_openai
@@ -76,6 +77,7 @@ __all__ = [
     "ReasoningContent",
     "RegisteredContent",
     "SessionContent",
+    "StoreStatistics",
     "TextPart",
     "TokenBudget",
     "TokenCounter",

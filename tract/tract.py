@@ -23,6 +23,7 @@ from tract.verbs import (
     editing,
     following,
     inspecting,
+    measuring,
     reverting,
     talking,
     writing,
@@ -144,6 +145,7 @@ class AsyncTract(TractCore):
     log = inspecting.log
     show = inspecting.show
     status = inspecting.status
+    statistics = measuring.statistics
 
     generations = following.generations
     follow = following.follow

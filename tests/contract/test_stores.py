@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 import pytest
+from attrs import evolve
 from msgspec.structs import replace
 
 from tests.builders import operation_id, request, tract_id
@@ -29,6 +30,7 @@ from tract.domain.events import (
 )
 from tract.domain.events import UsageFigures as Figures
 from tract.domain.ids import GenerationId, OperationId, TractId, uuid_bytes
+from tract.domain.statistics import StoreStatistics
 from tract.errors import ClosedError, OperationMismatchError, StoreError, TractError
 from tract.log.protocol import BlobDraft, EventStore, Request, Row, Statement
 from tract.log.statements import load
@@ -734,3 +736,53 @@ async def test_every_store_writes_the_same_rows_for_the_same_requests(tmp_path: 
         logs.append(await logged(store))
         await store.aclose()
     assert all(log == logs[0] for log in logs)
+
+
+async def test_a_store_that_was_only_opened_has_counted_nothing(store: Store) -> None:
+    # A file has a write-ahead log from the beginning.
+    assert evolve(store.statistics(), wal_size=0) == StoreStatistics(store.where)
+
+
+async def test_appends_are_counted_each_in_a_batch_of_its_own_where_nobody_else_writes(store: Store) -> None:
+    for number in range(3):
+        await store.append(creating(f"{number}"))
+    found = store.statistics()
+    assert (found.appends, found.failed, found.scratch, found.waiting) == (3, 0, 0, 0)
+    assert (found.batches, found.batch_max, found.batch_mean, found.commit.count) == (3, 1, 1.0, 3)
+
+
+async def test_an_append_that_raises_counts_as_failed(store: Store) -> None:
+    with pytest.raises(ValueError, match="no"):
+        await store.append(raising(ValueError("no")))
+    assert (store.statistics().appends, store.statistics().failed) == (0, 1)
+
+
+async def test_scratch_counts_apart_from_appends(store: Store) -> None:
+    await store.scratch(noting("text")).wait()
+    assert (store.statistics().appends, store.statistics().scratch) == (0, 1)
+
+
+async def test_the_sizes_of_batches_add_up_to_all_that_was_written(store: Store) -> None:
+    await in_one_batch(store, creating("a"), raising(ValueError("no")), creating("b"))
+    found = store.statistics()
+    assert (found.appends, found.failed) == (3, 1)
+    assert found.batch_mean * found.batches == pytest.approx(4)
+    assert found.commit.count == found.batches
+
+
+async def test_what_waits_is_counted_until_it_is_taken_or_withdrawn(store: Store) -> None:
+    async with Held(store):
+        tasks = [await queued(store, creating(name)) for name in "abc"]
+        counted = [store.statistics().waiting]
+        tasks[1].cancel()
+        await asyncio.wait([tasks[1]])
+        counted.append(store.statistics().waiting)
+    await asyncio.gather(tasks[0], tasks[2])
+    assert [*counted, store.statistics().waiting] == [3, 2, 0]
+
+
+async def test_a_closed_store_tells_nothing_more(open_store: Opener) -> None:
+    store = await open_store()
+    await store.aclose()
+    with pytest.raises(ClosedError):
+        store.statistics()

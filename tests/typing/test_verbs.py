@@ -24,6 +24,7 @@ from tract import (
     Message,
     OutputContent,
     Priority,
+    StoreStatistics,
     TextPart,
     TokenBudget,
     TokenUsage,
@@ -130,6 +131,7 @@ async def test_reading() -> None:
         assert_type(shown, CommitDetail)
         assert_type(shown.content, Content | Renderable | None)
         assert_type(await t.status(), TractStatus)
+        assert_type(t.statistics(), StoreStatistics)
 
 
 async def test_a_commit_info() -> None:

@@ -16,6 +16,7 @@ from tract.core.graph import Node, ancestors, node, stretches
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.ids import BlobId, CommitId
+from tract.domain.statistics import ContextStatistics
 from tract.formats.reading import decode_content
 from tract.formats.rendering import render
 from tract.log.protocol import Query
@@ -61,6 +62,7 @@ class ContextCache:
         self._by_run: dict[int, list[int]] = {}
         self._recent: OrderedDict[int, Step] = OrderedDict()
         self._lock = threading.Lock()
+        self._found = self._grew = self._folded = 0
 
     def remember(self, number: int, step: Step) -> None:
         """Keep the step of a commit that was just appended here.
@@ -71,6 +73,11 @@ class ContextCache:
             self._recent[number] = step
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
+
+    def statistics(self) -> ContextStatistics:
+        """Return how the contexts came about that were asked for."""
+        with self._lock:
+            return ContextStatistics(self._found, self._grew, self._folded, len(self._kept))
 
     def context(self, query: Query, head: Node | None) -> Context:
         """Return the context after *head*, folding what is not known yet."""
@@ -85,6 +92,8 @@ class ContextCache:
             rows = _with_merged(query, head, base)
         context = fold(context, self._steps(query, rows))
         self._keep(head, context)
+        with self._lock:
+            self._folded += 1
         return context
 
     def _find(self, number: int) -> Context | None:
@@ -93,14 +102,16 @@ class ContextCache:
             if found is None:
                 return None
             self._kept.move_to_end(number)
+            self._found += 1
             return found[1]
 
     def _grown(self, head: Node) -> Context | None:
         """Return the context after an append made here, if that before it is known."""
         with self._lock:
             step, before = self._recent.get(head.number), self._kept.get(head.parent or 0)
-        if step is None or before is None:
-            return None
+            if step is None or before is None:
+                return None
+            self._grew += 1
         context = fold(before[1], (step,))
         self._keep(head, context)
         return context

@@ -55,6 +55,10 @@ class WriteLock:
     whether its file is still there, so that it can be removed by whoever
     holds it: nobody writes under a lock that others cannot find.
 
+    Attributes:
+        waits: How often somebody else had it when it was wanted here.
+        waited: Seconds that were waited for them in all.
+
     Args:
         path: The database file.
         patience: Seconds until `StoreLockedError`.
@@ -65,6 +69,8 @@ class WriteLock:
         self._patience = patience
         self._hurry = self._latest = math.inf
         self._lock = self._next = -1
+        self.waits, self.waited = 0, 0.0
+        self._is_waiting = False
 
     def __enter__(self) -> Self:
         """Wait until nobody else writes, as `acquire` does."""
@@ -88,10 +94,15 @@ class WriteLock:
             StoreVanishedError: The folder is gone.
             StoreFailedError: They cannot be locked.
         """
+        start = time.monotonic()
         try:
-            self._acquire(time.monotonic(), self._patience if patience is None else patience)
+            self._acquire(start, self._patience if patience is None else patience)
         except OSError as exc:
             raise _translate(exc, self._path) from exc
+        finally:
+            if self._is_waiting:
+                self._is_waiting = False
+                self.waited += time.monotonic() - start
 
     def hurry(self, patience: float) -> None:
         """Have whoever waits here, now or later, give up once others had the lock for so long without a break.
@@ -133,6 +144,9 @@ class WriteLock:
 
     def _wait_for(self, file: int, start: float, patience: float) -> None:
         while not _try(file):
+            if not self._is_waiting:
+                self._is_waiting = True
+                self.waits += 1
             if time.monotonic() > min(start + patience, self._latest):
                 raise StoreLockedError(self._path)
             pause = _PAUSE if file == self._lock else _OTHERS_PAUSE

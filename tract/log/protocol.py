@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId
+from tract.domain.statistics import StoreStatistics
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -294,6 +295,14 @@ class EventStore(Protocol):
 
     async def remember(self, data: bytes) -> None:
         """Look up whether *data* is stored already, so that `draft` shares it."""
+        ...
+
+    def statistics(self) -> StoreStatistics:
+        """Return what was counted since the store was opened, and what waits now; nothing of contexts.
+
+        Raises:
+            ClosedError: The store is closed.
+        """
         ...
 
     def check_here(self) -> None:

@@ -57,6 +57,16 @@ class Readers:
         self._connections, self._busy, self._is_shared = [connection], [0], True
         self._books = [Book(self._editions)]
 
+    @property
+    def busy(self) -> int:
+        """How many connections have something to do."""
+        return sum(reads > 0 for reads in self._busy)
+
+    @property
+    def waiting(self) -> int:
+        """How many reads wait for a connection."""
+        return sum(self._busy) - self.busy
+
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run a function over one snapshot, on the connection's thread.
 

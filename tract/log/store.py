@@ -3,7 +3,7 @@
 One object a real path, process and event loop; opening the file again shares
 it. The writer task owns the only connection that writes; two more read.
 Imports `protocol`, `writer`, `batch`, `write_connection`, `readers`,
-`changes`, `filesystems`, `migrating` and `sqlite_files`.
+`changes`, `filesystems`, `measuring`, `migrating` and `sqlite_files`.
 """
 
 import asyncio
@@ -11,14 +11,13 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from tract.diagnostics import warn
 from tract.domain.events import Event
+from tract.domain.statistics import StoreStatistics
 from tract.errors import (
     ClosedError,
-    NetworkFileSystemError,
     NewerSchemaError,
     StoreError,
     StoreVanishedError,
@@ -28,21 +27,20 @@ from tract.log import advancing
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError, pages
 from tract.log.changes import Changes
 from tract.log.entropy import forks
-from tract.log.filesystems import network_file_system
 from tract.log.locking import PATIENCE
+from tract.log.looking import refuse_unfit
+from tract.log.measuring import measured
 from tract.log.migrating import migrate
-from tract.log.places import Hold, Presence, needs_look
+from tract.log.places import Hold, Presence
 from tract.log.protocol import BlobDraft, Chunk, Companion, Halt, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
 from tract.log.salting import Salts
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import (
     MEMORY,
-    connect,
     make_durable,
     on_thread,
     prepare_writer,
-    refuse_foreign,
 )
 from tract.log.write_connection import WriteConnection
 from tract.log.writer import PendingWrite, Writer
@@ -210,6 +208,11 @@ class SqliteStore:
             fingerprint = self._salts.draft(data).fingerprint
             self._salts.learn(data, await self.read(lambda query: query("log.salts", fingerprint)))
 
+    def statistics(self) -> StoreStatistics:
+        """Return what was counted since this object was made, and what waits now."""
+        self._check()
+        return measured(self._path, self._writer, self._writing, self._readers)
+
     def share(self) -> None:
         """Count one more use, to be given up by `aclose`."""
         self._check()
@@ -320,7 +323,7 @@ class SqliteStore:
 
     async def _connect(self, *, create: bool) -> None:
         if self._path != MEMORY:
-            await self._look(create=create)
+            await refuse_unfit(self._path, create=create)
         await self._writing.open()
         self._hold = Hold(self._path)
         runner = self._runner
@@ -331,20 +334,6 @@ class SqliteStore:
         else:
             await self._readers.open()
             self._presence = Presence(self._path)
-
-    async def _look(self, *, create: bool) -> None:
-        """Refuse what cannot be a store, before anything is written."""
-        must_look = needs_look(self._path, create=create)
-        network = network_file_system(str(Path(self._path).parent))
-        if network is not None:
-            raise NetworkFileSystemError(self._path, network)
-        if must_look:
-            has_log = Path(self._path + "-wal").exists()
-            looking = await connect(self._path, mode="ro" if has_log else "look")
-            try:
-                await on_thread(looking, refuse_foreign, self._path)
-            finally:
-                await looking.close()
 
     async def _work(self) -> None:
         try:

@@ -31,6 +31,9 @@ CLOSING_PATIENCE = 1.0
 class WriteConnection:
     """Runs functions on its thread, while no other process writes.
 
+    Attributes:
+        checkpoints: How often the write-ahead log went into the file.
+
     Args:
         path: The file, or `:memory:`, where there is nobody else.
         patience: Seconds until it gives up waiting for others.
@@ -44,6 +47,7 @@ class WriteConnection:
         self._lock = None if path == MEMORY else WriteLock(path, patience)
         self._connection: aiosqlite.Connection | None = None
         self._wal_pages = 0
+        self.checkpoints = 0
 
     async def open(self) -> None:
         """Connect.
@@ -58,6 +62,25 @@ class WriteConnection:
         """The connection, for what needs no lock."""
         assert self._connection is not None
         return self._connection
+
+    @property
+    def lock_waits(self) -> int:
+        """How often others had the lock when it was wanted here."""
+        return 0 if self._lock is None else self._lock.waits
+
+    @property
+    def lock_seconds(self) -> float:
+        """How long they were waited for in all."""
+        return 0.0 if self._lock is None else self._lock.waited
+
+    def wal_size(self) -> int:
+        """Return how many bytes the write-ahead log has; 0 where there is none."""
+        if self._lock is None:
+            return 0
+        try:
+            return Path(f"{self._path}-wal").stat().st_size
+        except OSError:
+            return 0
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         r"""Return what *function(connection, \*args)* does, called while no other process writes.
@@ -101,6 +124,7 @@ class WriteConnection:
             return
         try:
             await self.run(_checkpoint, self._is_lost)
+            self.checkpoints += 1
         except (sqlite3.Error, StoreError) as exc:
             # Nothing is lost: the pages are in the write-ahead log, and an
             # append will say so if the disk is full. It is tried again.

@@ -1,12 +1,14 @@
 """The one task that writes: it drains a queue into transactions.
 
 Callers hand a request over and wait. Whatever waits when a batch ends goes
-into the next one together (group commit), without a timer. Imports `protocol`.
+into the next one together (group commit), without a timer. Imports `protocol`
+and `metering`.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
@@ -15,6 +17,7 @@ from attrs import define
 from tract.domain.events import Event
 from tract.errors import ClosedError
 from tract.log.batch import Outcome
+from tract.log.metering import Meter
 from tract.log.protocol import Request, Scratch, Work
 
 T = TypeVar("T")
@@ -34,6 +37,10 @@ class _Pending:
     """An owned request is written even when nobody waits for it any more."""
     is_taken: bool = False
 
+    @property
+    def is_withdrawn(self) -> bool:
+        return not self.is_owned and self.result.cancelled()
+
 
 @define(eq=False, repr=False)
 class PendingWrite(Generic[T]):
@@ -49,6 +56,9 @@ class PendingWrite(Generic[T]):
 class Writer:
     """A queue and the task that empties it.
 
+    Attributes:
+        meter: Counts what was written.
+
     Args:
         run: Writes one batch and returns an outcome for each request.
         rest: Called when the queue is empty, for work that should not make
@@ -58,11 +68,18 @@ class Writer:
     def __init__(self, run: Callable[[Sequence[Work]], Awaitable[list[Outcome]]], rest: Callable[[], Awaitable[None]]) -> None:
         self._run = run
         self._rest = rest
+        self.meter = Meter()
         self._queue: list[_Pending] = []
         self._work = asyncio.Event()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._promised = 0
         self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be written, in the queue or for a place there."""
+        places = self._promised + sum(not place.done() for place in self._waiting)
+        return places + sum(not pending.is_withdrawn for pending in self._queue)
 
     async def append(self, request: Request, then: Callable[[], None] | None) -> tuple[Event, ...]:
         """Wait for a place, then for the result; cancelling before the writer took it withdraws it."""
@@ -151,14 +168,15 @@ class Writer:
     def _take(self) -> list[_Pending]:
         batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         self._promise()
-        taken = [pending for pending in batch if pending.is_owned or not pending.result.cancelled()]
+        taken = [pending for pending in batch if not pending.is_withdrawn]
         for pending in taken:
             pending.is_taken = True
         return taken
 
     async def _write(self, batch: list[_Pending]) -> None:
+        requests, start = [pending.request for pending in batch], perf_counter()
         try:
-            outcomes = await self._run([pending.request for pending in batch])
+            outcomes = await self._run(requests)
         except BaseException as exc:
             cause = ClosedError("store") if isinstance(exc, asyncio.CancelledError) else exc
             for pending in batch:
@@ -166,6 +184,7 @@ class Writer:
             if not isinstance(exc, Exception):
                 raise
             return
+        self.meter.note(requests, outcomes, perf_counter() - start)
         for pending, outcome in zip(batch, outcomes, strict=True):
             _settle(pending.result, outcome)
 
