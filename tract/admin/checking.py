@@ -1,218 +1,239 @@
-"""The checks of `verify` that read the log: its chain, its events and what they name, and its blobs.
+"""The checks of `verify` that understand events: their shape, what they name, and that they can be replayed.
 
-Imports `domain`, `log` and the other modules of `admin`. Read `LogCheck.read`.
+Imports `domain`, `log` and the other modules of `admin`. Read `EventCheck.take`.
 """
 
-from typing import Any, TypeGuard
+from collections.abc import Sequence
 
 from attrs import define, field
 
+from tract.admin.chaining import DATA, LOWEST, where_of
 from tract.admin.findings import Findings
+from tract.admin.following import FollowedReplay
 from tract.admin.references import blobs_of, commits_of
-from tract.admin.replaying import Replay
-from tract.admin.snapshots import Snapshot
-from tract.domain.canonical import NotCanonicalError, sha256
+from tract.admin.replaying import Replay, UnfoldedError
+from tract.admin.snapshots import Slices
+from tract.domain.canonical import sha256
 from tract.domain.events import TYPES, CommitRecorded, Event
-from tract.domain.ids import CommitId, OperationId, TractId, uuid_text
+from tract.domain.ids import BlobId, CommitId, TractId
 from tract.errors import CorruptLogError
-from tract.log import chain
 from tract.log.codec import decode_event
 from tract.log.packing import unpack
 from tract.log.protocol import Row
-from tract.log.sqlite_errors import DATABASE_ERRORS
 
+SLICE = 500
+"""Events that are decoded, and then folded, at once: some 5 ms of reading the store."""
+_UNRECORDED = "it names commit {}, which is not recorded"
 _OPEN_NAMES = 10_000
 """Names of commits that were not recorded yet; beyond it they count as missing."""
-_COLUMNS: tuple[tuple[type[Any], int | None], ...] = (
-    (int, None),
-    (bytes, 16),
-    (int, None),
-    (bytes, 16),
-    (str, None),
-    (int, None),
-    (str, None),
-    (bytes, 16),
-    (str, None),
-    (int, None),
-    (bytes, 32),
-)
-"""Type, and length of bytes, of each column of `events`."""
-_ACTOR = 8
+_COMMITS = 50_000
+"""Commits whose family is in memory; that of others is looked up."""
+_BLOBS = 500
+"""Of which so many are read at once, if they are short."""
+_BLOB_DATA = 4
+"""The column that may be long."""
 _FINGERPRINT = 8
 """Bytes of a fingerprint that are stored."""
 
 
 @define(eq=False, repr=False)
-class _End:
-    """Where a stream ends: its last version and time, and the digests that the next may follow."""
-
-    version: int = 0
-    recorded_at: int = 0
-    digests: tuple[bytes, ...] = (chain.START,)
-
-
-@define(eq=False, repr=False)
-class LogCheck:
-    """One pass over the log, in the order of position.
+class EventCheck:
+    """One pass over the log, in the order of position, behind that of the chain.
 
     Attributes:
-        snapshot: The store.
+        slices: The store.
         replay: Is given every event as long as that is possible.
         findings: Is added to.
+        followed: Replays of projections that follow the log, which see every
+            event too.
         events: How many were read.
+        read_up_to: The position of the last one.
         is_replayed: Whether every event could be folded.
     """
 
-    snapshot: Snapshot
+    slices: Slices
     replay: Replay
     findings: Findings
+    followed: Sequence[FollowedReplay] = ()
     events: int = 0
+    read_up_to: int = LOWEST
     is_replayed: bool = True
-    _position: int = 0
-    _ends: dict[bytes, _End] = field(factory=dict)
-    _unrecorded: dict[CommitId, str] = field(factory=dict)
+    _families: dict[CommitId, TractId] = field(factory=dict)
+    _unrecorded: dict[tuple[CommitId, TractId], str] = field(factory=dict)
 
-    def read(self) -> int:
-        """Check every event; return how many there are.
+    def read(self, until: int) -> int:
+        """Check the next slice, up to a position; return how many events there were.
 
         Raises:
             sqlite3.Error: A row cannot be read.
         """
-        for row in self.snapshot("admin.log"):
-            self.events += 1
-            self._check_position(row[0])
-            if not _is_whole(row):
-                self.findings.add("event", f"position {row[0]}", "its columns have not their types")
-                self.is_replayed = False
-                continue
-            self._check_link(row)
-            event = self._decode(row)
-            if event is None:
-                self.is_replayed = False
-                continue
-            try:
-                self._check_event(event)
-            except (ValueError, OverflowError):
-                # Its types are right, and an id in it is none, or a number is too large.
-                self.findings.add("event", _where(row), "a value in it is out of its range")
-                self.is_replayed = False
+        with self.slices.snapshot() as snapshot:
+            rows = snapshot.after(self.read_up_to, "admin.events_between", until, SLICE, weighs=DATA)
+        self.take(rows)
+        self.events += len(rows)
+        if rows:
+            self.read_up_to = rows[-1][0]
+        return len(rows)
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """Check the events that come next."""
+        events = [event for row in rows if (event := self._decode(row)) is not None]
+        self._check_blobs(events)
+        for event in events:
+            if self.is_replayed:
+                self._check_commits(event)
         if self.is_replayed:
-            for commit, where in self._unrecorded.items():
-                if not self.replay.has_commit(commit):
-                    self.findings.add("commit", where, f"it names commit {commit[:12]}, which is not recorded")
-        return self.events
+            try:
+                self.replay.fold(events)
+            except UnfoldedError as exc:
+                self.findings.add(exc.kind, _where(exc.event), exc.finding)
+                self.is_replayed = False
+                return
+            for followed in self.followed:
+                with self.slices.snapshot() as snapshot:
+                    followed.take(snapshot, events)
 
-    def _check_position(self, position: int) -> None:
-        if position != self._position + 1:
-            self.findings.add("chain", f"position {position}", f"it follows position {self._position}")
-        self._position = position
-
-    def _check_link(self, row: Row) -> None:
-        _, stream, version, tract, tag, schema, data, operation, actor, recorded_at, digest = row
-        end = self._ends.setdefault(stream, _End())
-        where = _where(row)
-        if version != end.version + 1:
-            self.findings.add("chain", where, f"it follows version {end.version}")
-        if recorded_at < end.recorded_at:
-            self.findings.add("chain", where, "its time is before that of the event before it")
-        ids = TractId(uuid_text(stream)), TractId(uuid_text(tract)), OperationId(uuid_text(operation))
-        head = (ids[0], version, ids[1], tag, schema, ids[2], actor, recorded_at)
-        stored = data.encode("utf-8", "surrogateescape")
-        try:
-            links = [chain.link(previous, head, stored) for previous in end.digests]
-        except NotCanonicalError:
-            # Some byte of a name is no longer UTF-8.
-            links = []
-        if digest not in links:
-            self.findings.add("chain", where, "its digest is not that of its content and the digest before it")
-        # Of a digest that does not fit, either it was damaged or what it is
-        # of; what follows may go on from the one or the other.
-        follows = (digest,) if digest in links else (digest, *links[:1])
-        self._ends[stream] = _End(version, recorded_at, follows)
+    def finish(self) -> None:
+        """Name the commits that were named and never recorded."""
+        if self.is_replayed:
+            for (commit, family), where in self._unrecorded.items():
+                self._check_named(commit, family, where)
+        self._unrecorded.clear()
 
     def _decode(self, row: Row) -> Event | None:
         try:
-            return decode_event(row)
+            event = decode_event(row)
+            # Types may be right, and an id in it none, or a number too large.
+            _ = event.body.commit.id if isinstance(event.body, CommitRecorded) else None
         except CorruptLogError as exc:
-            self.findings.add("event", _where(row), exc.finding if row[4] in TYPES else "its type is unknown")
+            known = isinstance(row[4], str) and row[4] in TYPES
+            self._refuse(row, exc.finding if known else "its type is unknown")
+        else:
+            return event
         return None
 
-    def _check_event(self, event: Event) -> None:
-        where = f"stream {event.stream}, version {event.version}"
-        for blob in blobs_of(event):
-            if self.snapshot("admin.has_blob", bytes.fromhex(blob)).fetchone() is None:
-                self.findings.add("blob", where, f"it names blob {blob[:12]}, which is not there")
-        if not self.is_replayed:
+    def _refuse(self, row: Row, what: str) -> None:
+        self.is_replayed = False
+        # The chain has told of columns that hold something else.
+        if isinstance(row[1], bytes) and len(row[1]) == 16:
+            self.findings.add("event", where_of(row), what)
+
+    def _check_blobs(self, events: Sequence[Event]) -> None:
+        named: dict[bytes, Event] = {}
+        for event in events:
+            for blob in blobs_of(event):
+                id = self._bytes_of(blob, event)
+                if id is not None:
+                    named.setdefault(id, event)
+        if not named:
             return
-        if isinstance(event.body, CommitRecorded):
-            for parent in event.body.commit.parents:
-                if not self.replay.has_commit(parent):
-                    self.findings.add("commit", where, f"its parent {parent[:12]} is not recorded before it")
+        with self.slices.snapshot() as snapshot:
+            missing = snapshot("admin.missing_blobs", b"".join(named)).fetchall()
+        for (id,) in missing:
+            self.findings.add("blob", _where(named[id]), f"it names blob {id.hex()[:12]}, which is not there")
+
+    def _bytes_of(self, id: BlobId, event: Event) -> bytes | None:
         try:
-            self.replay.fold(event)
-        except DATABASE_ERRORS as exc:
-            name = getattr(exc, "sqlite_errorname", type(exc).__name__)
-            if name == "SQLITE_INTERRUPT":
-                raise
-            self.findings.add("replay", where, f"it cannot follow those before it ({name})")
-            self.is_replayed = False
-            return
-        for commit in commits_of(event):
-            if not self.replay.has_commit(commit):
-                self._note_unrecorded(commit, where)
+            found = bytes.fromhex(id)
+        except ValueError:
+            found = b""
+        if len(found) == 32 and found.hex() == id:
+            return found
+        self.findings.add("event", _where(event), "a value in it is out of its range")
+        self.is_replayed = False
+        return None
 
-    def _note_unrecorded(self, commit: CommitId, where: str) -> None:
-        # An event may name what another of the same append records.
-        if len(self._unrecorded) < _OPEN_NAMES:
-            self._unrecorded.setdefault(commit, where)
-        else:
-            self.findings.add("commit", where, f"it names commit {commit[:12]}, which is not recorded")
-
-
-def check_blobs(snapshot: Snapshot, schema: int, findings: Findings) -> int:
-    """Check that each blob's id is that of its salt and bytes; return how many there are.
-
-    Args:
-        snapshot: The store.
-        schema: Of its tables, by which it packs blobs and cuts fingerprints off.
-        findings: Is added to.
-
-    Raises:
-        sqlite3.Error: A row cannot be read.
-    """
-    # In schema 1 blobs stood as they are, with the whole of their fingerprints.
-    opened, length = (bytes, 32) if schema == 1 else (unpack, _FINGERPRINT)
-    count = 0
-    for number, id, salt, fingerprint, data in snapshot("admin.blobs"):
-        count += 1
-        where = f"blob {id.hex()[:12] if isinstance(id, bytes) else number}"
-        if data is None:
-            if salt is not None or fingerprint is not None:
-                findings.add("blob", where, "its data is gone, and its salt or fingerprint is not")
-        elif not (isinstance(data, bytes) and isinstance(salt, bytes) and isinstance(fingerprint, bytes)):
-            findings.add("blob", where, "its columns have not their types")
-        else:
-            try:
-                plain = opened(data)
-            except ValueError:
-                findings.add("blob", where, "its data cannot be unpacked")
+    def _check_commits(self, event: Event) -> None:
+        named = commits_of(event)
+        if isinstance(event.body, CommitRecorded):
+            commit = event.body.commit
+            for parent in commit.parents:
+                self._check_named(parent, event.stream, _where(event), "its parent {} is not recorded before it")
+            self._remember(commit.id, event.stream)
+            named = [id for id in named if id not in commit.parents]
+        for id in named:
+            if self._family_of(id) == event.stream:
                 continue
-            if sha256(salt, plain) != id:
-                findings.add("blob", where, "its id is not that of its salt and data")
-            elif sha256(plain)[:length] != fingerprint:
-                findings.add("blob", where, "its fingerprint is not that of its data")
-    return count
+            # An event may name what another of the same append records.
+            if len(self._unrecorded) < _OPEN_NAMES:
+                self._unrecorded.setdefault((id, event.stream), _where(event))
+            else:
+                self._check_named(id, event.stream, _where(event))
+
+    def _check_named(self, id: CommitId, family: TractId, where: str, missing: str = _UNRECORDED) -> None:
+        found = self._family_of(id)
+        if found is None:
+            self.findings.add("commit", where, missing.format(id[:12]))
+        elif found != family:
+            self.findings.add("commit", where, f"it names commit {id[:12]}, which is of another family")
+
+    def _family_of(self, id: CommitId) -> TractId | None:
+        """Return the family of a commit that was recorded by what was read so far."""
+        known = self._families.get(id)
+        if known is None:
+            known = self.replay.find_family(id)
+            if known is not None:
+                self._remember(id, known)
+        return known
+
+    def _remember(self, id: CommitId, family: TractId) -> None:
+        if len(self._families) >= _COMMITS:
+            for known in list(self._families)[: _COMMITS // 2]:
+                del self._families[known]
+        self._families[id] = family
 
 
-def _is_whole(row: Row) -> TypeGuard[Row]:
-    """Say whether every column holds what its type says; a damaged page may hold something else."""
-    for place, (value, (kind, length)) in enumerate(zip(row, _COLUMNS, strict=True)):
-        if value is None and place == _ACTOR:
-            continue
-        if not isinstance(value, kind) or (length is not None and len(value) != length):
-            return False
-    return True
+@define(eq=False, repr=False)
+class BlobCheck:
+    """One pass over the blobs, in the order of their numbers.
+
+    Attributes:
+        slices: The store.
+        findings: Is added to.
+        blobs: How many were read.
+    """
+
+    slices: Slices
+    findings: Findings
+    blobs: int = 0
+    _read_up_to: int = LOWEST
+
+    def read(self) -> int:
+        """Check that the ids of the next blobs are those of their salts and bytes; return how many there were.
+
+        Raises:
+            sqlite3.Error: A row cannot be read.
+        """
+        with self.slices.snapshot() as snapshot:
+            rows = snapshot.after(self._read_up_to, "admin.blobs_after", _BLOBS, weighs=_BLOB_DATA)
+        for row in rows:
+            wrong = self._wrong(row)
+            if wrong:
+                id = row[1]
+                self.findings.add("blob", f"blob {id.hex()[:12] if isinstance(id, bytes) else row[0]}", wrong)
+        self.blobs += len(rows)
+        if rows:
+            self._read_up_to = rows[-1][0]
+        return len(rows)
+
+    def _wrong(self, row: Row) -> str:
+        """Return what is wrong with a blob; nothing, if all is well."""
+        _, id, salt, fingerprint, data = row
+        if data is None:
+            is_erased = salt is None and fingerprint is None
+            return "" if is_erased else "its data is gone, and its salt or fingerprint is not"
+        if not (isinstance(data, bytes) and isinstance(salt, bytes) and isinstance(fingerprint, bytes)):
+            return "its columns have not their types"
+        # In schema 1 blobs stood as they are, with the whole of their fingerprints.
+        opened, length = (bytes, 32) if self.slices.schema == 1 else (unpack, _FINGERPRINT)
+        try:
+            plain = opened(data)
+        except ValueError:
+            return "its data cannot be unpacked"
+        if sha256(salt, plain) != id:
+            return "its id is not that of its salt and data"
+        return "" if sha256(plain)[:length] == fingerprint else "its fingerprint is not that of its data"
 
 
-def _where(row: Row) -> str:
-    return f"stream {uuid_text(row[1])}, version {row[2]}"
+def _where(event: Event) -> str:
+    return f"stream {event.stream}, version {event.version}"

@@ -1,21 +1,40 @@
-"""Replaying a log into a scratch database, and comparing that with what the store has.
+"""Replaying a log into a scratch database.
 
 Imports `log`, `projections` and the other modules of `admin`.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Any
 
-from tract.admin.findings import Findings
-from tract.admin.snapshots import Snapshot, text_as_stored
+from tract.admin.snapshots import Slices, text_as_stored, was_interrupted
 from tract.domain.events import Event
-from tract.domain.ids import CommitId
+from tract.domain.ids import BlobId, CommitId, TractId, uuid_text
 from tract.log.batch import BatchRunner
-from tract.log.protocol import Row
-from tract.projections import INLINE
+from tract.log.editions import create_all, drop_all
+from tract.log.protocol import Projection, Row
+from tract.log.sqlite_errors import DATABASE_ERRORS
+from tract.projections import FOLLOWING, INLINE
+
+
+class UnfoldedError(Exception):
+    """An event cannot be folded.
+
+    Attributes:
+        event: The first one that cannot.
+        kind: Of the finding that this is.
+        finding: What is wrong with it.
+    """
+
+    def __init__(self, event: Event, cause: Exception) -> None:
+        self.event = event
+        if isinstance(cause, DATABASE_ERRORS):
+            name = getattr(cause, "sqlite_errorname", type(cause).__name__)
+            self.kind, self.finding = "replay", f"it cannot follow those before it ({name})"
+        else:
+            self.kind, self.finding = "event", "a value in it is out of its range"
+        super().__init__(self.finding)
 
 
 class Replay:
@@ -27,33 +46,73 @@ class Replay:
 
     Args:
         connection: Of the scratch database, to which the store is attached.
-        snapshot: Of the store.
+        slices: Of the store.
     """
 
-    def __init__(self, connection: sqlite3.Connection, snapshot: Snapshot) -> None:
+    def __init__(self, connection: sqlite3.Connection, slices: Slices) -> None:
         self._connection = connection
-        self._statements = snapshot.statements
-        self._runner = BatchRunner(snapshot.path, snapshot.statements, INLINE, lambda: 0)
+        self._statements = slices.editions.statements
+        self._runner = BatchRunner(slices.path, slices.editions.statements, INLINE, lambda: 0)
         self._cursor = connection.cursor()
-        for projection in INLINE:
-            for name in projection.create:
-                connection.execute(self._statements[name])
+        create_all(connection, self._statements, (*INLINE, *FOLLOWING))
 
-    def fold(self, event: Event) -> None:
-        """Apply an event, the next one in the order of the log.
+    def fold(self, events: Sequence[Event]) -> None:
+        """Apply events, the next ones in the order of the log, in one transaction.
+
+        It ends here, so that it does not keep the store's write-ahead log from
+        being emptied: it reads there too.
 
         Raises:
-            sqlite3.Error: It cannot have been appended after those before it.
+            UnfoldedError: One cannot have been appended after those before it.
+            sqlite3.Error: Nobody waits any more.
         """
-        self._runner.fold(self._cursor, event, {})
+        with self._transaction():
+            for event in events:
+                try:
+                    self._runner.fold(self._cursor, event, {})
+                except (*DATABASE_ERRORS, ValueError, OverflowError) as exc:
+                    if was_interrupted(exc):
+                        raise
+                    raise UnfoldedError(event, exc) from exc
 
-    def has_commit(self, id: CommitId) -> bool:
-        """Say whether a commit was recorded by what is applied so far."""
-        return bool(self.rows("commits.by_id", bytes.fromhex(id)).fetchall())
+    def apply(self, projection: Projection, events: Sequence[Event], words: Mapping[BlobId, bytes]) -> None:
+        """Apply events to one projection that follows the log, in one transaction.
 
-    def things(self) -> dict[tuple[str, str], str]:
-        """Return how every table and index that projections have is declared, by type and name."""
-        return declarations(self.rows("admin.things"))
+        Raises:
+            UnfoldedError: One of them cannot be folded; it names the last.
+            sqlite3.Error: Nobody waits any more.
+        """
+        with self._transaction():
+            try:
+                for each in projection.apply(events, words):
+                    self._cursor.execute(self._statements[each.name], each.parameters)
+            except (*DATABASE_ERRORS, ValueError, OverflowError) as exc:
+                if was_interrupted(exc):
+                    raise
+                raise UnfoldedError(events[-1], exc) from exc
+
+    def empty(self, projection: Projection) -> None:
+        """Forget what was applied to a projection."""
+        drop_all(self._connection, self._statements, (projection,))
+        create_all(self._connection, self._statements, (projection,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
+
+    def find_family(self, id: CommitId) -> TractId | None:
+        """Return the family of a commit that was recorded by what is applied so far."""
+        try:
+            row = self.rows("admin.family_of_commit", bytes.fromhex(id)).fetchone()
+        except ValueError:
+            return None
+        return None if row is None else TractId(uuid_text(row[0]))
 
     def rows(self, name: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a named statement on the scratch database."""
@@ -66,55 +125,14 @@ def declarations(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
 
 
 @contextmanager
-def replay_beside(snapshot: Snapshot) -> Iterator[Replay]:
+def replay_beside(slices: Slices) -> Iterator[Replay]:
     """Make an empty replay, and remove it afterwards."""
     connection = sqlite3.connect("", uri=True, isolation_level=None)
     try:
-        connection.set_progress_handler(snapshot.stop.is_set, 100_000)
+        connection.set_progress_handler(slices.stop.is_set, 100_000)
         connection.text_factory = text_as_stored
-        connection.execute(snapshot.statements["admin.scratch_journal"]).fetchall()
-        connection.execute(snapshot.statements["admin.attach"], (snapshot.uri,))
-        connection.execute("BEGIN")
-        yield Replay(connection, snapshot)
+        connection.execute(slices.editions.statements["admin.scratch_journal"]).fetchall()
+        connection.execute(slices.editions.statements["admin.attach"], (slices.uri,))
+        yield Replay(connection, slices)
     finally:
         connection.close()
-
-
-def compare(snapshot: Snapshot, replay: Replay, tables: set[str], findings: Findings) -> int:
-    """Add the first row of each table that differs from the replay; return how many rows were compared.
-
-    Args:
-        snapshot: The store.
-        replay: Of its whole log.
-        tables: Those that the store has; others cannot be compared.
-        findings: Is added to.
-    """
-    compared = 0
-    for projection in INLINE:
-        for table, statement in projection.tables:
-            if table in tables:
-                compared += _compare_table(snapshot(statement), replay.rows(statement), table, findings)
-    return compared
-
-
-def _compare_table(ours: sqlite3.Cursor, theirs: sqlite3.Cursor, table: str, findings: Findings) -> int:
-    difference, counts = "", [0, 0]
-    where = ""
-    names = [column[0] for column in theirs.description]
-    for place, (mine, right) in enumerate(zip_longest(ours, theirs), 1):
-        counts[0] += mine is not None
-        counts[1] += right is not None
-        if mine != right and not difference:
-            where, difference = f"table {table}, row {place}", _difference(names, mine, right)
-    if difference:
-        there, made = counts
-        total = "" if there == made else f"; the table has {there:,} rows, a replay makes {made:,}"
-        findings.add("projection", where, difference + total)
-    return counts[0]
-
-
-def _difference(names: list[str], mine: tuple[Any, ...] | None, right: tuple[Any, ...] | None) -> str:
-    if mine is None or right is None:
-        return "it is missing" if mine is None else "no event makes it"
-    differing = [name for name, one, other in zip(names, mine, right, strict=False) if one != other]
-    return f"a replay makes another {', '.join(differing)}" if differing else "it has other columns"

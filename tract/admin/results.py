@@ -81,6 +81,7 @@ class Verification:
         seconds: How long it took.
         findings: What is wrong, in the order it was found.
         more: How many findings there were beyond those.
+        is_chain_only: Whether only the chain of digests was looked at.
     """
 
     path: str
@@ -91,6 +92,7 @@ class Verification:
     seconds: float
     findings: tuple[Finding, ...]
     more: int = 0
+    is_chain_only: bool = False
 
     @property
     def is_clean(self) -> bool:
@@ -102,16 +104,21 @@ class Verification:
             return "The log is whole: rebuild makes the tables anew from it."
         return "The log or the file is damaged: stop writing to it and restore a backup."
 
+    def _read(self) -> str:
+        if self.is_chain_only:
+            return f"{self.events:,} events in a chain, nothing else was looked at"
+        read = f"{self.events:,} events, {self.blobs:,} blobs"
+        if not self.is_replayed:
+            return f"{read}; the log could not be replayed, so no rows were compared"
+        return f"{read}; {self.rows:,} rows {'equal a replay' if self.is_clean else 'compared with a replay'}"
+
     def __str__(self) -> str:
         count = len(self.findings) + self.more
         verdict = "clean" if self.is_clean else "1 finding" if count == 1 else f"{count:,} findings"
-        compared = f"{self.rows:,} rows equal a replay" if self.is_clean else f"{self.rows:,} rows compared with a replay"
-        read = f"{self.events:,} events, {self.blobs:,} blobs"
-        last = compared if self.is_replayed else "the log could not be replayed, so no rows were compared"
         lines = [str(finding) for finding in self.findings]
         lines += [f"and {self.more:,} more"] if self.more else []
         lines += [] if self.is_clean else [self._advice()]
-        return "\n".join([*lines, f"{self.path}: {verdict}; {read}; {last}; {self.seconds:.2f} s"])
+        return "\n".join([*lines, f"{self.path}: {verdict}; {self._read()}; {self.seconds:.2f} s"])
 
 
 @frozen

@@ -1,32 +1,41 @@
-"""Reading a store that others may be writing: one snapshot, and no trace of the visit.
+"""Reading a store that others may be writing: in snapshots, and without a trace of the visit.
 
 Runs on a thread of its own. Imports `errors`, `log` and `projections`; read
-`read_snapshot` first.
+`read_snapshot` first, then `Slices`.
 """
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from attrs import frozen
 
+from tract.admin.giving_way import WayGiver
 from tract.errors import NotAStoreError, TractError
 from tract.log import statements
+from tract.log.editions import Book, Editions
+from tract.log.packing import add_functions
 from tract.log.places import Hold, needs_look, refusal
+from tract.log.protocol import Row
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import APPLICATION_ID, prepare_reader, refuse_foreign
-from tract.projections import SQL
+from tract.projections import FOLLOWING, INLINE, SQL
 
 T = TypeVar("T")
 
 _STEPS = 100_000
 """Of SQLite's machine between two looks at whether to stop: about 2 ms."""
+_WEIGHT = 8_000_000
+"""Bytes of rows that are in memory at once, if no single one is longer."""
+
+
+class _DisturbedError(Exception):
+    """What was read may be of two states of the store; everything must be read again."""
 
 
 @frozen(eq=False, repr=False)
@@ -37,19 +46,134 @@ class Snapshot:
         path: The store.
         uri: By which SQLite opens it as it was opened here.
         connection: Inside the one transaction.
-        statements: SQL by name.
+        statements: SQL by name, on the tables that are in use at this moment.
         stop: Set when nobody waits any more.
     """
 
     path: str
     uri: str
     connection: sqlite3.Connection
-    statements: MappingProxyType[str, str]
+    statements: Mapping[str, str]
     stop: Event
 
     def __call__(self, name: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a named statement; its rows are read as they are fetched."""
         return self.connection.execute(self.statements[name], parameters)
+
+    def after(self, number: int, name: str, *parameters: Any, weighs: int) -> list[Row]:
+        """Return the next rows of a table, as many as are not too heavy together.
+
+        Args:
+            number: Of the row to begin behind.
+            name: Of a statement that takes it first and returns rows in the
+                order of their numbers, which are their first column.
+            parameters: What it takes besides.
+            weighs: The column whose length counts.
+
+        Raises:
+            sqlite3.Error: Not even the first row can be read, or not where it
+                belongs. Those before one that cannot are returned.
+        """
+        rows: list[Row] = []
+        weight = 0
+        try:
+            for row in self(name, number, *parameters):
+                if row[0] <= number:
+                    # A damaged tree leads back; nobody shall walk in circles.
+                    raise sqlite3.DatabaseError
+                number, heavy = row[0], row[weighs]
+                rows.append(row)
+                if type(heavy) is bytes or type(heavy) is str:
+                    weight += len(heavy)
+                    if weight > _WEIGHT:
+                        break
+        except DATABASE_ERRORS as exc:
+            if not rows or was_interrupted(exc):
+                raise
+        return rows
+
+
+class Slices:
+    """A store in short snapshots, one after another, so that its write-ahead log can be emptied between them.
+
+    Sound for what is only ever added to: an event that was read is the same
+    in every later snapshot. Used by `read_in_slices`.
+
+    Attributes:
+        path: The store.
+        uri: By which SQLite opens it as it was opened here.
+        editions: The statements.
+        stop: Set when nobody waits any more.
+        is_alone: Whether nobody had the store open when it began; who comes
+            meanwhile makes it begin again.
+        schema: Of the tables; it never changes meanwhile.
+
+    Args:
+        connection: To the store, outside of a transaction.
+        path: As the attribute, and so are those below.
+        uri: How it was opened.
+        stop: When to end.
+        is_disturbed: Says whether somebody came.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: str, uri: str, stop: Event, is_disturbed: Callable[[], bool]
+    ) -> None:
+        self.path, self.uri, self.stop = path, uri, stop
+        self.is_alone = uri.endswith(_ALONE)
+        found = statements.load(*SQL, Path(__file__).with_name("sql"))
+        self.editions = Editions(found, (*INLINE, *FOLLOWING))
+        self._connection, self._is_disturbed = connection, is_disturbed
+        self._book, self._way = Book(self.editions), WayGiver(path, stop)
+        self._snapshot: Snapshot | None = None
+        with self._begun() as snapshot:
+            refuse_foreign(connection, path)
+            if snapshot("admin.application").fetchone() != (APPLICATION_ID,):
+                raise NotAStoreError(path, "an empty database")
+            self.schema: int = _schema_of(snapshot)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Yield the store as it is now; within another snapshot, as it is there."""
+        if self._snapshot is not None:
+            yield self._snapshot
+        else:
+            with self._begun() as snapshot:
+                if _schema_of(snapshot) != self.schema:
+                    # A later version brought it up, and packs blobs otherwise.
+                    raise _DisturbedError
+                yield snapshot
+
+    @contextmanager
+    def _begun(self) -> Iterator[Snapshot]:
+        self._way.give_way()
+        self._connection.execute("BEGIN")
+        try:
+            self._snapshot = Snapshot(self.path, self.uri, self._connection, self._look(), self.stop)
+            yield self._snapshot
+        finally:
+            self._snapshot = None
+            self._connection.rollback()
+            if self._is_disturbed():
+                raise _DisturbedError
+
+    def _look(self) -> Mapping[str, str]:
+        try:
+            return self._book.look(self._connection)
+        except DATABASE_ERRORS as exc:
+            if was_interrupted(exc):
+                raise
+            # The table that says which tables are in use is damaged; the log may be whole.
+            return self._book.now
+
+
+def _schema_of(snapshot: Snapshot) -> int:
+    (schema,) = snapshot("admin.schema").fetchone()
+    return int(schema)
+
+
+_Read: TypeAlias = Callable[[str, Callable[[], bool]], T]
+"""Reads a store that is opened in a mode; the function says whether somebody came."""
 
 
 def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
@@ -66,27 +190,29 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
         CorruptLogError: SQLite finds it damaged.
         StoreError: It cannot be read.
     """
-    file, wal = Path(path), Path(f"{path}-wal")
-    needs_look(path, create=False)
-    hold = Hold(path)
-    try:
-        if not wal.exists():
-            before = _state(file)
-            try:
-                found = _read(path, "mode=ro&immutable=1", stop, read)
-            except (*DATABASE_ERRORS, TractError):
-                if not wal.exists() and _state(file) == before:
-                    raise
-            else:
-                if not wal.exists() and _state(file) == before:
-                    return found
-        return _read(path, "mode=ro", stop, read)
-    except DATABASE_ERRORS as exc:
-        raise translate(exc, path) from exc
-    except OSError as exc:
-        raise refusal(path, exc) from exc
-    finally:
-        hold.release()
+
+    def read_once(mode: str, is_disturbed: Callable[[], bool]) -> T:
+        with _opened(path, mode, stop, is_disturbed) as slices, slices.snapshot() as snapshot:
+            return read(snapshot)
+
+    return _read_undisturbed(path, read_once)
+
+
+def read_in_slices(path: str, stop: Event, read: Callable[[Slices], T]) -> T:
+    """Return what *read* makes of the store, looked at as often as it likes.
+
+    It is called again, for a result of its own, where somebody came to a
+    store that was closed, or a later version brought it up meanwhile.
+
+    Raises:
+        TractError: As `read_snapshot` does.
+    """
+
+    def read_once(mode: str, is_disturbed: Callable[[], bool]) -> T:
+        with _opened(path, mode, stop, is_disturbed) as slices:
+            return read(slices)
+
+    return _read_undisturbed(path, read_once)
 
 
 def require_store(path: str, stop: Event) -> None:
@@ -99,20 +225,60 @@ def text_as_stored(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Say whether an error means that nobody waits any more."""
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
+
+
+_ALONE, _SHARED = "mode=ro&immutable=1", "mode=ro"
+
+
+def _read_undisturbed(path: str, read: "_Read[T]") -> T:
+    file, wal = Path(path), Path(f"{path}-wal")
+    needs_look(path, create=False)
+    hold = Hold(path)
+    try:
+        if not wal.exists():
+            before = _state(file)
+
+            def is_disturbed() -> bool:
+                return wal.exists() or _state(file) != before
+
+            try:
+                found = read(_ALONE, is_disturbed)
+            except _DisturbedError:
+                pass
+            except (*DATABASE_ERRORS, TractError):
+                if not is_disturbed():
+                    raise
+            else:
+                if not is_disturbed():
+                    return found
+        while True:
+            try:
+                return read(_SHARED, lambda: False)
+            except _DisturbedError:
+                # As often as a later version brings it up: once each.
+                continue
+    except DATABASE_ERRORS as exc:
+        raise translate(exc, path) from exc
+    except OSError as exc:
+        raise refusal(path, exc) from exc
+    finally:
+        hold.release()
+
+
 def _state(file: Path) -> tuple[int, int, int]:
     state = file.stat()
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def _read(path: str, mode: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
+@contextmanager
+def _opened(path: str, mode: str, stop: Event, is_disturbed: Callable[[], bool]) -> Iterator[Slices]:
     uri = f"file:{quote(os.fsencode(path))}?{mode}"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.set_progress_handler(stop.is_set, _STEPS)
         connection.text_factory = text_as_stored
         prepare_reader(connection)
-        snapshot = Snapshot(path, uri, connection, statements.load(*SQL, Path(__file__).with_name("sql")), stop)
-        connection.execute("BEGIN")
-        refuse_foreign(connection, path)
-        if snapshot("admin.application").fetchone() != (APPLICATION_ID,):
-            raise NotAStoreError(path, "an empty database")
-        return read(snapshot)
+        add_functions(connection)
+        yield Slices(connection, path, uri, stop, is_disturbed)

@@ -1,28 +1,36 @@
 """`verify`: whether a store is what its log says.
 
-Reads only, in one snapshot, a row at a time. Imports `log`, `projections` and
-the other modules of `admin`.
+Reads only, in short snapshots. Imports `log`, `projections` and the other
+modules of `admin`.
 """
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from os import PathLike
 from threading import Event
+from typing import TypeVar
 
-from tract.admin.checking import LogCheck, check_blobs
+from tract.admin.chaining import ChainCheck
+from tract.admin.checking import BlobCheck, EventCheck
+from tract.admin.comparing import FEW, Comparison
 from tract.admin.findings import Findings
-from tract.admin.replaying import Replay, compare, declarations, replay_beside
+from tract.admin.following import Checkpoint, FollowedReplay, checkpoints
+from tract.admin.replaying import Replay, declarations, replay_beside
+from tract.admin.reporting import Reports, Tell, on_thread_telling
 from tract.admin.results import Verification
-from tract.admin.snapshots import Snapshot, read_snapshot
-from tract.admin.threads import on_thread
+from tract.admin.snapshots import Slices, Snapshot, read_in_slices, was_interrupted
 from tract.errors import CorruptLogError
+from tract.log.editions import create_all
 from tract.log.sqlite_errors import DATABASE_ERRORS
 from tract.log.sqlite_files import LOG_TABLES, SCHEMA
+from tract.projections import FOLLOWING, INLINE
+
+T = TypeVar("T")
 
 
-async def verify(path: str | PathLike[str]) -> Verification:
+async def verify(path: str | PathLike[str], *, chain_only: bool = False, progress: Tell | None = None) -> Verification:
     """Check that a store is what its log says, and name what is not.
 
     That is: SQLite finds the file sound; the positions, versions and digests
@@ -31,10 +39,19 @@ async def verify(path: str | PathLike[str]) -> Verification:
     collected or erased; and every row of the projections is what a replay of
     the log makes of it.
 
-    Reads one snapshot and changes nothing, also beside processes that write;
-    until it ends, what they append stays in the write-ahead log. The replay is
-    kept in a temporary database; the memory does not grow with the log.
-    Nothing that is wrong raises: it is a `Finding`.
+    Changes nothing, also beside processes that write. What was appended stays
+    as it is, so it is read in snapshots of some milliseconds, between which
+    the write-ahead log can be emptied; only while SQLite checks a table, and
+    while a table is compared with its replay, does one last longer. The
+    replay is kept in a temporary database; the memory does not grow with the
+    log. Nothing that is wrong raises: it is a `Finding`.
+
+    Args:
+        path: The store.
+        chain_only: Check that nothing of the log was lost or changed, and
+            nothing else: many times as fast.
+        progress: Called on this event loop, as often as is good to look at:
+            with `tables`, `digests`, `events`, `blobs` and `rows`, in turn.
 
     Raises:
         ConfigError: *path* is no path.
@@ -43,13 +60,26 @@ async def verify(path: str | PathLike[str]) -> Verification:
         NewerSchemaError: A later version wrote it.
         StoreError: It cannot be read.
     """
-    return await on_thread(_verify_store, path)
+
+    def work(place: str, stop: Event, reports: Reports) -> Verification:
+        return _verify_store(place, stop, reports, chain_only=chain_only)
+
+    return await on_thread_telling(work, path, progress)
 
 
-def _verify_store(path: str, stop: Event) -> Verification:
+def _verify_store(path: str, stop: Event, reports: Reports, *, chain_only: bool) -> Verification:
     started, findings = time.perf_counter(), Findings()
+
+    def verify_slices(slices: Slices) -> Verification:
+        verifier = Verifier(slices, reports, Findings())
+        if chain_only:
+            verifier.check_chain()
+        else:
+            verifier.check_all()
+        return verifier.verification(started, is_chain_only=chain_only)
+
     try:
-        return read_snapshot(path, stop, _verify)
+        return read_in_slices(path, stop, verify_slices)
     except CorruptLogError as exc:
         # So damaged that not even the schema can be read.
         findings.add("file", "the schema", exc.finding)
@@ -61,62 +91,133 @@ def _verify_store(path: str, stop: Event) -> Verification:
         is_replayed=False,
         seconds=time.perf_counter() - started,
         findings=tuple(findings.kept),
+        is_chain_only=chain_only,
     )
 
 
-def _verify(snapshot: Snapshot) -> Verification:
-    started, findings = time.perf_counter(), Findings()
-    _attempt(lambda: _check_file(snapshot, findings), "the file", findings)
-    with replay_beside(snapshot) as replay:
-        things = declarations(snapshot("admin.things"))
-        tables = {name for kind, name in things if kind == "table"}
-        (schema,) = snapshot("admin.schema").fetchone()
-        if schema == SCHEMA:
-            _check_schema(snapshot, things, replay, findings)
-        log = LogCheck(snapshot, replay, findings)
-        is_read = _attempt(log.read, "the events", findings) is not None
-        is_replayed = is_read and log.is_replayed
-        blobs = _attempt(lambda: check_blobs(snapshot, schema, findings), "the blobs", findings)
-        rows = None
-        if is_replayed:
-            rows = _attempt(lambda: compare(snapshot, replay, tables, findings), "the projections", findings)
-    return Verification(
-        path=snapshot.path,
-        events=log.events,
-        blobs=blobs or 0,
-        rows=rows or 0,
-        is_replayed=is_replayed,
-        seconds=time.perf_counter() - started,
-        findings=tuple(findings.kept),
-        more=findings.more,
-    )
+class Verifier:
+    """One verification, step by step.
+
+    Args:
+        slices: The store.
+        reports: Hears how far it has come.
+        findings: Is added to.
+    """
+
+    def __init__(self, slices: Slices, reports: Reports, findings: Findings) -> None:
+        self._slices, self._reports, self._findings = slices, reports, findings
+        self._chain = ChainCheck(slices, findings)
+        self._blobs = BlobCheck(slices, findings)
+        self._rows = 0
+        self._is_replayed = False
+
+    def verification(self, started: float, *, is_chain_only: bool) -> Verification:
+        """Return what was found since *started*, by the clock of `perf_counter`."""
+        return Verification(
+            path=self._slices.path,
+            events=self._chain.events,
+            blobs=self._blobs.blobs,
+            rows=self._rows,
+            is_replayed=self._is_replayed,
+            seconds=time.perf_counter() - started,
+            findings=tuple(self._findings.kept),
+            more=self._findings.more,
+            is_chain_only=is_chain_only,
+        )
+
+    def check_all(self) -> None:
+        """Check whatever can be checked."""
+        self._attempt(self._check_file, "the file")
+        is_read = self.check_chain()
+        tables = self._attempt(self._check_schema, "the schema") or set()
+        with replay_beside(self._slices) as replay:
+            followed = self._attempt(lambda: self._followed(replay), "the table projections") or ()
+            events = EventCheck(self._slices, replay, self._findings, followed)
+            is_read = self._attempt(lambda: self._check_events(events), "the events") is not None and is_read
+            self._attempt(self._check_blobs, "the blobs")
+            if is_read and events.is_replayed:
+                comparison = Comparison(self._slices, self._chain, events, replay, tables, self._findings)
+                self._attempt(lambda: comparison.run(self._reports), "the projections")
+                self._rows = comparison.rows
+            self._is_replayed = is_read and events.is_replayed
+
+    def check_chain(self) -> bool:
+        """Check the log but for what its events say; return whether it could be read to its end."""
+        return self._attempt(self._check_chain, "the events") is not None
+
+    def _attempt(self, check: Callable[[], T], where: str) -> T | None:
+        """Return what a check returns, or None where SQLite could not read that far."""
+        try:
+            return check()
+        except DATABASE_ERRORS as exc:
+            if was_interrupted(exc):
+                raise
+            name = getattr(exc, "sqlite_errorname", type(exc).__name__)
+            self._findings.add("file", where, f"SQLite cannot read this to its end ({name})")
+        return None
+
+    def _check_file(self) -> None:
+        with self._slices.snapshot() as snapshot:
+            # Beside writers a table at a time, each in a snapshot of its own,
+            # which does not see pages that belong to none.
+            names = [None] if self._slices.is_alone else [name for (name,) in snapshot("admin.tables")]
+        self._reports.begin(len(names), "tables")
+        for place, name in enumerate(names, 1):
+            with self._slices.snapshot() as snapshot:
+                rows = snapshot("admin.integrity") if name is None else snapshot("admin.table_integrity", name)
+                said = [line for (text,) in rows for line in text.splitlines() if line != "ok"]
+            for line in said:
+                self._findings.add("file", "SQLite's integrity check", line)
+            self._reports.reached(place)
+
+    def _check_schema(self) -> set[str]:
+        """Return the names of the tables that there are."""
+        with self._slices.snapshot() as snapshot:
+            things = declarations(snapshot("admin.things"))
+            known = checkpoints(snapshot)
+            if self._slices.schema == SCHEMA:
+                for (kind, name), sql in sorted(_declared(snapshot, known).items()):
+                    found = things.get((kind, name))
+                    if found != sql:
+                        wrong = "it is missing" if found is None else "it is declared otherwise"
+                        self._findings.add("schema", f"{kind} {name}", wrong)
+        return {name for kind, name in things if kind == "table"}
+
+    def _check_chain(self) -> bool:
+        with self._slices.snapshot() as snapshot:
+            (last,) = snapshot("log.last_position").fetchone()
+        self._reports.begin(last, "digests")
+        while self._chain.read() > FEW:
+            self._reports.reached(self._chain.events)
+        self._reports.reached(self._chain.events)
+        return True
+
+    def _check_events(self, events: EventCheck) -> bool:
+        self._reports.begin(self._chain.events, "events")
+        while events.read(self._chain.read_up_to):
+            self._reports.reached(events.events)
+        return True
+
+    def _check_blobs(self) -> None:
+        with self._slices.snapshot() as snapshot:
+            (count,) = snapshot("admin.count_blobs").fetchone()
+        self._reports.begin(count, "blobs")
+        while self._blobs.read() > FEW:
+            self._reports.reached(self._blobs.blobs)
+        self._reports.reached(self._blobs.blobs)
+
+    def _followed(self, replay: Replay) -> Sequence[FollowedReplay]:
+        with self._slices.snapshot() as snapshot:
+            known = checkpoints(snapshot)
+        return tuple(FollowedReplay(each, replay, known[each.name].position or 0) for each in FOLLOWING if each.name in known)
 
 
-def _attempt(check: Callable[[], int], where: str, findings: Findings) -> int | None:
-    """Return what a check counted, or None where SQLite could not read that far."""
-    try:
-        return check()
-    except DATABASE_ERRORS as exc:
-        name = getattr(exc, "sqlite_errorname", type(exc).__name__)
-        if name == "SQLITE_INTERRUPT":
-            raise
-        findings.add("file", where, f"SQLite cannot read this to its end ({name})")
-    return None
-
-
-def _check_file(snapshot: Snapshot, findings: Findings) -> int:
-    said = [line for (text,) in snapshot("admin.integrity") for line in text.splitlines() if line != "ok"]
-    for line in said:
-        findings.add("file", "SQLite's integrity check", line)
-    return len(said)
-
-
-def _check_schema(snapshot: Snapshot, things: dict[tuple[str, str], str], replay: Replay, findings: Findings) -> None:
+def _declared(snapshot: Snapshot, known: Mapping[str, Checkpoint]) -> dict[tuple[str, str], str]:
+    """Return how the tables that are in use are declared where they were just made."""
+    made = [each for each in (*INLINE, *FOLLOWING) if each.is_inline or each.name in known]
+    made = [each for each in made if each.name not in known or known[each.name].version == each.version]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
         for name in LOG_TABLES:
             empty.execute(snapshot.statements[name])
-        declared = declarations(empty.execute(snapshot.statements["admin.things"])) | replay.things()
-    for (kind, name), sql in sorted(declared.items()):
-        found = things.get((kind, name))
-        if found != sql:
-            findings.add("schema", f"{kind} {name}", "it is missing" if found is None else "it is declared otherwise")
+        create_all(empty, snapshot.statements, made)
+        return declarations(empty.execute(snapshot.statements["admin.things"]))

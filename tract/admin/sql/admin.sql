@@ -12,14 +12,37 @@ PRAGMA integrity_check(100);
 -- name: admin.things
 SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name;
 
--- name: admin.log
-SELECT * FROM events ORDER BY position;
+-- name: admin.tables
+SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0;
 
--- name: admin.blobs
-SELECT number, id, salt, fingerprint, data FROM blobs ORDER BY number;
+-- name: admin.table_integrity
+SELECT * FROM pragma_integrity_check(?);
 
--- name: admin.has_blob
-SELECT 1 FROM blobs WHERE substr(id, 1, 4) = substr(?1, 1, 4) AND id = ?1;
+-- name: admin.events_between
+SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?;
+
+-- Where a stream stood before an event of it.
+-- name: admin.stream_before
+SELECT version, recorded_at, digest FROM events
+WHERE stream_id = ?1 AND version < ?2 AND +position <= ?3 ORDER BY version DESC LIMIT 1;
+
+-- name: admin.blobs_after
+SELECT number, id, salt, fingerprint, data FROM blobs WHERE number > ? ORDER BY number LIMIT ?;
+
+-- Which of some ids, one behind the other in ?1, have no row.
+-- name: admin.missing_blobs
+WITH RECURSIVE wanted (place, id) AS (
+    SELECT 1, substr(?1, 1, 32)
+    UNION ALL
+    SELECT w.place + 32, substr(?1, w.place + 32, 32) FROM wanted w WHERE w.place + 32 < length(?1)
+)
+SELECT w.id FROM wanted w
+WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE substr(b.id, 1, 4) = substr(w.id, 1, 4) AND b.id = w.id);
+
+-- In the scratch database of a replay, with the store beside it.
+-- name: admin.family_of_commit
+SELECT e.stream_id FROM commits c JOIN events e ON e.position = c.number
+WHERE substr(c.id, 1, 4) = substr(?1, 1, 4) AND c.id = ?1;
 
 -- name: admin.count_events
 SELECT count(*), count(*) FILTER (WHERE version = 1) FROM events;

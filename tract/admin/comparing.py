@@ -1,0 +1,186 @@
+"""Comparing the tables of projections with a replay of the log, beside whoever goes on writing.
+
+Imports `log`, `projections` and the other modules of `admin`. Read
+`Comparison.run`.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+
+from attrs import define
+
+from tract.admin.chaining import ChainCheck
+from tract.admin.checking import EventCheck
+from tract.admin.findings import Findings
+from tract.admin.following import Checkpoint, FollowedReplay, checkpoints
+from tract.admin.replaying import Replay, UnfoldedError
+from tract.admin.reporting import Reports
+from tract.admin.snapshots import Slices, Snapshot
+from tract.domain.ids import uuid_text
+from tract.errors import CorruptLogError
+from tract.log.editions import in_edition
+from tract.log.protocol import Projection, Row
+from tract.projections import INLINE
+
+FEW = 100
+"""So few events are read at once with whatever comes next."""
+_CHASES = 100
+"""How often to go on reading behind writers before a snapshot lasts as long as the rest of the log."""
+_ROWS = 500
+"""Of a table that are compared at once."""
+
+
+@define(eq=False, repr=False)
+class Comparison:
+    """Each table of each projection beside its replay.
+
+    One table is compared in one snapshot, up to whose end the log was checked
+    and replayed: writers never stop, and no row may be seen at another moment
+    than its replay.
+
+    Attributes:
+        slices: The store.
+        chain: The check of its log, which goes on.
+        events: The check of its events, which goes on.
+        replay: Of what was checked.
+        tables: Those that the store has; others cannot be compared.
+        findings: Is added to.
+        rows: How many rows were compared.
+    """
+
+    slices: Slices
+    chain: ChainCheck
+    events: EventCheck
+    replay: Replay
+    tables: set[str]
+    findings: Findings
+    rows: int = 0
+
+    def run(self, reports: Reports) -> None:
+        """Compare whatever can be compared.
+
+        Raises:
+            sqlite3.Error: A table cannot be read.
+        """
+        reports.begin(0, "rows")
+        for projection in INLINE:
+            for place in range(len(projection.tables)):
+                with self._caught_up() as snapshot:
+                    if self.events.is_replayed and _is_ours(projection, snapshot):
+                        self._compare(snapshot, projection, place)
+                reports.reached(self.rows)
+        for followed in self.events.followed:
+            with self._caught_up() as snapshot:
+                if self.events.is_replayed:
+                    self._check_followed(snapshot, followed)
+            reports.reached(self.rows)
+        with self._caught_up() as snapshot:
+            self.events.finish()
+            self._name_halts(snapshot)
+
+    @contextmanager
+    def _caught_up(self) -> Iterator[Snapshot]:
+        """Yield a snapshot whose whole log was checked and replayed."""
+        for _ in range(_CHASES):
+            if self._read_on() <= FEW:
+                break
+        with self.slices.snapshot() as snapshot:
+            while self._read_on():
+                pass
+            yield snapshot
+
+    def _read_on(self) -> int:
+        """Check and replay what was appended meanwhile; return about how much it was."""
+        count = self.chain.read()
+        while self.events.read(self.chain.read_up_to):
+            pass
+        return count
+
+    def _check_followed(self, snapshot: Snapshot, followed: FollowedReplay) -> None:
+        name = followed.projection.name
+        checkpoint = checkpoints(snapshot).get(name)
+        if checkpoint is None or checkpoint.version != followed.projection.version:
+            # Nobody uses it here, or whoever opens the store makes it anew.
+            return
+        where, position = f"projection {name}", checkpoint.position
+        if position is None or not self._is_in_log(snapshot, checkpoint):
+            self.findings.add("projection", where, f"it has read up to an event that the log has not at position {position}")
+            return
+        try:
+            followed.go_to(snapshot, position)
+        except UnfoldedError as exc:
+            self.findings.add("projection", where, f"it cannot have read what is up to position {exc.event.position}")
+        except CorruptLogError as exc:
+            self.findings.add("projection", where, f"{exc.finding}, which it cannot have read")
+        else:
+            for place in range(len(followed.projection.tables)):
+                self._compare(snapshot, followed.projection, place)
+
+    def _is_in_log(self, snapshot: Snapshot, checkpoint: Checkpoint) -> bool:
+        if checkpoint.position == 0:
+            return checkpoint.digest is None
+        row = snapshot("log.digest_at", checkpoint.position).fetchone()
+        return row is not None and row[0] == checkpoint.digest
+
+    def _name_halts(self, snapshot: Snapshot) -> None:
+        if not snapshot("log.has_editions").fetchone():
+            return
+        for projection, stream, position, finding in snapshot("log.halts"):
+            family = f", family {uuid_text(stream)}" if stream else ""
+            self.findings.add(
+                "projection", f"projection {projection}{family}", f"it stands still at position {position}: {finding}"
+            )
+
+    def _compare(self, snapshot: Snapshot, projection: Projection, place: int) -> None:
+        """Add the first row of a table that differs from the replay."""
+        table, statement = projection.tables[place]
+        checkpoint = checkpoints(snapshot).get(projection.name)
+        name = in_edition(table, checkpoint.edition if checkpoint else 0)
+        if name not in self.tables:
+            return
+        ours, theirs = snapshot(statement), self.replay.rows(statement)
+        there, difference = _compare_rows(ours, theirs, name)
+        self.rows += there
+        if difference is not None:
+            self.findings.add("projection", *difference)
+
+
+def _is_ours(projection: Projection, snapshot: Snapshot) -> bool:
+    """Say whether this version of a projection made its tables; in a store of an earlier schema, whether it would have."""
+    known = checkpoints(snapshot)
+    return projection.name not in known or known[projection.name].version == projection.version
+
+
+def _compare_rows(ours: sqlite3.Cursor, theirs: sqlite3.Cursor, table: str) -> tuple[int, tuple[str, str] | None]:
+    """Return how many rows a table has, and the first one that differs with what is wrong there."""
+    names = [column[0] for column in theirs.description]
+    there, made = 0, 0
+    where, difference = "", ""
+    while True:
+        # Whole lists are compared in C.
+        mine, right = ours.fetchmany(_ROWS), theirs.fetchmany(_ROWS)
+        if mine != right and not difference:
+            place, difference = _first_difference(names, mine, right)
+            where = f"table {table}, row {made + place}"
+        there += len(mine)
+        made += len(right)
+        if not mine and not right:
+            break
+    if not difference:
+        return there, None
+    total = "" if there == made else f"; the table has {there:,} rows, a replay makes {made:,}"
+    return there, (where, difference + total)
+
+
+def _first_difference(names: Sequence[str], mine: Sequence[Row], right: Sequence[Row]) -> tuple[int, str]:
+    pairs = enumerate(zip_longest(mine, right), 1)
+    return next((place, _difference(names, one, other)) for place, (one, other) in pairs if one != other)
+
+
+def _difference(names: Sequence[str], mine: Row | None, right: Row | None) -> str:
+    if mine is None or right is None:
+        return "it is missing" if mine is None else "no event makes it"
+    differing = [name for name, one, other in zip(names, mine, right, strict=False) if one != other]
+    return f"a replay makes another {', '.join(differing)}" if differing else "it has other columns"
