@@ -31,6 +31,7 @@ from tract.errors import (
     NotAStoreError,
     StoreNotFoundError,
 )
+from tract.log.editions import Editions, in_use
 from tract.log.protocol import Row
 from tract.log.statements import load
 from tract.projections import INLINE, SQL, with_what_it_reads
@@ -104,8 +105,9 @@ def overwrite(path: Path, old: bytes, new: bytes) -> None:
 def dump(path: Path) -> dict[str, list[Row]]:
     """Every row of every projection table."""
     with closing(sqlite3.connect(path)) as connection:
+        statements = Editions(STATEMENTS, INLINE).using(in_use(connection, STATEMENTS))
         return {
-            table: connection.execute(STATEMENTS[statement]).fetchall()
+            table: connection.execute(statements[statement]).fetchall()
             for projection in INLINE
             for table, statement in projection.tables
         }
@@ -670,7 +672,7 @@ def test_a_rebuild_that_meets_a_damaged_event_gives_exit_code_1(path: Path) -> N
     damage(path, "UPDATE events SET data = '{}' WHERE position = 9")
     done = command("rebuild", str(path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert "version 9: the data of" in done.stderr
+    assert "version 9: it does not follow what is before it" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

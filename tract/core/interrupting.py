@@ -30,7 +30,7 @@ from tract.domain.events import (
     Owner,
 )
 from tract.domain.ids import BlobId, uuid_bytes
-from tract.errors import TractError
+from tract.errors import ProjectionError, TractError
 from tract.formats.reading import encode_content
 from tract.formats.rendering import RENDERING, default_priority, render
 from tract.llm.protocol import TokenCounter
@@ -118,7 +118,8 @@ async def interrupt_abandoned(store: EventStore, counter: TokenCounter, clock: C
     for abandoned in await read_with_presence(store.read, clock, partial(_find, store.where)):
         try:
             await store.append(_interruption(store, counter, clock(), abandoned))
-        except _SaidMoreError:
+        except (_SaidMoreError, ProjectionError):
+            # Of a family that stands still nothing is known for sure, so its calls wait as it does.
             continue
         note("generation.interrupted", store=store.where, generation=abandoned.started.generation)
 

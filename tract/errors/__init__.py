@@ -22,7 +22,7 @@ The second level says what the caller can do about it::
         StoreFailedError  NetworkFileSystemError
         DestinationExistsError  MalformedExportError  NewerExportError
         FamilyDiffersError  TractExistsError
-        ProjectionError  ProjectionLagError
+        ProjectionError  ProjectionLagError  RebuildRunningError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -86,6 +86,7 @@ from tract.errors.stores import (
     NotAStoreError,
     ProjectionError,
     ProjectionLagError,
+    RebuildRunningError,
     StoreFailedError,
     StoreFullError,
     StoreLockedError,
@@ -133,6 +134,7 @@ __all__ = [
     "OperationMismatchError",
     "ProjectionError",
     "ProjectionLagError",
+    "RebuildRunningError",
     "RefNotFoundError",
     "RefusedError",
     "RevertError",

@@ -20,7 +20,8 @@ from tract.domain.events import TYPES, Event
 from tract.domain.ids import BlobId
 from tract.errors import ClosedError, CorruptLogError, NewerSchemaError, ProjectionError, ProjectionLagError, TractError
 from tract.log.codec import decode_event
-from tract.log.protocol import Chunk, EventStore, FollowingProjection, Halt, Query, Statement
+from tract.log.halts import Halt
+from tract.log.protocol import Chunk, EventStore, FollowingProjection, Query, Statement
 
 EVENTS = 256
 """Of the log that are folded at once, at the most."""
