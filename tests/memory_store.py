@@ -21,7 +21,7 @@ from tests.builders import canonical, linked
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
 from tract.domain.statistics import Percentiles, StoreStatistics
-from tract.errors import ClosedError, OperationMismatchError, WrongLoopError
+from tract.errors import ClosedError, OperationMismatchError, ProjectionError, WrongLoopError
 from tract.log.codec import encode_body
 from tract.log.halts import Halt, Rebuilding
 from tract.log.protocol import (
@@ -326,7 +326,11 @@ class MemoryStore:
     def fold(self, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         for projection in self.projections:
             if isinstance(event.body, projection.folds):
-                self.execute(tuple(projection.apply((event,), blobs)))
+                try:
+                    self.execute(tuple(projection.apply((event,), blobs)))
+                except Exception as exc:
+                    finding = f"{event.body.tag} cannot be folded"
+                    raise ProjectionError(self.where, projection.name, event.stream, None, finding) from exc
 
     def execute(self, statements: Sequence[Statement]) -> tuple[int, ...]:
         return tuple(self.derived.execute(self.statements[each.name], each.parameters).rowcount for each in statements)

@@ -36,6 +36,7 @@ async def test_a_completed_call_names_all_there_is_to_know() -> None:
         assert info == GenerationInfo(
             id=info.id,
             tract_id=t.id,
+            verb="chat",
             branch="main",
             base=base.id,
             question=question,
@@ -49,6 +50,15 @@ async def test_a_completed_call_names_all_there_is_to_know() -> None:
             operation_id=response.commit_info.operation_id,
             actor="support",
         )
+
+
+async def test_a_call_tells_the_verb_that_made_it() -> None:
+    async with opened(["One.", "Two.", "Three."]) as t:
+        await t.chat("Hi")
+        await t.generate()
+        async with t.stream("Go on") as stream:
+            await stream.finish()
+        assert [info.verb for info in await t.generations()] == ["stream", "generate", "chat"]
 
 
 async def test_a_running_call_shows_what_has_arrived() -> None:

@@ -667,7 +667,19 @@ KEY = uuid_bytes(GENERATION)
 async def answering(store: Store) -> None:
     """A model call is running, so that there is something to note in the scratch tables."""
     started = GenerationStarted(
-        GENERATION, "main", None, None, None, None, "slots/1", 1, "openai/1", None, None, Owner(None, None, None, None, None)
+        generation=GENERATION,
+        branch="main",
+        base=None,
+        question=None,
+        head=None,
+        order=None,
+        compiler="slots/1",
+        rendering=1,
+        format="openai/1",
+        config=None,
+        tools=None,
+        owner=Owner(None, None, None, None, None),
+        verb="chat",
     )
     await store.append(request(TractCreated("main"), started, stream=A))
 

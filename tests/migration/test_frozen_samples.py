@@ -9,12 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import msgspec
 import pytest
 
 from tests.validators import check_anthropic
 from tract.domain.canonical import NotCanonicalError, encode, encode_plain
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
+from tract.domain.content import CONTENT_TYPES
 from tract.domain.messages import Message, ToolCall
 from tract.formats.anthropic import messages_to_anthropic
 from tract.formats.openai import message_to_dict
@@ -103,6 +105,14 @@ def test_a_content_is_stored_as_its_frozen_bytes(sample: dict[str, Any]) -> None
 @pytest.mark.parametrize("sample", each(RENDERINGS["contents"]))
 def test_a_content_has_its_frozen_default_priority(sample: dict[str, Any]) -> None:
     assert default_priority(decode_content(sample["content_type"], sample["stored"].encode())).value == sample["priority"]
+
+
+def test_there_is_a_frozen_content_of_every_type_with_every_field() -> None:
+    held: dict[str, set[str]] = {}
+    for sample in RENDERINGS["contents"]:
+        held.setdefault(sample["content_type"], {"content_type"}).update(json.loads(sample["stored"]))
+    for tag, kind in CONTENT_TYPES.items():
+        assert held[tag] == {"content_type", *(field.name for field in attrs.fields(kind))}
 
 
 @pytest.mark.parametrize("sample", RENDERINGS["closings"])

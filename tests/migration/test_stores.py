@@ -15,6 +15,7 @@ from tract.log.packing import unpack
 from tract.log.sqlite_files import ThreadConnection
 from tract.log.statements import load
 from tract.projections import INLINE, SQL
+from tract.testing import ScriptedLLM
 
 STORES = Path(__file__).with_name("stores")
 SIDE = ("side", "b0f380b188437cb35f62829b8727f43de52176d43f8349c004360b8c454be8cb")
@@ -110,6 +111,14 @@ async def test_an_operation_of_then_is_still_known(schema: Path, tmp_path: Path)
         again = await t.user("Another family.", operation_id="0192d3c0-0000-7000-8000-000000000001")
         assert again.id == await t.head()
         assert len(await t.log()) == 1
+
+
+@every_schema
+async def test_a_call_of_then_tells_no_verb_and_one_of_today_does(schema: Path, tmp_path: Path) -> None:
+    path = restored(schema, tmp_path)
+    async with AsyncTract.open(str(path), name="main", model="tiny", llm=ScriptedLLM(["Hello."])) as t:
+        await t.chat("Hi")
+        assert [call.verb for call in await t.generations()] == ["chat", None, None, None, None]
 
 
 @every_schema

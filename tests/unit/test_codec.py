@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from tests.builders import canonical, operation_id, tract_id, uuid
 from tract.domain.budgets import TokenBudget
+from tract.domain.canonical import encode
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
 from tract.domain.events import (
+    TYPES,
     BranchCreated,
     CommitRecorded,
     ContextCompiled,
@@ -26,12 +28,13 @@ from tract.domain.events import (
     Owner,
     TractConfigured,
     TractCreated,
+    UnknownEvent,
     UsageFigures,
     UsageRecorded,
 )
 from tract.domain.ids import BlobId, CommitId, GenerationId, TractId, uuid_bytes
-from tract.errors import CorruptLogError
-from tract.log.codec import decode_event, encode_body
+from tract.errors import CorruptLogError, NewerEventError
+from tract.log.codec import decode_event, decode_one, decode_operation, encode_body
 from tract.log.protocol import Row
 
 OPERATION = operation_id(1)
@@ -105,6 +108,7 @@ bodies: st.SearchStrategy[EventBody] = st.one_of(
         config=maybe_blob,
         tools=maybe_blob,
         owner=st.builds(Owner, maybe_text, maybe_text, maybe_number, maybe_number, maybe_number),
+        verb=maybe_text,
     ),
     *(st.builds(kind, **ends) for kind in (GenerationCompleted, GenerationFailed, GenerationCancelled, GenerationInterrupted)),
     st.builds(
@@ -118,6 +122,13 @@ bodies: st.SearchStrategy[EventBody] = st.one_of(
     st.builds(TractConfigured, maybe_blob, st.none() | token_budgets),
 )
 
+tags = st.from_regex(r"[a-z_]{1,12}\.[a-z_]{1,12}", fullmatch=True).filter(lambda tag: tag[0] != "_" and "._" not in tag)
+objects = st.dictionaries(
+    texts.filter(lambda key: key != "request"),
+    st.recursive(st.none() | st.booleans() | numbers | st.floats(allow_nan=False, allow_infinity=False) | texts, st.lists),
+    max_size=3,
+)
+
 
 def row(tag: str, data: str, schema: int = 1) -> Row:
     stream = uuid_bytes(tract_id(1))
@@ -126,7 +137,7 @@ def row(tag: str, data: str, schema: int = 1) -> Row:
 
 @given(bodies, maybe_blob)
 def test_what_was_stored_is_read_as_it_was(body: EventBody, request: BlobId | None) -> None:
-    event = decode_event(row(body.tag, encode_body(body, request).decode()))
+    event = decode_event(row(body.tag, encode_body(body, request).decode(), body.schema))
     assert (event.body, event.request) == (body, request)
 
 
@@ -168,8 +179,13 @@ COMMIT: dict[str, Any] = {
     "token_delta": 0,
 }
 DAMAGED = {
-    "an unknown type": row("tract.exploded", "{}"),
-    "an unknown schema": row("branch.created", '{"branch":"main","head":null}', schema=2),
+    "a type that is no tag": row("secret plan", "{}"),
+    "a type of one word": row("exploded", "{}"),
+    "an unknown type without an object": row("tract.exploded", "[]"),
+    "an unknown type in other bytes than its canonical ones": row("tract.exploded", '{"b":1, "a":2}'),
+    "an unknown type with a number for a request": row("tract.exploded", '{"request":5}'),
+    "an unknown type without a schema": row("tract.exploded", "{}", schema=0),
+    "a schema that never was": row("branch.created", '{"branch":"main","head":null}', schema=0),
     "no JSON": row("branch.created", "nonsense"),
     "cut JSON": row("branch.created", '{"branch":"ma'),
     "nothing": row("branch.created", ""),
@@ -200,15 +216,68 @@ def test_a_damaged_row_is_named_by_its_place(damage: str) -> None:
     assert (caught.value.file, caught.value.tract, caught.value.version) == ("/x.db", uuid(1), 3)
 
 
-def test_a_damaged_row_says_nothing_of_its_text() -> None:
+@pytest.mark.parametrize("tag", ["branch.created", "secret hush"])
+def test_a_damaged_row_says_nothing_of_its_text(tag: str) -> None:
     with pytest.raises(CorruptLogError) as caught:
-        decode_event(row("branch.created", '{"secret":"hush"}'))
+        decode_event(row(tag, '{"secret":"hush"}'))
     assert "hush" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
+UNKNOWN = row("tract.exploded", '{"pieces":3,"request":"' + "a" * 64 + '"}', schema=4)
+
+
+def test_an_event_of_an_unknown_type_is_read_as_what_it_is() -> None:
+    event = decode_event(UNKNOWN)
+    assert event.body == UnknownEvent("tract.exploded", 4, UNKNOWN[6])
+    assert (event.position, event.version, event.operation, event.request) == (7, 3, OPERATION, BlobId("a" * 64))
+
+
+@given(tags, objects)
+def test_whatever_a_later_version_stores_is_kept(tag: str, data: dict[str, Any]) -> None:
+    stored = encode(data).decode()
+    assert decode_event(row(tag, stored)).body == UnknownEvent(tag, 1, stored)
+
+
+@pytest.mark.parametrize("tag", sorted(TYPES))
+def test_a_known_type_of_a_later_schema_is_refused_by_its_name(tag: str) -> None:
+    schema = TYPES[tag].schema + 1
+    with pytest.raises(NewerEventError) as caught:
+        decode_event(row(tag, "{}", schema), file="/x.db")
+    error = caught.value
+    assert (error.file, error.tract, error.version, error.event, error.schema) == ("/x.db", uuid(1), 3, tag, schema)
+
+
+def test_what_is_known_of_an_operation_comes_with_its_request() -> None:
+    known = row("branch.created", '{"branch":"main","head":null}')
+    events, request = decode_operation([UNKNOWN, known])
+    assert ([event.body for event in events], request) == ([BranchCreated("main", None)], BlobId("a" * 64))
+
+
+def test_an_operation_of_which_nothing_is_known_is_a_later_versions() -> None:
+    with pytest.raises(NewerEventError) as caught:
+        decode_operation([UNKNOWN], file="/x.db")
+    assert (caught.value.file, caught.value.event, caught.value.schema) == ("/x.db", "tract.exploded", 4)
+
+
+def test_an_operation_without_events_has_no_request() -> None:
+    assert decode_operation([]) == ((), None)
+
+
+def test_one_event_is_read_as_the_class_that_it_has_to_be() -> None:
+    event, body = decode_one(BranchCreated, row("branch.created", '{"branch":"main","head":null}'))
+    assert (body, event.body) == (BranchCreated("main", None), body)
+
+
+@pytest.mark.parametrize("found", [UNKNOWN, row("head.moved", '{"branch":"main","commit":null,"worktree":"main"}')])
+def test_another_event_than_it_has_to_be_is_corruption(found: Row) -> None:
+    with pytest.raises(CorruptLogError) as caught:
+        decode_one(BranchCreated, found, file="/x.db")
+    assert (caught.value.file, caught.value.tract, caught.value.version) == ("/x.db", uuid(1), 3)
+
+
 @pytest.mark.parametrize("column", range(1, 8))
-@pytest.mark.parametrize("value", [None, 5, b"\xff", "text"])
+@pytest.mark.parametrize("value", [None, 0, b"\xff", "text"])
 def test_a_column_that_holds_something_else_is_corruption_and_no_other_error(column: int, value: object) -> None:
     damaged = list(row("branch.created", '{"branch":"main","head":null}'))
     damaged[column] = value

@@ -68,7 +68,18 @@ def _compact(path: str, stop: Event, reports: Reports) -> Compacted:
 
 def _vacuum(path: str, stop: Event) -> int | None:
     """Write the file anew if nobody else has it open; return the bytes that are unused in it, None if somebody has."""
-    with turn_to_write(path), connected(path, "rw") as connection:
+    with turn_to_write(path):
+        unused = _vacuum_alone(path, stop)
+        if unused is not None:
+            # With exclusive locks SQLite knows nothing of the file that
+            # processes share, which a reader may have left; this one takes it away.
+            with connected(path, "rw") as connection:
+                connection.execute("PRAGMA schema_version").fetchone()
+    return unused
+
+
+def _vacuum_alone(path: str, stop: Event) -> int | None:
+    with connected(path, "rw") as connection:
         connection.execute("PRAGMA busy_timeout = 0")
         # Every open connection has a lock on the file that this one excludes.
         # In the write-ahead log, so that nothing has to be put back, by those

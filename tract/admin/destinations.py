@@ -10,7 +10,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tract.errors import DestinationExistsError, FolderNotFoundError, StoreFullError, TractError
+from tract.errors import (
+    DestinationExistsError,
+    FolderNotFoundError,
+    StoreFullError,
+    StoreLockedError,
+    StoreReadOnlyError,
+    TractError,
+)
 from tract.log.locking import WriteLock
 from tract.log.places import refusal
 
@@ -63,7 +70,7 @@ class Destination:
                 self._refuse_what_is_there()
             if not Path(self.path).parent.is_dir():
                 raise FolderNotFoundError(str(Path(self.path).parent))
-            self._lock.acquire()
+            self._acquire()
             self._is_claimed = True
             self._remove()
         except OSError as exc:
@@ -119,6 +126,13 @@ class Destination:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             return StoreFullError(self.path)
         return refusal(self.path, error)
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire()
+        except (StoreLockedError, StoreReadOnlyError, StoreFullError) as exc:
+            # Who calls knows nothing of the files of the lock.
+            raise type(exc)(self.path) from exc
 
     def _refuse_what_is_there(self) -> None:
         for name in (self.path, *(f"{self.path}{suffix}" for suffix in _OTHERS)):

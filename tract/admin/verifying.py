@@ -6,7 +6,7 @@ modules of `admin`.
 
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from os import PathLike
 from threading import Event
@@ -17,7 +17,7 @@ from tract.admin.checking import BlobCheck, EventCheck
 from tract.admin.comparing import FEW, Comparison
 from tract.admin.findings import Findings
 from tract.admin.following import Checkpoint, FollowedReplay, checkpoints
-from tract.admin.replaying import Replay, declarations, replay_beside
+from tract.admin.replaying import declarations, replay_beside
 from tract.admin.reporting import Reports, Tell, on_thread_telling
 from tract.admin.results import Verification
 from tract.admin.snapshots import Slices, Snapshot, read_in_slices, was_interrupted
@@ -129,9 +129,11 @@ class Verifier:
         """Check whatever can be checked."""
         self._attempt(self._check_file, "the file")
         is_read = self.check_chain()
-        tables = self._attempt(self._check_schema, "the schema") or set()
+        known = self._attempt(self._checkpoints, "table projections") or {}
+        tables = self._attempt(lambda: self._check_schema(known), "the schema") or set()
         with replay_beside(self._slices) as replay:
-            followed = self._attempt(lambda: self._followed(replay), "the table projections") or ()
+            places = [(each, known[each.name].position or 0) for each in FOLLOWING if each.name in known]
+            followed = [FollowedReplay(each, replay, position) for each, position in places]
             events = EventCheck(self._slices, replay, self._findings, followed)
             is_read = self._attempt(lambda: self._check_events(events), "the events") is not None and is_read
             self._attempt(self._check_blobs, "the blobs")
@@ -170,11 +172,10 @@ class Verifier:
                 self._findings.add("file", "SQLite's integrity check", line)
             self._reports.reached(place)
 
-    def _check_schema(self) -> set[str]:
+    def _check_schema(self, known: Mapping[str, Checkpoint]) -> set[str]:
         """Return the names of the tables that there are."""
         with self._slices.snapshot() as snapshot:
             things = declarations(snapshot("admin.things"))
-            known = checkpoints(snapshot)
             if self._slices.schema == SCHEMA:
                 for (kind, name), sql in sorted(_declared(snapshot, known).items()):
                     found = things.get((kind, name))
@@ -182,6 +183,10 @@ class Verifier:
                         wrong = "it is missing" if found is None else "it is declared otherwise"
                         self._findings.add("schema", f"{kind} {name}", wrong)
         return {name for kind, name in things if kind == "table"}
+
+    def _checkpoints(self) -> dict[str, Checkpoint]:
+        with self._slices.snapshot() as snapshot:
+            return checkpoints(snapshot)
 
     def _check_chain(self) -> bool:
         with self._slices.snapshot() as snapshot:
@@ -205,11 +210,6 @@ class Verifier:
         while self._blobs.read() > FEW:
             self._reports.reached(self._blobs.blobs)
         self._reports.reached(self._blobs.blobs)
-
-    def _followed(self, replay: Replay) -> Sequence[FollowedReplay]:
-        with self._slices.snapshot() as snapshot:
-            known = checkpoints(snapshot)
-        return tuple(FollowedReplay(each, replay, known[each.name].position or 0) for each in FOLLOWING if each.name in known)
 
 
 def _declared(snapshot: Snapshot, known: Mapping[str, Checkpoint]) -> dict[tuple[str, str], str]:

@@ -29,10 +29,12 @@ def turn_to_write(path: str) -> Iterator[None]:
     lock, hold = WriteLock(path), Hold(path)
     try:
         lock.acquire()
-        yield
-        if not Path(f"{path}-wal").exists():
-            # Whoever had the store open last has closed it.
-            lock.remove()
+        try:
+            yield
+        finally:
+            if not Path(f"{path}-wal").exists():
+                # Nobody else has the store open.
+                lock.remove()
     except DATABASE_ERRORS as exc:
         raise translate(exc, path) from exc
     except OSError as exc:

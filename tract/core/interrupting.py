@@ -34,7 +34,7 @@ from tract.errors import ProjectionError, TractError
 from tract.formats.reading import encode_content
 from tract.formats.rendering import RENDERING, default_priority, render
 from tract.llm.protocol import TokenCounter
-from tract.log.codec import decode_event
+from tract.log.codec import decode_one
 from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, Statement
 
 T = TypeVar("T")
@@ -86,10 +86,13 @@ async def read_with_presence(
 
 
 def started_by(row: Row, file: str) -> tuple[Event, GenerationStarted]:
-    """Return what an event's row says of the beginning of a call."""
-    event = decode_event(row, file=file)
-    assert isinstance(event.body, GenerationStarted)
-    return event, event.body
+    """Return what an event's row says of the beginning of a call.
+
+    Raises:
+        CorruptLogError: It is none.
+        NewerEventError: A later version recorded it in another shape.
+    """
+    return decode_one(GenerationStarted, row, file=file)
 
 
 def has_ended(event: Event, until: int | None, seen: Presence) -> bool:

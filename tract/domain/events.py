@@ -1,6 +1,7 @@
 """The immutable facts of the log, one class a shape.
 
-`TYPES` names every shape with its tag and schema number; both are for ever.
+`TYPES` names every shape with its tag and schema number; both are for ever: a
+class that changes gets the next number, and `log.upcasting` the way up to it.
 What a person or a model wrote is a blob, and an event holds its id. Names of
 branches, worktrees, tracts and actors stand in events in the clear and cannot
 be erased. The two envelopes are Structs of msgspec: every append makes them, in
@@ -168,10 +169,12 @@ class GenerationStarted:
         config: Blob of the config that was sent.
         tools: Blob of the tool schemas that were sent, or None.
         owner: The process that waits for the answer.
+        verb: What was called, `chat`, `generate` or `stream`; None in what was
+            recorded before schema 2.
     """
 
     tag: ClassVar[str] = "generation.started"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     generation: GenerationId
     branch: str
     base: CommitId | None
@@ -184,6 +187,7 @@ class GenerationStarted:
     config: BlobId | None
     tools: BlobId | None
     owner: Owner
+    verb: str | None
 
 
 @frozen
@@ -320,6 +324,25 @@ TYPES: MappingProxyType[str, type[Any]] = MappingProxyType(
 """Every event class by its tag."""
 
 
+@frozen
+class UnknownEvent:
+    """What a later version recorded, of a type that this one does not know.
+
+    It is kept, chained and handed on, and no projection folds it. A later
+    version whose new type moves what this one shows raises the schema of the
+    file as well, so that this one does not open it.
+
+    Attributes:
+        tag: Its type.
+        schema: Of its type.
+        data: The canonical JSON that is stored.
+    """
+
+    tag: str
+    schema: int
+    data: str
+
+
 class NewEvent(Struct, frozen=True, gc=False):
     """An event that a decision wants to append.
 
@@ -345,7 +368,7 @@ class Event(Struct, frozen=True, gc=False):
         stream: The family, by the id of its root.
         version: Place in the stream, 1 for the first, without gaps.
         tract: Whose it is.
-        body: What happened.
+        body: What happened; its `tag` says what kind of fact that is.
         operation: The verb call that appended it.
         actor: Who did it, or None.
         recorded_at: Microseconds since 1970, UTC; never less than the one
@@ -358,7 +381,7 @@ class Event(Struct, frozen=True, gc=False):
     stream: TractId
     version: int
     tract: TractId
-    body: EventBody
+    body: EventBody | UnknownEvent
     operation: OperationId
     actor: str | None
     recorded_at: int

@@ -22,6 +22,8 @@ class GenerationInfo:
     Attributes:
         id: Its id; what `follow` takes.
         tract_id: Whose it is.
+        verb: What was called: chat, generate or stream; None for a call that
+            an earlier version recorded, which did not note it.
         branch: Where the answer was to go.
         base: Where that branch was when it began; None without a commit.
         question: The question's commit, None where nothing was asked.
@@ -42,6 +44,7 @@ class GenerationInfo:
 
     id: GenerationId
     tract_id: TractId
+    verb: str | None
     branch: str
     base: CommitId | None
     question: CommitId | None

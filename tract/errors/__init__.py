@@ -19,7 +19,7 @@ The second level says what the caller can do about it::
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
-        StoreFailedError  NetworkFileSystemError
+        StoreFailedError  NetworkFileSystemError  NewerEventError
         DestinationExistsError  MalformedExportError  NewerExportError
         FamilyDiffersError  TractExistsError
         ProjectionError  ProjectionLagError  RebuildRunningError
@@ -81,6 +81,7 @@ from tract.errors.stores import (
     FolderNotFoundError,
     MalformedExportError,
     NetworkFileSystemError,
+    NewerEventError,
     NewerExportError,
     NewerSchemaError,
     NotAStoreError,
@@ -128,6 +129,7 @@ __all__ = [
     "ModelResponseError",
     "ModelTimeoutError",
     "NetworkFileSystemError",
+    "NewerEventError",
     "NewerExportError",
     "NewerSchemaError",
     "NotAStoreError",

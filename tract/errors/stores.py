@@ -50,6 +50,32 @@ class NewerSchemaError(StoreError):
         return f"{self.path} has schema {self.schema}; this version reads up to {self.supported}. Upgrade tract-context."
 
 
+class NewerEventError(StoreError):
+    """An event was written by a later version, and nothing can be made of it here.
+
+    Attributes:
+        file: The store.
+        tract: The family it is in.
+        version: Its place in that family.
+        event: Its type, such as `commit.recorded`.
+        schema: The number of its shape.
+    """
+
+    def __init__(self, file: str, tract: str, version: int, event: str, schema: int) -> None:
+        super().__init__(file, tract, version, event, schema)
+        self.file = file
+        self.tract = tract
+        self.version = version
+        self.event = event
+        self.schema = schema
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}, tract {self.tract}, version {self.version}: a later version of Tract wrote "
+            f"this {self.event}, schema {self.schema}. Upgrade tract-context."
+        )
+
+
 class StoreLockedError(StoreError):
     """Another process kept the write lock for too long."""
 
@@ -143,7 +169,7 @@ class ProjectionError(StoreError):
         path: The store.
         projection: Whose table it is.
         family: The stream of the event, if known.
-        position: The event's place in the store, if it has one already.
+        position: The event's place in the store; None where it was to be appended, and nothing was written.
         finding: What is wrong.
     """
 
@@ -157,7 +183,12 @@ class ProjectionError(StoreError):
 
     def __str__(self) -> str:
         family = f", family {self.family}" if self.family else ""
-        position = f", position {self.position}" if self.position else ""
+        if self.position is None:
+            return (
+                f"{self.path}: the projection {self.projection} refuses what was to be appended{family}: {self.finding}. "
+                "Nothing was written. Run `python -m tract.admin verify` on the file, and `rebuild` where its tables are damaged."
+            )
+        position = f", position {self.position}"
         return (
             f"{self.path}: the projection {self.projection} stands still{family}{position}: {self.finding}. "
             f"Upgrade tract-context if a later version wrote it, then run "

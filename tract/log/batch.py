@@ -14,11 +14,11 @@ from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
 from tract.errors import NewerSchemaError, OperationMismatchError, ProjectionError
 from tract.log import chain
-from tract.log.codec import decode_event, encode_body
+from tract.log.codec import decode_operation, encode_body
 from tract.log.editions import Book, Editions
 from tract.log.packing import pack
 from tract.log.protocol import Projection, Request, Scratch, Statement, Work
-from tract.log.sqlite_errors import DATABASE_ERRORS, translate
+from tract.log.sqlite_errors import DATABASE_ERRORS, is_of_the_statement, translate
 from tract.log.sqlite_files import schema_of
 
 Outcome: TypeAlias = "tuple[Event, ...] | tuple[int, ...] | Exception"
@@ -143,7 +143,7 @@ class BatchRunner:
 
     def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> tuple[Event, ...] | Exception:
         try:
-            self._refuse_halted(request.stream)
+            self.refuse_halted(request.stream)
             if request.digest is not None:
                 earlier = self._earlier(cursor, request)
                 if earlier:
@@ -162,7 +162,12 @@ class BatchRunner:
         self._project(cursor, request, events)
         return events
 
-    def _refuse_halted(self, stream: TractId) -> None:
+    def refuse_halted(self, stream: TractId) -> None:
+        """Refuse to append to a family that stands still: its tables are not those of its log.
+
+        Raises:
+            ProjectionError: It does.
+        """
         halt = self.book.halted.get(uuid_bytes(stream))
         if halt is not None:
             raise ProjectionError(self.where, halt.projection, stream, halt.position, halt.finding)
@@ -171,9 +176,9 @@ class BatchRunner:
         """Return what the operation appended before, for a call that comes again."""
         sql = self.book.now["log.operation_events"]
         rows = cursor.execute(sql, (uuid_bytes(request.operation),)).fetchall()
-        events = tuple(decode_event(row, file=self.where) for row in rows)
+        events, proof = decode_operation(rows, file=self.where)
         if events:
-            blob = bytes.fromhex(events[0].request or "")
+            blob = bytes.fromhex(proof or "")
             stored = cursor.execute(self.book.now["log.blob"], (blob,)).fetchone()
             if stored is None or stored[0] != request.digest:
                 raise OperationMismatchError(request.operation)
@@ -230,7 +235,22 @@ class BatchRunner:
     def _project(self, cursor: sqlite3.Cursor, request: Request, events: tuple[Event, ...]) -> None:
         blobs = {blob.id: blob.data for blob in request.blobs}
         for event in events:
-            self.fold(cursor, event, blobs)
+            for projection in self._folding(event):
+                self._show(cursor, projection, event, blobs)
+
+    def _show(self, cursor: sqlite3.Cursor, projection: Projection, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
+        # It has no position yet: the next append will stand where it was to.
+        failure = (projection.name, event.stream, None, f"{event.body.tag} cannot be folded")
+        try:
+            statements = tuple(projection.apply((event,), blobs))
+        except Exception as exc:
+            raise ProjectionError(self.where, *failure) from exc
+        try:
+            self._execute(cursor, statements)
+        except Exception as exc:
+            if not is_of_the_statement(exc):
+                raise
+            raise ProjectionError(self.where, *failure) from exc
 
     def fold(self, cursor: sqlite3.Cursor, event: Event, blobs: Mapping[BlobId, bytes]) -> None:
         """Show one event to the projections that fold it.
@@ -238,13 +258,16 @@ class BatchRunner:
         Event by event, also in a replay: a later projection's statements read
         what an earlier one's wrote for the same event.
         """
+        for projection in self._folding(event):
+            self._execute(cursor, tuple(projection.apply((event,), blobs)))
+
+    def _folding(self, event: Event) -> tuple[Projection, ...]:
         kind = type(event.body)
         interested = self.interested.get(kind)
         if interested is None:
             interested = tuple(projection for projection in self.projections if issubclass(kind, projection.folds))
             self.interested[kind] = interested
-        for projection in interested:
-            self._execute(cursor, tuple(projection.apply((event,), blobs)))
+        return interested
 
 
 def pages(requests: Sequence[Work]) -> int:

@@ -219,6 +219,7 @@ class EventStore(Protocol):
         Raises:
             ClosedError: The store is closed.
             OperationMismatchError: The operation id belongs to another call.
+            ProjectionError: A projection could not take an event; nothing was written.
             StoreError: Nothing was written.
         """
         ...

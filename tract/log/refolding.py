@@ -22,6 +22,7 @@ from tract.log import chain
 from tract.log.codec import decode_event
 from tract.log.halts import Halt
 from tract.log.protocol import FollowingProjection, Projection, Row, Statement
+from tract.log.sqlite_errors import is_of_the_statement
 
 WORDS = 48 * 1024
 """Bytes of blobs that are read at once: with so many the search index is busy for some 4 ms."""
@@ -30,15 +31,6 @@ STREAMS = 10_000
 
 Ask: TypeAlias = Callable[..., list[Row]]
 """Runs a named statement and returns its rows."""
-OF_STATEMENTS = (
-    sqlite3.IntegrityError,
-    sqlite3.ProgrammingError,
-    sqlite3.InterfaceError,
-    sqlite3.DataError,
-    OverflowError,
-    ValueError,
-)
-"""What a statement raises that cannot be applied, though the file is sound."""
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -159,7 +151,7 @@ class Refold:
         """Return what a stream has before a version, which was checked when it was folded."""
         if len(self._ends) >= STREAMS:
             self._ends.clear()
-        rows = ask("log.digest_of", stream, version - 1)
+        rows = ask("log.digest_of_version", stream, version - 1)
         return (version - 1, rows[0][0]) if rows else (0, chain.START)
 
     def _fold(self, ask: Ask, row: Row, blobs: dict[BlobId, bytes]) -> Folded | None:
@@ -208,9 +200,7 @@ def write(cursor: sqlite3.Cursor, sql: Mapping[str, str], portion: Portion) -> N
     """Apply a portion that is whole.
 
     Raises:
-        sqlite3.Error: A statement cannot be applied; those before it were.
-        OverflowError: So it is, as a number is too large.
-        ValueError: So it is, as a parameter is nothing that SQLite takes.
+        Exception: A statement cannot be applied; those before it were.
     """
     # Event by event: the statements of a later projection read what those of
     # an earlier one wrote for the same event.
@@ -230,7 +220,9 @@ def write_or_undo(cursor: sqlite3.Cursor, sql: Mapping[str, str], portion: Porti
         cursor.execute("SAVEPOINT portion")
         try:
             write(cursor, sql, portion)
-        except OF_STATEMENTS:
+        except Exception as exc:
+            if not is_of_the_statement(exc):
+                raise
             cursor.execute("ROLLBACK TO portion")
         else:
             cursor.execute("RELEASE portion")
@@ -270,7 +262,9 @@ def _attempted(cursor: sqlite3.Cursor, sql: Mapping[str, str], event: Folded, ch
         try:
             for each in change.statements:
                 cursor.execute(sql[each.name], each.parameters)
-        except OF_STATEMENTS:
+        except Exception as exc:
+            if not is_of_the_statement(exc):
+                raise
             finding = f"{event.tag} cannot follow what is before it"
         if finding is not None:
             cursor.execute("ROLLBACK TO attempt")

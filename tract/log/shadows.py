@@ -14,13 +14,14 @@ from time import perf_counter
 
 from msgspec import Struct
 
-from tract.errors import NewerSchemaError, RebuildRunningError
+from tract.errors import NewerSchemaError, RebuildRunningError, TractError
 from tract.log.advancing import lazy_transaction
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, in_edition, in_use, without_edition
 from tract.log.halts import Halt
 from tract.log.protocol import Projection, Row
-from tract.log.refolding import OF_STATEMENTS, Portion, Refold, write, write_carefully
+from tract.log.refolding import Portion, Refold, write, write_carefully
+from tract.log.sqlite_errors import is_of_the_statement
 
 _key = re.compile(r"ORDER BY ([\w, ]+)$")
 
@@ -102,8 +103,10 @@ def fill(
             halts = _write(connection, runner, shadow, portion, is_careful=is_careful)
             row = (shadow.edition, portion.after, portion.digest)
             connection.execute(runner.book.now["log.advance_rebuild"], row)
-    except OF_STATEMENTS:
-        if is_careful:
+    except TractError:
+        raise
+    except Exception as exc:
+        if is_careful or not is_of_the_statement(exc):
             raise
         return fill(connection, runner, shadow, portion, is_careful=True)
     return Held(perf_counter() - started, tuple(halts), portion.after)
@@ -135,8 +138,10 @@ def swap(
                 halts = _write(connection, runner, shadow, portion, is_careful=is_careful)
                 position = portion.after
             _put_in_use(connection, sql, shadow, position)
-    except OF_STATEMENTS:
-        if is_careful:
+    except TractError:
+        raise
+    except Exception as exc:
+        if is_careful or not is_of_the_statement(exc):
             raise
         return swap(connection, runner, shadow, most, is_careful=True)
     return Held(perf_counter() - started, tuple(halts), position)

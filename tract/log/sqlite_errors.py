@@ -16,6 +16,16 @@ from tract.errors import (
     TractError,
 )
 
+_PRIMARY = 0xFF
+"""The part of an extended error code that says what it is about."""
+_OF_STATEMENTS = (
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_MISUSE,
+    sqlite3.SQLITE_RANGE,
+)
 DatabaseError: TypeAlias = sqlite3.Error | UnicodeDecodeError
 DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What calls of sqlite3 raise: what SQLite says may quote damaged text, and sqlite3 takes it for UTF-8."""
@@ -43,6 +53,20 @@ def translate(error: DatabaseError, where: str) -> TractError:
         return NotAStoreError(where, "not a SQLite database")
     finding = _finding(code, str(error))
     return StoreFailedError(where, code) if finding is None else CorruptLogError(where, None, None, finding)
+
+
+def is_of_the_statement(error: Exception) -> bool:
+    """Say whether a statement failed by itself: by its name, its SQL, its parameters or the tables that it found.
+
+    The disk, the locks, memory and a damaged file are no statement's doing.
+    """
+    if not isinstance(error, DATABASE_ERRORS):
+        return not isinstance(error, MemoryError)
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, UnicodeDecodeError) or _finding("", str(error)) is not None:
+        return False
+    # Without a code it is sqlite3's own, of parameters that do not fit.
+    return code is None or code & _PRIMARY in _OF_STATEMENTS
 
 
 def _finding(code: str, said: str) -> str | None:

@@ -19,7 +19,7 @@ from tract.domain.events import CommitRecorded, NewEvent
 from tract.domain.ids import CommitId, OperationId, uuid_bytes
 from tract.domain.messages import ABSENT, Absent
 from tract.errors import BatchError, ContentValidationError, HeadMovedError, OperationMismatchError
-from tract.log.codec import decode_event
+from tract.log.codec import decode_operation
 from tract.log.protocol import Query, Row, Statement
 from tract.verbs.budgeting import Spending
 from tract.verbs.placing import Call, branch_at, find_expected, require_branch_at
@@ -121,9 +121,9 @@ class Batch:
 
         def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
             require_branch_at(branch, base, rows)
-            bodies = (event.body for event in batch.events)
-            spending.check_batch(rows, batch.growth, *(body for body in bodies if isinstance(body, CommitRecorded)))
-            return [NewEvent(event.tract, event.body, event.actor) for event in batch.events]
+            commits = [(event, event.body) for event in batch.events if isinstance(event.body, CommitRecorded)]
+            spending.check_batch(rows, batch.growth, *(body for _, body in commits))
+            return [NewEvent(event.tract, body, event.actor) for event, body in commits]
 
         digest = b"".join((_own_digest(t, branch), *batch.digests)) if batch.is_repeatable else None
         reads = (Statement("refs.branch", (t.place.tract, branch)), spending.read)
@@ -185,10 +185,10 @@ async def _find_earlier(t: TractCore, operation: OperationId, own: bytes) -> Ear
     file = t.collaborators.shared.store.where
 
     def load(query: Query) -> EarlierBatch | None:
-        events = tuple(decode_event(row, file=file) for row in query("log.operation_events", uuid_bytes(operation)))
+        events, request = decode_operation(query("log.operation_events", uuid_bytes(operation)), file=file)
         if not events:
             return None
-        rows = query("log.blob", bytes.fromhex(events[0].request or ""))
+        rows = query("log.blob", bytes.fromhex(request or ""))
         stored: bytes = (rows[0][0] if rows else None) or b""
         digests = tuple(stored[at : at + DIGEST] for at in range(DIGEST, len(stored), DIGEST))
         if stored[:DIGEST] != own or len(digests) != len(events):

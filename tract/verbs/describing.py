@@ -13,7 +13,7 @@ from tract.domain.events import CommitRecorded, Event
 from tract.domain.results import SHORT, CommitInfo, moment, preview
 from tract.formats.reading import decode_content
 from tract.formats.rendering import RENDERING, render
-from tract.log.codec import decode_event
+from tract.log.codec import decode_one
 from tract.log.protocol import Row
 
 _DETAILS = frozenset({"message", "metadata", "reason", "retain"})
@@ -59,12 +59,11 @@ def decode_commit(row: Row, file: str) -> tuple[Event, Content | None, Details, 
     """Return what a row of `commits.log` holds: event, content, details and config.
 
     Raises:
-        CorruptLogError: The event has not its shape.
+        CorruptLogError: The event has not its shape, or is no commit.
+        NewerEventError: A later version recorded it in another shape.
     """
     *columns, stored, details, config = row
-    event = decode_event(tuple(columns), file=file)
-    body = event.body
-    assert isinstance(body, CommitRecorded)
+    event, body = decode_one(CommitRecorded, tuple(columns), file=file)
     kind = body.commit.content
     return (
         event,

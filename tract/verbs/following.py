@@ -81,6 +81,7 @@ def _generation(query: Query, row: Row, file: str, seen: Presence) -> Generation
     return GenerationInfo(
         id=started.generation,
         tract_id=event.tract,
+        verb=started.verb,
         branch=started.branch,
         base=started.base,
         question=asked,
@@ -195,7 +196,9 @@ def events(t: TractCore, *, after: int = 0) -> AsyncIterator[Event]:
     """Return the events of this tract's family, to iterate with `async for`, without end.
 
     First those that are there, then each that anybody appends, in this
-    process or another, in the order of the log.
+    process or another, in the order of the log. One of a type that only a
+    later version knows comes as well: its body has `tag`, `schema` and, as
+    the JSON that is stored, `data`.
 
     Args:
         t: The tract.
@@ -205,6 +208,7 @@ def events(t: TractCore, *, after: int = 0) -> AsyncIterator[Event]:
         ContentValidationError: *after* is no position.
         ClosedError: The tract was closed, also in the midst of waiting.
         CorruptLogError: An event has not its shape.
+        NewerEventError: A later version changed what events of its type hold.
     """
     if type(after) is not int or after < 0:
         raise ContentValidationError("after", "it must be the position of an event, or 0")

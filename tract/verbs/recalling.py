@@ -3,6 +3,8 @@
 Imports `core`, `describing`, `recording` and `repeating`.
 """
 
+from collections.abc import Sequence
+
 from tract.core import TractCore
 from tract.core.graph import branch_head
 from tract.core.interrupting import has_ended, read_with_presence
@@ -13,7 +15,7 @@ from tract.domain.ids import OperationId, uuid_bytes
 from tract.domain.results import ChatResponse
 from tract.errors import HeadMovedError, OperationMismatchError, TurnStateError
 from tract.formats.reading import encode_content
-from tract.log.codec import decode_event
+from tract.log.codec import decode_operation
 from tract.log.protocol import Query
 from tract.verbs.describing import commit_info, decode_commit
 from tract.verbs.recording import TurnOptions
@@ -54,8 +56,8 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
         rows = query("log.operation_events", uuid_bytes(operation))
         if not rows:
             return None
-        events = [decode_event(row, file=file) for row in rows]
-        proof = query("log.blob", bytes.fromhex(events[0].request or ""))
+        events, request = decode_operation(rows, file=file)
+        proof = query("log.blob", bytes.fromhex(request or ""))
         started = next((event for event in events if isinstance(event.body, GenerationStarted)), None)
         if not proof or proof[0][0] != digest or started is None:
             raise OperationMismatchError(operation)
@@ -90,7 +92,7 @@ def _unfinished(query: Query, tract: int, started: Event, seen: Presence) -> str
     return f"this operation's call still runs; follow it with follow({generation!r})"
 
 
-def _response(query: Query, answer: Event, events: list[Event], end: GenerationEnded, file: str) -> ChatResponse:
+def _response(query: Query, answer: Event, events: Sequence[Event], end: GenerationEnded, file: str) -> ChatResponse:
     event, content, details, config = decode_commit(query("commits.log_entry", answer.position)[0], file)
     assert isinstance(content, DialogueContent)
     assert config is not None

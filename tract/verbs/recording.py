@@ -54,6 +54,7 @@ class TurnOptions:
     """What a turn was asked for.
 
     Attributes:
+        verb: What was called: chat, generate or stream.
         question: What to ask, or None to answer what stands there.
         config: Over the tract's own.
         details: Message and metadata of the question.
@@ -63,6 +64,7 @@ class TurnOptions:
         operation_id: The caller's, or None.
     """
 
+    verb: str
     question: Content | None
     config: LLMConfig | None
     details: Details
@@ -171,7 +173,7 @@ async def record_start(
             raise ContentValidationError("text", "there is nothing to answer: the branch has no commit yet")
         spending.check(rows, Source.TURN, asked.question)
         found.append((asked, number, len(rows[1])))
-        bodies.append(_started(asked, sent, label(t.collaborators.compiler)))
+        bodies.append(_started(asked, options.verb, sent, label(t.collaborators.compiler)))
         return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
     place = (t.place.tract, branch)
@@ -213,7 +215,7 @@ def is_start_of(generation: GenerationId, event: Event) -> bool:
     return isinstance(event.body, GenerationStarted) and event.body.generation == generation
 
 
-def _started(asked: Asked, config: BlobDraft, compiler: str) -> GenerationStarted:
+def _started(asked: Asked, verb: str, config: BlobDraft, compiler: str) -> GenerationStarted:
     return GenerationStarted(
         generation=asked.generation,
         branch=asked.branch,
@@ -227,6 +229,7 @@ def _started(asked: Asked, config: BlobDraft, compiler: str) -> GenerationStarte
         config=config.id,
         tools=None,
         owner=this_process(),
+        verb=verb,
     )
 
 

@@ -13,7 +13,7 @@ from tract.domain import canonical
 from tract.domain.ids import OperationId, uuid_bytes
 from tract.domain.results import CommitInfo
 from tract.errors import ContentValidationError, OperationMismatchError
-from tract.log.codec import decode_event
+from tract.log.codec import decode_operation
 from tract.log.protocol import Query
 from tract.verbs.describing import commit_info, decode_commit
 
@@ -56,10 +56,11 @@ async def find_recorded(t: TractCore, operation: OperationId, digest: bytes | No
         rows = query("log.operation_events", uuid_bytes(operation))
         if not rows:
             return None
-        proof = query("log.blob", bytes.fromhex(decode_event(rows[0], file=file).request or ""))
+        events, request = decode_operation(rows, file=file)
+        proof = query("log.blob", bytes.fromhex(request or ""))
         if not proof or proof[0][0] != digest:
             raise OperationMismatchError(operation)
-        found = query("commits.log_entry", rows[0][0])
+        found = query("commits.log_entry", events[0].position)
         return Earlier(commit_info(*decode_commit(found[0], file)) if found else None)
 
     return await t.read(load)

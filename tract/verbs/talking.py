@@ -67,7 +67,8 @@ async def chat(
         raise ContentValidationError("text", "it must not be None; generate() asks without a question")
     _check(keep_partial=keep_partial, timeout=timeout)
     details = as_details(message, metadata)
-    return await _finished(t, TurnOptions(content_from(text), llm_config, details, keep_partial, timeout, operation_id))
+    options = TurnOptions("chat", content_from(text), llm_config, details, keep_partial, timeout, operation_id)
+    return await _finished(t, options)
 
 
 async def generate(
@@ -93,7 +94,8 @@ async def generate(
         OperationMismatchError: The operation id belongs to another call.
     """
     _check(keep_partial=keep_partial, timeout=timeout)
-    return await _finished(t, TurnOptions(None, llm_config, as_details(), keep_partial, timeout, operation_id))
+    options = TurnOptions("generate", None, llm_config, as_details(), keep_partial, timeout, operation_id)
+    return await _finished(t, options)
 
 
 def stream(
@@ -135,7 +137,8 @@ def stream(
     """
     _check(keep_partial=keep_partial, timeout=timeout)
     question = None if text is None else content_from(text)
-    return Turn(t, TurnOptions(question, llm_config, as_details(message, metadata), keep_partial, timeout, operation_id))
+    details = as_details(message, metadata)
+    return Turn(t, TurnOptions("stream", question, llm_config, details, keep_partial, timeout, operation_id))
 
 
 async def _finished(t: TractCore, options: TurnOptions) -> ChatResponse:

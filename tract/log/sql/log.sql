@@ -148,9 +148,6 @@ WHERE h.stream <> x'' AND h.projection NOT GLOB '*__[1-9]*' AND h.stream NOT IN 
 -- name: log.digest_at
 SELECT digest FROM events WHERE position = ?;
 
--- name: log.digest_of
-SELECT digest FROM events WHERE stream_id = ? AND version = ?;
-
 -- name: log.rebuilds
 SELECT edition, projections, position, digest FROM rebuilds ORDER BY edition;
 
