@@ -44,12 +44,13 @@ LOG_TABLES = {"events", "blobs", "partials", "leases", "projections", "halts", "
 
 
 def dumped(connection: sqlite3.Connection) -> Dump:
-    """Every row of every projection table, in a fixed order, by what statements call it."""
+    """Every row of every projection table in use, in a fixed order, by what statements call it."""
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    filled = {edition for (edition,) in connection.execute("SELECT edition FROM rebuilds")}
     return {
         without_edition(name)[0]: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)
         for name in tables
-        if name not in LOG_TABLES and not name.startswith("sqlite_")
+        if name not in LOG_TABLES and not name.startswith("sqlite_") and without_edition(name)[1] not in filled
     }
 
 
