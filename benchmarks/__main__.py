@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from benchmarks import appending, compiling, growing, importing, storing, streaming, talking, verifying
+from benchmarks import appending, compiling, growing, importing, rebuilding, storing, streaming, talking, verifying
 from benchmarks.table import Result, text_of
 from benchmarks.workload import Workshop
 
@@ -33,6 +33,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "disk": storing.disk,
     "chat": talking.chat,
     "streams": streaming.streams,
+    "rebuild": rebuilding.rebuilding,
     "verify": verifying.verifying,
 }
 
