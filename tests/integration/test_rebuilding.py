@@ -4,19 +4,25 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import astuple
 
 from tests.builders import canonical, linked, uuid_of
 from tests.integration.test_projections import Dump, close_all, dump, write_program
 from tract import AsyncTract, admin
 from tract.admin import Progress
+from tract.domain.events import CommitRecorded, Event
+from tract.domain.ids import BlobId
 from tract.errors import CorruptLogError, ProjectionError, RebuildRunningError
-from tract.log.protocol import Row
-from tract.projections import INLINE
+from tract.log.protocol import Row, Statement
+from tract.log.statements import load
+from tract.log.store import SqliteStore
+from tract.projections import INLINE, SQL
+from tract.projections.running import Runner
 
 ROOT = Path(__file__).parents[2]
 ALL = tuple(projection.name for projection in INLINE)
@@ -293,3 +299,114 @@ async def test_progress_comes_to_its_end(tmp_path: Path) -> None:
     told: list[Progress] = []
     rebuilt = await admin.rebuild(path, progress=told.append)
     assert (told[0].done, told[-1].done, told[-1].total, told[-1].unit) == (0, rebuilt.events, rebuilt.events, "events")
+
+
+class Lengths:
+    """A projection that follows the log: how long each text is."""
+
+    name = "lengths"
+    version = 1
+    is_inline = False
+    folds = (CommitRecorded,)
+    create = ("lengths.create",)
+    drop = ("lengths.drop",)
+    tables = (("lengths", "lengths.rows"),)
+    reads = ()
+
+    def __init__(self, poison: int = 0) -> None:
+        self.poison = poison
+
+    def words(self, event: Event) -> Iterable[BlobId]:
+        content = event.body.commit.content if isinstance(event.body, CommitRecorded) else None
+        return () if content is None else (content.blob,)
+
+    def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
+        for event in events:
+            if event.position == self.poison:
+                raise ZeroDivisionError
+            yield Statement("lengths.insert", (event.position, sum(len(blobs[blob]) for blob in self.words(event))))
+
+
+LENGTHS = {
+    "lengths.create": "CREATE TABLE lengths (position INTEGER PRIMARY KEY, length INTEGER NOT NULL) STRICT",
+    "lengths.drop": "DROP TABLE IF EXISTS lengths",
+    "lengths.rows": "SELECT * FROM lengths ORDER BY position",
+    "lengths.insert": "INSERT INTO lengths VALUES (?, ?)",
+}
+
+
+@asynccontextmanager
+async def store_with(path: Path, projection: Lengths) -> AsyncIterator[SqliteStore]:
+    statements = {**load(*SQL), **LENGTHS}
+    store = await SqliteStore.open(
+        str(path),
+        create=False,
+        durability="normal",
+        clock=lambda: 0,
+        statements=statements,
+        projections=(*INLINE, projection),
+    )
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+async def lengths(store: SqliteStore) -> list[Row]:
+    return await store.read(lambda query: query("lengths.rows"))
+
+
+async def checkpoint(store: SqliteStore) -> Row:
+    ((row),) = await store.read(lambda query: query("log.checkpoint", "lengths"))
+    return row
+
+
+async def test_a_projection_that_follows_the_log_is_rebuilt_up_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    async with store_with(path, Lengths()) as store:
+        await store.adopt(Lengths())
+        done = await store.rebuild()
+        assert done.projections == (*ALL, "lengths")
+        assert len(await lengths(store)) == 80
+        version, edition, position, digest = await checkpoint(store)
+        ((newest,),) = await store.read(lambda query: query("log.digest_at", done.events))
+        assert (version, edition, position, digest) == (1, 1, done.events, newest)
+
+
+async def test_a_projection_that_was_kept_up_and_rebuilt_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    async with store_with(path, Lengths()) as store:
+        runner = Runner(store)
+        runner.follow(Lengths())
+        await runner.caught_up("lengths")
+        before = await lengths(store)
+        await store.rebuild(["lengths"])
+        assert await lengths(store) == before
+        await runner.caught_up("lengths")
+        assert await store.adopt(Lengths()) == (await checkpoint(store))[2]
+
+
+async def test_what_nobody_ever_followed_is_not_made_by_a_rebuild_of_everything(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    async with store_with(path, Lengths()) as store:
+        assert (await store.rebuild()).projections == ALL
+    assert not [name for name in tables(path) if name.startswith("lengths")]
+
+
+async def test_an_event_that_a_projection_which_follows_cannot_fold_stops_it_there_and_no_family(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    before = dump(path)
+    async with store_with(path, Lengths(poison=30)) as store:
+        await store.adopt(Lengths())
+        done = await store.rebuild()
+        halt = ("lengths", b"", 30, "commit.recorded cannot be folded")
+        assert [astuple(one) for one in done.halts] == [halt]
+        assert [row[0] for row in await lengths(store)] == [row[0] for row in before["commits"] if row[0] < 30]
+        assert (await checkpoint(store))[2] == 29
+        assert await store.read(lambda query: query("log.halts")) == [halt]
+    after = dump(path)
+    assert {name: rows for name, rows in after.items() if name != "lengths"} == before

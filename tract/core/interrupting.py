@@ -121,8 +121,12 @@ async def interrupt_abandoned(store: EventStore, counter: TokenCounter, clock: C
     for abandoned in await read_with_presence(store.read, clock, partial(_find, store.where)):
         try:
             await store.append(_interruption(store, counter, clock(), abandoned))
-        except (_SaidMoreError, ProjectionError):
-            # Of a family that stands still nothing is known for sure, so its calls wait as it does.
+        except _SaidMoreError:
+            continue
+        except ProjectionError as exc:
+            if exc.position is None:
+                raise
+            # Its family stands still, so its calls wait as it does.
             continue
         note("generation.interrupted", store=store.where, generation=abandoned.started.generation)
 

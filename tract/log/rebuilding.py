@@ -23,7 +23,7 @@ from tract.log.protocol import Query
 from tract.log.refolding import Portion, Refold
 from tract.log.shadows import Held, Shadow
 
-HOLD = 0.003
+HOLD = 0.0035
 """Seconds that a transaction shall hold the write lock; one that is met by others takes longer."""
 LONGEST_HOLD = 0.012
 """The same while the log grows faster than it is read."""

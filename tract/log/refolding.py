@@ -162,7 +162,7 @@ class Refold:
             return None
         interested = tuple(each for each in interested if each.name not in self._halted)
         try:
-            event = decode_event(row, file=self._where)
+            event = decode_event(row, file=self._where, is_proved=True)
         except TractError:
             finding = f"{tag} of schema {row[5]} cannot be read"
             return Folded(row[0], stream, tag, tuple(Change(each, (), finding) for each in interested))

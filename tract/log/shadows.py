@@ -77,7 +77,8 @@ def begin(connection: sqlite3.Connection, runner: BatchRunner, names: Collection
         asked = ",".join(f"{each.name}:{each.version}" for each in projections)
         left = connection.execute(sql["log.rebuilds"]).fetchall()
         for edition, filled, position, digest in left:
-            if len(left) == 1 and filled == asked and _is_from(connection, sql, position, digest):
+            is_same = len(left) == 1 and filled == asked and _is_whole(connection, runner, projections, edition)
+            if is_same and _is_from(connection, sql, position, digest):
                 return Shadow(edition, projections, position, _halts(connection, sql, edition))
         for edition, *_ in left:
             _forget(connection, sql, edition)
@@ -255,6 +256,12 @@ def _refuse_newer(connection: sqlite3.Connection, runner: BatchRunner, projectio
         row = connection.execute(runner.book.now["log.checkpoint"], (each.name,)).fetchone()
         if row is not None and row[0] > each.version:
             raise NewerSchemaError(runner.where, row[0], each.version)
+
+
+def _is_whole(connection: sqlite3.Connection, runner: BatchRunner, projections: Sequence[Projection], edition: int) -> bool:
+    """Say whether every table and index of an edition is there."""
+    there = {name for _, name, _ in connection.execute(runner.book.now["log.things"])}
+    return all(in_edition(name, edition) in there for each in projections for name in runner.book.editions.names(each.name))
 
 
 def _is_from(connection: sqlite3.Connection, sql: Mapping[str, str], position: int, digest: bytes | None) -> bool:
