@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from benchmarks import appending, compiling, growing, importing, rebuilding, storing, streaming, talking, verifying
+from benchmarks import appending, compiling, growing, importing, rebuilding, reopening, storing, streaming, talking, verifying
 from benchmarks.table import Result, text_of
 from benchmarks.workload import Workshop
 
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "cold": compiling.cold,
     "again": compiling.again,
     "changed": compiling.changed,
+    "reopen": reopening.reopen,
     "verbs": growing.verbs,
     "open": growing.opening,
     "forks": growing.forks,

@@ -9,7 +9,7 @@ from time import perf_counter
 from benchmarks.floors import read_and_decode
 from benchmarks.measuring import alternate, collected, timed
 from benchmarks.table import Growth, Result, Row, Target
-from benchmarks.workload import Workshop, text
+from benchmarks.workload import Workshop, forget, text
 from tract import AsyncTract, Priority
 
 AT_ONCE = 200e-6
@@ -25,6 +25,7 @@ async def cold(workshop: Workshop) -> list[Result]:
     path = await workshop.history(workshop.long)
 
     async def ours() -> float:
+        forget(path)
         async with AsyncTract.open(str(path)) as t:
             collected()
             return await timed(t.compile)

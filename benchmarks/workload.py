@@ -5,7 +5,9 @@ Imports `tract`. Read `Workshop` first.
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -83,6 +85,13 @@ class Workshop:
     async def opened(self, size: int, durability: str = "full") -> AsyncTract:
         """Return a tract with *size* messages, open, as a user would open it."""
         return await AsyncTract.open(str(await self.history(size)), durability=durability)
+
+
+def forget(path: Path) -> None:
+    """Remove the contexts that a closed store keeps, so that the next compile is one from nothing."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM contexts")
+        connection.execute("DELETE FROM context_leaves")
 
 
 async def fill(path: Path, size: int, length: int = 300) -> None:

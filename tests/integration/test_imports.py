@@ -1,6 +1,7 @@
 """Imported logs: proved before anything is written, all or nothing, and the same as where they came from."""
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -357,6 +358,31 @@ async def test_a_forged_history_that_no_verb_can_have_written_is_refused(file: P
     with pytest.raises(MalformedExportError):
         await admin.import_file(new, file)
     assert files(new.parent) == []
+
+
+async def test_an_event_of_a_later_version_comes_with_the_text_that_it_names(file: Path, new: Path) -> None:
+    lines = lines_of(file)
+    end, event = lines[-1], lines[last(lines, "event")]
+    salt, text = "11" * 16, "Of a later version"
+    id = hashlib.sha256(bytes.fromhex(salt) + text.encode()).hexdigest()
+    blob = {"line": "blob", "id": id, "salt": salt, "form": "text", "data": text}
+    later = {
+        **event,
+        "type": "tract.wondered",
+        "data": json.dumps({"about": id}, separators=(",", ":")),
+        "version": event["version"] + 1,
+    }
+    place = last(lines, "event") + 1
+    lines[place:place] = [blob, later]
+    for line in lines:
+        if line.get("line") == "stream" and line["stream_id"] == later["stream_id"]:
+            line["version"] = later["version"]
+    end.update(events=end["events"] + 1, blobs=end["blobs"] + 1)
+    relinked(lines, place + 1)
+    write_lines(file, lines)
+    await admin.import_file(new, file)
+    assert await exported(new) == file.read_bytes()
+    assert (await admin.verify(new)).findings == ()
 
 
 @pytest.mark.parametrize("share", [0, 1, 10, 30, 50, 70, 90, 99])

@@ -39,7 +39,7 @@ from tract.projections import INLINE, SQL
 from tract.testing import Cut, FixedClock, ScriptedLLM
 
 Dump: TypeAlias = dict[str, list[Row]]
-LOG_TABLES = {"events", "blobs", "partials", "leases", "projections", "halts", "rebuilds"}
+LOG_TABLES = {"events", "blobs", "partials", "leases", "projections", "halts", "rebuilds", "contexts", "context_leaves"}
 """The log, and what is no part of it and derived from nothing."""
 
 

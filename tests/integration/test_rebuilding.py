@@ -405,7 +405,7 @@ async def test_an_event_that_a_projection_which_follows_cannot_fold_stops_it_the
         done = await store.rebuild()
         halt = ("lengths", b"", 30, "commit.recorded cannot be folded")
         assert [astuple(one) for one in done.halts] == [halt]
-        assert [row[0] for row in await lengths(store)] == [row[0] for row in before["commits"] if row[0] < 30]
+        assert {row[0] for row in await lengths(store)} == {row[0] for row in before["commits"] if row[0] < 30}
         assert (await checkpoint(store))[2] == 29
         assert await store.read(lambda query: query("log.halts")) == [halt]
     after = dump(path)

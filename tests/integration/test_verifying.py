@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from os import urandom
 from pathlib import Path
 from threading import Event as Stop
 from typing import Any
@@ -19,6 +20,7 @@ from tract.admin.chaining import ChainCheck
 from tract.admin.findings import Findings
 from tract.admin.results import Progress
 from tract.admin.snapshots import Slices, read_in_slices
+from tract.llm.counting import ApproximateCounter
 from tract.testing import FixedClock
 
 NOWHERE = "ab" * 32
@@ -261,6 +263,21 @@ def test_who_comes_to_a_store_that_was_closed_is_seen(path: Path) -> None:
         return int(last)
 
     assert read_in_slices(str(path), Stop(), count) == counts[1] > counts[0]
+
+
+async def test_blobs_that_are_too_heavy_to_be_read_at_once_are_all_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path, tokens=ApproximateCounter(), durability="normal") as t:
+        for _ in range(4):
+            await t.user(urandom(2_500_000).hex())
+    numbers = one(path, "SELECT count(*) FROM blobs")
+    assert (await admin.verify(path)).blobs == numbers
+    change(
+        path, "UPDATE blobs SET salt = zeroblob(16) WHERE number = (SELECT max(number) FROM blobs WHERE length(data) > 1000000)"
+    )
+    (said,) = await found(path)
+    assert said.startswith("blob: ")
+    assert said.endswith(": its id is not that of its salt and data")
 
 
 async def test_beside_tasks_of_the_same_process_nothing_is_found(path: Path) -> None:

@@ -3,6 +3,8 @@ CREATE TRIGGER events_refuse_delete BEFORE DELETE ON events BEGIN SELECT RAISE(A
 CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'tract: an event cannot be changed'); END;
 CREATE TABLE blobs ( number INTEGER PRIMARY KEY, id BLOB NOT NULL, salt BLOB, fingerprint BLOB, data BLOB ) STRICT;
 CREATE TABLE commits ( number INTEGER PRIMARY KEY, id BLOB NOT NULL, parent INTEGER, merged INTEGER, depth INTEGER NOT NULL, run INTEGER NOT NULL, content INTEGER, details INTEGER, config INTEGER, slots INTEGER NOT NULL, tokens INTEGER NOT NULL ) STRICT;
+CREATE TABLE context_leaves ( key INTEGER PRIMARY KEY, origin INTEGER NOT NULL, data BLOB NOT NULL ) STRICT;
+CREATE TABLE contexts ( number INTEGER PRIMARY KEY, run INTEGER NOT NULL, origin INTEGER NOT NULL, version INTEGER NOT NULL, leaves BLOB NOT NULL, data BLOB NOT NULL ) STRICT;
 CREATE TABLE events ( position INTEGER PRIMARY KEY, stream_id BLOB NOT NULL, version INTEGER NOT NULL, tract_id BLOB NOT NULL, type TEXT NOT NULL, schema INTEGER NOT NULL, data TEXT NOT NULL, operation_id BLOB NOT NULL, actor TEXT, recorded_at INTEGER NOT NULL, digest BLOB NOT NULL, UNIQUE (stream_id, version) ) STRICT;
 CREATE TABLE generations ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, tract INTEGER NOT NULL, branch TEXT NOT NULL, status TEXT NOT NULL, base BLOB, question BLOB, head BLOB, answer BLOB, partial BLOB, finish_reason TEXT, payload_digest BLOB, ended INTEGER ) STRICT;
 CREATE TABLE halts ( projection TEXT NOT NULL, stream BLOB NOT NULL, position INTEGER NOT NULL, finding TEXT NOT NULL, PRIMARY KEY (projection, stream) ) STRICT, WITHOUT ROWID;
@@ -22,6 +24,9 @@ CREATE INDEX blobs_by_id ON blobs (substr(id, 1, 4));
 CREATE INDEX commits_by_id ON commits (substr(id, 1, 4));
 CREATE INDEX commits_by_merge ON commits (run, number, merged) WHERE merged IS NOT NULL;
 CREATE INDEX commits_by_run ON commits (run, number);
+CREATE INDEX context_leaves_by_origin ON context_leaves (origin);
+CREATE INDEX contexts_by_origin ON contexts (origin, number);
+CREATE INDEX contexts_by_run ON contexts (run, number);
 CREATE INDEX events_by_operation ON events (substr(operation_id, 1, 8), substr(operation_id, 13, 4));
 CREATE INDEX generations_by_tract ON generations (tract, number);
 CREATE INDEX generations_running ON generations (tract, branch) WHERE status = 'running';

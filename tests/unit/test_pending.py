@@ -9,6 +9,13 @@ PACKAGE = Path(__file__).parents[2] / "tract"
 KNOWS_NO_COMMITS = {
     "commits.any_merge",
     "commits.merged_in_run",
+    "contexts.heads",
+    "contexts.leaves",
+    "contexts.nearest",
+    "contexts.next",
+    "contexts.number",
+    "contexts.numbers",
+    "contexts.texts",
     "generations.by_id",
     "generations.last_report",
     "generations.listed",
@@ -32,7 +39,7 @@ KNOWS_NO_COMMITS = {
     "tracts.root_by_name",
     "tracts.roots",
 }
-"""Read by verbs, and the same whether a batch is open or not: a batch holds no merge, tag or report."""
+"""Read by verbs, and the same whether a batch is open or not: a batch holds no merge, tag, report or kept context."""
 
 
 def test_every_statement_that_verbs_read_is_answered_inside_a_batch_or_known_not_to_depend_on_it() -> None:

@@ -1,12 +1,14 @@
 """Vectors, transients and views behave like tuples and lists."""
 
 from collections.abc import Sequence
+from functools import partial
+from threading import RLock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tract.operations.sequence import LEAF, Transient, Vector, View
+from tract.operations.sequence import LEAF, LazyLeaf, Transient, Vector, View
 
 sizes = st.sampled_from([0, 1, 5, LEAF - 1, LEAF, LEAF + 1, 2 * LEAF, 3 * LEAF + 7])
 
@@ -123,3 +125,41 @@ def test_a_view_differs_from_other_items_other_lengths_and_strings() -> None:
     assert view != ["A"]
     assert view != ["A", "C"]
     assert view != "AB"
+
+
+def late(size: int, made: list[int]) -> Vector[int]:
+    """Return the numbers up to *size* in leaves that note when they are made."""
+    lock = RLock()
+
+    def make(leaf: int) -> tuple[int, ...]:
+        made.append(leaf)
+        return tuple(range(leaf * LEAF, (leaf + 1) * LEAF))
+
+    leaves = tuple(LazyLeaf(partial(make, leaf), lock) for leaf in range(size // LEAF))
+    return Vector(leaves, tuple(range(size // LEAF * LEAF, size)))
+
+
+@given(sizes, st.data())
+def test_a_vector_of_leaves_made_late_changes_as_one_of_tuples(size: int, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, size))
+    stop = data.draw(st.integers(start, size))
+    items = data.draw(st.lists(st.integers(), max_size=3))
+    ours, theirs = late(size, []), Vector.of(range(size))
+    assert list(ours.splice(start, stop, items)) == list(theirs.splice(start, stop, items))
+    assert ours[start:stop] == theirs[start:stop]
+    assert list(ours.extend(items)) == list(theirs.extend(items))
+    assert same(Vector.of(ours), range(size))
+    if size:
+        transient = Transient.of(late(size, []))
+        transient[size // 2] = -1
+        assert list(transient.freeze()) == [*range(size // 2), -1, *range(size // 2 + 1, size)]
+        assert late(size, []).index(size - 1) == size - 1
+
+
+def test_a_leaf_is_made_when_it_is_looked_at_and_once() -> None:
+    made: list[int] = []
+    vector = late(3 * LEAF, made)
+    assert (len(vector), made) == (3 * LEAF, [])
+    assert [vector[LEAF], vector[LEAF + 1], vector[-1]] == [LEAF, LEAF + 1, 3 * LEAF - 1]
+    assert list(vector.append(7))[-1] == 7
+    assert made == [1, 2, 0]

@@ -39,7 +39,7 @@ def database() -> Iterator[sqlite3.Connection]:
         for name in LOG_TABLES:
             connection.execute(STATEMENTS[name])
         connection.execute("CREATE TABLE blobs_aside AS SELECT * FROM blobs")
-        connection.execute("CREATE TABLE left_over (its_key INTEGER PRIMARY KEY)")
+        connection.execute("CREATE TABLE left_over (its_key INTEGER PRIMARY KEY, id INTEGER UNIQUE)")
         for projection in INLINE:
             for name in projection.create:
                 connection.execute(STATEMENTS[name])

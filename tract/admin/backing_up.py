@@ -62,7 +62,7 @@ async def backup(path: str | PathLike[str], dest: str | PathLike[str], *, progre
     try:
         await on_thread(lambda _, __: destination.claim(), source)
         await on_thread_telling(copy, source, progress)
-        found = await verify(destination.partial)
+        found = await verify(destination.partial, progress=progress)
         size = await on_thread(lambda _, __: destination.publish(), source)
     finally:
         destination.discard()

@@ -18,8 +18,8 @@ from tract.log.protocol import Row
 
 SLICE = 2_000
 """Events that are read at once: some 5 ms, in which nobody can empty the write-ahead log."""
-LOWEST = -(2**63)
-"""Below every position that there can be, also a forged one."""
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
+"""Where no position is, also no forged one, and where none is behind."""
 DATA = 6
 """The column that may be long."""
 _End: TypeAlias = tuple[int, int, tuple[bytes, ...]]
@@ -64,14 +64,14 @@ class ChainCheck:
     _linker: Linker = field(factory=Linker)
     _ends: dict[bytes, _End] = field(factory=dict)
 
-    def read(self) -> int:
-        """Check the next slice; return how many events there were.
+    def read(self, until: int = HIGHEST) -> int:
+        """Check the next slice, up to a position; return how many events there were.
 
         Raises:
             sqlite3.Error: A row cannot be read.
         """
         with self.slices.snapshot() as snapshot:
-            rows = _stored(snapshot, self.read_up_to)
+            rows = _stored(snapshot, self.read_up_to, until)
         self.take(rows)
         return len(rows)
 
@@ -136,12 +136,12 @@ def where_of(row: Row) -> str:
     return f"stream {uuid_text(row[1])}, version {row[2]}"
 
 
-def _stored(snapshot: Snapshot, after: int) -> list[Row]:
+def _stored(snapshot: Snapshot, after: int, until: int) -> list[Row]:
     """Return the next events, their text as bytes, which spares making it text and bytes again."""
     connection = snapshot.connection
     connection.text_factory = bytes
     try:
-        return snapshot.after(after, "log.events_after", SLICE, weighs=DATA)
+        return snapshot.after(after, "admin.events_between", until, SLICE, weighs=DATA)
     finally:
         connection.text_factory = text_as_stored
 

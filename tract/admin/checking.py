@@ -26,7 +26,7 @@ SLICE = 500
 _UNRECORDED = "it names commit {}, which is not recorded"
 _OPEN_NAMES = 10_000
 """Names of commits that were not recorded yet; beyond it they count as missing."""
-_COMMITS = 50_000
+_COMMITS = 10_000
 """Commits whose family is in memory; that of others is looked up."""
 _BLOBS = 500
 """Of which so many are read at once, if they are short."""
@@ -199,14 +199,16 @@ class BlobCheck:
     blobs: int = 0
     _read_up_to: int = LOWEST
 
-    def read(self) -> int:
-        """Check that the ids of the next blobs are those of their salts and bytes; return how many there were.
+    def read(self, until: int) -> int:
+        """Check the next blobs, up to a number; return how many there were.
+
+        Their ids have to be those of their salts and bytes.
 
         Raises:
             sqlite3.Error: A row cannot be read.
         """
         with self.slices.snapshot() as snapshot:
-            rows = snapshot.after(self._read_up_to, "admin.blobs_after", _BLOBS, weighs=_BLOB_DATA)
+            rows = snapshot.after(self._read_up_to, "admin.blobs_after", until, _BLOBS, weighs=_BLOB_DATA)
         for row in rows:
             wrong = self._wrong(row)
             if wrong:

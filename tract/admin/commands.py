@@ -49,7 +49,7 @@ COMMANDS = (
     Command(
         "verify",
         "check the file, the log, the blobs and the tables; changes nothing",
-        lambda given, _: verify(given.path),
+        lambda given, tell: verify(given.path, chain_only=given.chain, progress=tell),
     ),
     Command(
         "rebuild",
@@ -106,7 +106,9 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 
 def _add_arguments(name: str, command: argparse.ArgumentParser) -> None:
-    if name == "rebuild":
+    if name == "verify":
+        command.add_argument("--chain", action="store_true", help="only whether the log was lost or changed; much faster")
+    elif name == "rebuild":
         names = [projection.name for projection in (*INLINE, *FOLLOWING)]
         command.add_argument("--projection", choices=names, help="only this one, with those whose tables it reads")
     elif name == "backup":

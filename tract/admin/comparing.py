@@ -5,8 +5,9 @@ Imports `log`, `projections` and the other modules of `admin`. Read
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import zip_longest
 
 from attrs import define
@@ -24,7 +25,7 @@ from tract.log.editions import in_edition
 from tract.log.protocol import Projection, Row
 from tract.projections import INLINE
 
-FEW = 100
+_FEW = 100
 """So few events are read at once with whatever comes next."""
 _CHASES = 100
 """How often to go on reading behind writers before a snapshot lasts as long as the rest of the log."""
@@ -45,7 +46,6 @@ class Comparison:
         chain: The check of its log, which goes on.
         events: The check of its events, which goes on.
         replay: Of what was checked.
-        tables: Those that the store has; others cannot be compared.
         findings: Is added to.
         rows: How many rows were compared.
     """
@@ -54,7 +54,6 @@ class Comparison:
     chain: ChainCheck
     events: EventCheck
     replay: Replay
-    tables: set[str]
     findings: Findings
     rows: int = 0
 
@@ -62,29 +61,34 @@ class Comparison:
         """Compare whatever can be compared.
 
         Raises:
-            sqlite3.Error: A table cannot be read.
+            sqlite3.Error: It tells nothing of the store.
         """
         reports.begin(0, "rows")
         for projection in INLINE:
             for place in range(len(projection.tables)):
-                with self._caught_up() as snapshot:
-                    if self.events.is_replayed and _is_ours(projection, snapshot):
-                        self._compare(snapshot, projection, place)
+                self._beside(partial(self._check_kept_in_step, projection, place), f"projection {projection.name}")
                 reports.reached(self.rows)
         for followed in self.events.followed:
+            self._beside(partial(self._check_followed, followed), f"projection {followed.projection.name}")
+            reports.reached(self.rows)
+        self._beside(lambda _: self.events.finish(), "the events")
+        self._beside(self._name_halts, "table halts")
+
+    def _beside(self, check: Callable[[Snapshot], None], where: str) -> None:
+        """Run a check in a snapshot whose whole log was checked and replayed."""
+
+        def run() -> None:
             with self._caught_up() as snapshot:
                 if self.events.is_replayed:
-                    self._check_followed(snapshot, followed)
-            reports.reached(self.rows)
-        with self._caught_up() as snapshot:
-            self.events.finish()
-            self._name_halts(snapshot)
+                    check(snapshot)
+
+        self.findings.attempt(run, where)
 
     @contextmanager
     def _caught_up(self) -> Iterator[Snapshot]:
-        """Yield a snapshot whose whole log was checked and replayed."""
+        """Yield a snapshot to whose end the log was read."""
         for _ in range(_CHASES):
-            if self._read_on() <= FEW:
+            if self._read_on() <= _FEW:
                 break
         with self.slices.snapshot() as snapshot:
             while self._read_on():
@@ -98,7 +102,14 @@ class Comparison:
             pass
         return count
 
-    def _check_followed(self, snapshot: Snapshot, followed: FollowedReplay) -> None:
+    def _check_kept_in_step(self, projection: Projection, place: int, snapshot: Snapshot) -> None:
+        known = checkpoints(snapshot)
+        if known and projection.name not in known:
+            self.findings.add("projection", f"projection {projection.name}", "it is not noted which version made it")
+        elif not known or known[projection.name].version == projection.version:
+            self._compare(snapshot, projection, place)
+
+    def _check_followed(self, followed: FollowedReplay, snapshot: Snapshot) -> None:
         name = followed.projection.name
         checkpoint = checkpoints(snapshot).get(name)
         if checkpoint is None or checkpoint.version != followed.projection.version:
@@ -138,19 +149,14 @@ class Comparison:
         table, statement = projection.tables[place]
         checkpoint = checkpoints(snapshot).get(projection.name)
         name = in_edition(table, checkpoint.edition if checkpoint else 0)
-        if name not in self.tables:
+        if not snapshot("admin.has_table", name).fetchone():
+            # It was told of as part of the schema.
             return
         ours, theirs = snapshot(statement), self.replay.rows(statement)
         there, difference = _compare_rows(ours, theirs, name)
         self.rows += there
         if difference is not None:
             self.findings.add("projection", *difference)
-
-
-def _is_ours(projection: Projection, snapshot: Snapshot) -> bool:
-    """Say whether this version of a projection made its tables; in a store of an earlier schema, whether it would have."""
-    known = checkpoints(snapshot)
-    return projection.name not in known or known[projection.name].version == projection.version
 
 
 def _compare_rows(ours: sqlite3.Cursor, theirs: sqlite3.Cursor, table: str) -> tuple[int, tuple[str, str] | None]:

@@ -1,11 +1,18 @@
 """Collecting findings, so that a store that is wholly damaged does not fill the memory.
 
-Imports `results`.
+Imports `log`, `results` and `snapshots`.
 """
+
+from collections.abc import Callable
+from typing import TypeVar
 
 from attrs import define, field
 
 from tract.admin.results import Finding
+from tract.admin.snapshots import tells_nothing
+from tract.log.sqlite_errors import DATABASE_ERRORS
+
+T = TypeVar("T")
 
 MOST = 1000
 """Findings that are kept; of those beyond it only the number is."""
@@ -29,3 +36,18 @@ class Findings:
             self.kept.append(Finding(kind, where, what))
         else:
             self.more += 1
+
+    def attempt(self, check: Callable[[], T], where: str) -> T | None:
+        """Return what a check returns, or None where SQLite could not read that far, which is a finding.
+
+        Raises:
+            sqlite3.Error: It tells nothing of the store.
+        """
+        try:
+            return check()
+        except DATABASE_ERRORS as exc:
+            if tells_nothing(exc):
+                raise
+            name = getattr(exc, "sqlite_errorname", type(exc).__name__)
+            self.add("file", where, f"SQLite cannot read this to its end ({name})")
+        return None

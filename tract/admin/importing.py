@@ -83,7 +83,7 @@ async def import_file(path: str | PathLike[str], file: str | PathLike[str], *, p
     try:
         await on_thread(lambda _, __: destination.claim(), place)
         staged = await on_thread_telling(partial(_stage, destination, source), place, progress)
-        found = await verify(destination.partial)
+        found = await verify(destination.partial, progress=progress)
         if not found.is_clean:
             raise MalformedExportError(source, None, f"it does not hold together ({found.findings[0]})")
         appended, known = staged.events, 0

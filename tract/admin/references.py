@@ -14,7 +14,8 @@ import attrs
 from tract.domain.events import Event
 from tract.domain.ids import BlobId, CommitId
 
-_Pick: TypeAlias = Callable[[Any], Iterable[str]]
+_Pick: TypeAlias = Callable[[Any, list[str]], None]
+"""Adds the ids that a part of a value names."""
 
 
 def blobs_of(event: Event) -> list[BlobId]:
@@ -29,8 +30,15 @@ def commits_of(event: Event) -> list[CommitId]:
 
 
 def _ids(value: Any, wanted: object) -> list[str]:
+    found: list[str] = []
+    _pick_all(value, wanted, found)
+    return found
+
+
+def _pick_all(value: Any, wanted: object, found: list[str]) -> None:
     kind: Any = type(value)
-    return [id for pick in _picks(kind, wanted) for id in pick(value)]
+    for pick in _picks(kind, wanted):
+        pick(value, found)
 
 
 @cache
@@ -54,19 +62,21 @@ def _parts(hint: Any) -> Iterable[Any]:
 
 
 def _pick_ids(name: str) -> _Pick:
-    def pick(value: Any) -> Iterable[str]:
+    def pick(value: Any, found: list[str]) -> None:
         held = getattr(value, name)
         if isinstance(held, tuple):
-            return held
-        return () if held is None else (held,)
+            found += held
+        elif held is not None:
+            found.append(held)
 
     return pick
 
 
 def _pick_within(name: str, wanted: object) -> _Pick:
-    def pick(value: Any) -> Iterable[str]:
+    def pick(value: Any, found: list[str]) -> None:
         held = getattr(value, name)
-        nested = held if isinstance(held, tuple) else (held,)
-        return [id for one in nested if one is not None for id in _ids(one, wanted)]
+        for one in held if isinstance(held, tuple) else (held,):
+            if one is not None:
+                _pick_all(one, wanted, found)
 
     return pick

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tract.admin.snapshots import Slices, text_as_stored, was_interrupted
+from tract.admin.snapshots import Slices, tells_nothing, text_as_stored
 from tract.domain.events import Event
 from tract.domain.ids import BlobId, CommitId, TractId, uuid_text
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, drop_all
 from tract.log.protocol import Projection, Row
-from tract.log.sqlite_errors import DATABASE_ERRORS
-from tract.projections import FOLLOWING, INLINE
+from tract.projections import INLINE
 
 
 class UnfoldedError(Exception):
@@ -29,11 +28,11 @@ class UnfoldedError(Exception):
 
     def __init__(self, event: Event, cause: Exception) -> None:
         self.event = event
-        if isinstance(cause, DATABASE_ERRORS):
+        if isinstance(cause, (ValueError, OverflowError)) and not isinstance(cause, UnicodeError):
+            self.kind, self.finding = "event", "a value in it is out of its range"
+        else:
             name = getattr(cause, "sqlite_errorname", type(cause).__name__)
             self.kind, self.finding = "replay", f"it cannot follow those before it ({name})"
-        else:
-            self.kind, self.finding = "event", "a value in it is out of its range"
         super().__init__(self.finding)
 
 
@@ -51,10 +50,10 @@ class Replay:
 
     def __init__(self, connection: sqlite3.Connection, slices: Slices) -> None:
         self._connection = connection
-        self._statements = slices.editions.statements
-        self._runner = BatchRunner(slices.path, slices.editions.statements, INLINE, lambda: 0)
+        self._statements = slices.known.statements
+        self._runner = BatchRunner(slices.path, slices.known.statements, INLINE, lambda: 0)
         self._cursor = connection.cursor()
-        create_all(connection, self._statements, (*INLINE, *FOLLOWING))
+        create_all(connection, self._statements, (*INLINE, *slices.known.following))
 
     def fold(self, events: Sequence[Event]) -> None:
         """Apply events, the next ones in the order of the log, in one transaction.
@@ -64,14 +63,14 @@ class Replay:
 
         Raises:
             UnfoldedError: One cannot have been appended after those before it.
-            sqlite3.Error: Nobody waits any more.
+            sqlite3.Error: It tells nothing of the event; see `tells_nothing`.
         """
         with self._transaction():
             for event in events:
                 try:
                     self._runner.fold(self._cursor, event, {})
-                except (*DATABASE_ERRORS, ValueError, OverflowError) as exc:
-                    if was_interrupted(exc):
+                except Exception as exc:
+                    if tells_nothing(exc):
                         raise
                     raise UnfoldedError(event, exc) from exc
 
@@ -80,14 +79,14 @@ class Replay:
 
         Raises:
             UnfoldedError: One of them cannot be folded; it names the last.
-            sqlite3.Error: Nobody waits any more.
+            sqlite3.Error: It tells nothing of the event; see `tells_nothing`.
         """
         with self._transaction():
             try:
                 for each in projection.apply(events, words):
                     self._cursor.execute(self._statements[each.name], each.parameters)
-            except (*DATABASE_ERRORS, ValueError, OverflowError) as exc:
-                if was_interrupted(exc):
+            except Exception as exc:
+                if tells_nothing(exc):
                     raise
                 raise UnfoldedError(events[-1], exc) from exc
 
@@ -131,8 +130,8 @@ def replay_beside(slices: Slices) -> Iterator[Replay]:
     try:
         connection.set_progress_handler(slices.stop.is_set, 100_000)
         connection.text_factory = text_as_stored
-        connection.execute(slices.editions.statements["admin.scratch_journal"]).fetchall()
-        connection.execute(slices.editions.statements["admin.attach"], (slices.uri,))
+        connection.execute(slices.known.statements["admin.scratch_journal"]).fetchall()
+        connection.execute(slices.known.statements["admin.attach"], (slices.uri,))
         yield Replay(connection, slices)
     finally:
         connection.close()

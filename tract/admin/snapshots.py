@@ -13,23 +13,26 @@ from threading import Event
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from tract.admin.giving_way import WayGiver
 from tract.errors import NotAStoreError, TractError
-from tract.log import statements
 from tract.log.editions import Book, Editions
 from tract.log.packing import add_functions
 from tract.log.places import Hold, needs_look, refusal
-from tract.log.protocol import Row
+from tract.log.protocol import FollowingProjection, Row
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import APPLICATION_ID, prepare_reader, refuse_foreign
+from tract.log.statements import load
 from tract.projections import FOLLOWING, INLINE, SQL
 
 T = TypeVar("T")
 
+ADMIN_SQL = Path(__file__).with_name("sql")
+"""The statements of looking after a store."""
 _STEPS = 100_000
 """Of SQLite's machine between two looks at whether to stop: about 2 ms."""
+_NO_DAMAGE = ("SQLITE_INTERRUPT", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_CANTOPEN", "SQLITE_BUSY", "SQLITE_LOCKED")
 _WEIGHT = 8_000_000
 """Bytes of rows that are in memory at once, if no single one is longer."""
 
@@ -88,9 +91,50 @@ class Snapshot:
                     if weight > _WEIGHT:
                         break
         except DATABASE_ERRORS as exc:
-            if not rows or was_interrupted(exc):
+            if not rows or tells_nothing(exc):
                 raise
         return rows
+
+
+@frozen(eq=False, repr=False)
+class Known:
+    """What this version knows to be in a store beside the log.
+
+    Attributes:
+        following: The projections that follow it.
+        statements: SQL by name, those of `admin` among them.
+    """
+
+    following: tuple[FollowingProjection, ...] = FOLLOWING
+    statements: Mapping[str, str] = Factory(lambda: load(*SQL, ADMIN_SQL))
+
+
+KNOWN = Known()
+_ALONE, _SHARED = "mode=ro&immutable=1", "mode=ro"
+
+
+@frozen(eq=False, repr=False)
+class _Way:
+    """How a store is opened."""
+
+    path: str
+    mode: str
+    stop: Event
+    is_disturbed: Callable[[], bool]
+    known: Known = KNOWN
+
+    @property
+    def uri(self) -> str:
+        return f"file:{quote(os.fsencode(self.path))}?{self.mode}"
+
+    @contextmanager
+    def slices(self) -> "Iterator[Slices]":
+        with closing(sqlite3.connect(self.uri, uri=True, isolation_level=None)) as connection:
+            connection.set_progress_handler(self.stop.is_set, _STEPS)
+            connection.text_factory = text_as_stored
+            prepare_reader(connection)
+            add_functions(connection)
+            yield Slices(self, connection)
 
 
 class Slices:
@@ -102,34 +146,28 @@ class Slices:
     Attributes:
         path: The store.
         uri: By which SQLite opens it as it was opened here.
-        editions: The statements.
+        known: What may be in it beside the log.
         stop: Set when nobody waits any more.
         is_alone: Whether nobody had the store open when it began; who comes
             meanwhile makes it begin again.
         schema: Of the tables; it never changes meanwhile.
 
     Args:
-        connection: To the store, outside of a transaction.
-        path: As the attribute, and so are those below.
-        uri: How it was opened.
-        stop: When to end.
-        is_disturbed: Says whether somebody came.
+        way: How the store is opened.
+        connection: To it, outside of a transaction.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, path: str, uri: str, stop: Event, is_disturbed: Callable[[], bool]
-    ) -> None:
-        self.path, self.uri, self.stop = path, uri, stop
-        self.is_alone = uri.endswith(_ALONE)
-        found = statements.load(*SQL, Path(__file__).with_name("sql"))
-        self.editions = Editions(found, (*INLINE, *FOLLOWING))
-        self._connection, self._is_disturbed = connection, is_disturbed
-        self._book, self._way = Book(self.editions), WayGiver(path, stop)
+    def __init__(self, way: "_Way", connection: sqlite3.Connection) -> None:
+        self.path, self.uri, self.known, self.stop = way.path, way.uri, way.known, way.stop
+        self.is_alone = way.mode == _ALONE
+        self._connection, self._is_disturbed = connection, way.is_disturbed
+        self._book = Book(Editions(self.known.statements, (*INLINE, *self.known.following)))
+        self._giving = WayGiver(self.path, self.stop)
         self._snapshot: Snapshot | None = None
         with self._begun() as snapshot:
-            refuse_foreign(connection, path)
+            refuse_foreign(connection, self.path)
             if snapshot("admin.application").fetchone() != (APPLICATION_ID,):
-                raise NotAStoreError(path, "an empty database")
+                raise NotAStoreError(self.path, "an empty database")
             self.schema: int = _schema_of(snapshot)
 
     @contextmanager
@@ -146,7 +184,7 @@ class Slices:
 
     @contextmanager
     def _begun(self) -> Iterator[Snapshot]:
-        self._way.give_way()
+        self._giving.give_way()
         self._connection.execute("BEGIN")
         try:
             self._snapshot = Snapshot(self.path, self.uri, self._connection, self._look(), self.stop)
@@ -161,7 +199,7 @@ class Slices:
         try:
             return self._book.look(self._connection)
         except DATABASE_ERRORS as exc:
-            if was_interrupted(exc):
+            if tells_nothing(exc):
                 raise
             # The table that says which tables are in use is damaged; the log may be whole.
             return self._book.now
@@ -192,24 +230,30 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
     """
 
     def read_once(mode: str, is_disturbed: Callable[[], bool]) -> T:
-        with _opened(path, mode, stop, is_disturbed) as slices, slices.snapshot() as snapshot:
+        with _Way(path, mode, stop, is_disturbed).slices() as slices, slices.snapshot() as snapshot:
             return read(snapshot)
 
     return _read_undisturbed(path, read_once)
 
 
-def read_in_slices(path: str, stop: Event, read: Callable[[Slices], T]) -> T:
+def read_in_slices(path: str, stop: Event, read: Callable[[Slices], T], known: Known = KNOWN) -> T:
     """Return what *read* makes of the store, looked at as often as it likes.
 
     It is called again, for a result of its own, where somebody came to a
     store that was closed, or a later version brought it up meanwhile.
+
+    Args:
+        path: The store.
+        stop: Set when nobody waits any more.
+        read: Looks at it.
+        known: What may be in it beside the log.
 
     Raises:
         TractError: As `read_snapshot` does.
     """
 
     def read_once(mode: str, is_disturbed: Callable[[], bool]) -> T:
-        with _opened(path, mode, stop, is_disturbed) as slices:
+        with _Way(path, mode, stop, is_disturbed, known).slices() as slices:
             return read(slices)
 
     return _read_undisturbed(path, read_once)
@@ -225,12 +269,9 @@ def text_as_stored(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def was_interrupted(error: BaseException) -> bool:
-    """Say whether an error means that nobody waits any more."""
-    return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
-
-
-_ALONE, _SHARED = "mode=ro&immutable=1", "mode=ro"
+def tells_nothing(error: BaseException) -> bool:
+    """Say whether an error tells nothing of the store: nobody waits any more, or there was no room or no turn."""
+    return getattr(error, "sqlite_errorname", "").startswith(_NO_DAMAGE)
 
 
 def _read_undisturbed(path: str, read: "_Read[T]") -> T:
@@ -271,14 +312,3 @@ def _read_undisturbed(path: str, read: "_Read[T]") -> T:
 def _state(file: Path) -> tuple[int, int, int]:
     state = file.stat()
     return state.st_ino, state.st_size, state.st_mtime_ns
-
-
-@contextmanager
-def _opened(path: str, mode: str, stop: Event, is_disturbed: Callable[[], bool]) -> Iterator[Slices]:
-    uri = f"file:{quote(os.fsencode(path))}?{mode}"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        connection.set_progress_handler(stop.is_set, _STEPS)
-        connection.text_factory = text_as_stored
-        prepare_reader(connection)
-        add_functions(connection)
-        yield Slices(connection, path, uri, stop, is_disturbed)

@@ -6,28 +6,25 @@ modules of `admin`.
 
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from os import PathLike
 from threading import Event
-from typing import TypeVar
 
 from tract.admin.chaining import ChainCheck
 from tract.admin.checking import BlobCheck, EventCheck
-from tract.admin.comparing import FEW, Comparison
+from tract.admin.comparing import Comparison
 from tract.admin.findings import Findings
 from tract.admin.following import Checkpoint, FollowedReplay, checkpoints
 from tract.admin.replaying import declarations, replay_beside
 from tract.admin.reporting import Reports, Tell, on_thread_telling
 from tract.admin.results import Verification
-from tract.admin.snapshots import Slices, Snapshot, read_in_slices, was_interrupted
+from tract.admin.snapshots import Slices, Snapshot, read_in_slices
 from tract.errors import CorruptLogError
 from tract.log.editions import create_all
-from tract.log.sqlite_errors import DATABASE_ERRORS
+from tract.log.protocol import Projection
 from tract.log.sqlite_files import LOG_TABLES, SCHEMA
-from tract.projections import FOLLOWING, INLINE
-
-T = TypeVar("T")
+from tract.projections import INLINE
 
 
 async def verify(path: str | PathLike[str], *, chain_only: bool = False, progress: Tell | None = None) -> Verification:
@@ -127,36 +124,26 @@ class Verifier:
 
     def check_all(self) -> None:
         """Check whatever can be checked."""
-        self._attempt(self._check_file, "the file")
+        attempt = self._findings.attempt
+        attempt(self._check_file, "the file")
         is_read = self.check_chain()
-        known = self._attempt(self._checkpoints, "table projections") or {}
-        tables = self._attempt(lambda: self._check_schema(known), "the schema") or set()
+        known = attempt(self._checkpoints, "table projections") or {}
+        attempt(lambda: self._check_schema(known), "the schema")
         with replay_beside(self._slices) as replay:
-            places = [(each, known[each.name].position or 0) for each in FOLLOWING if each.name in known]
+            places = [(each, known[each.name].position or 0) for each in self._slices.known.following if each.name in known]
             followed = [FollowedReplay(each, replay, position) for each, position in places]
             events = EventCheck(self._slices, replay, self._findings, followed)
-            is_read = self._attempt(lambda: self._check_events(events), "the events") is not None and is_read
-            self._attempt(self._check_blobs, "the blobs")
+            is_read = attempt(lambda: self._check_events(events), "the events") is not None and is_read
+            attempt(self._check_blobs, "the blobs")
             if is_read and events.is_replayed:
-                comparison = Comparison(self._slices, self._chain, events, replay, tables, self._findings)
-                self._attempt(lambda: comparison.run(self._reports), "the projections")
+                comparison = Comparison(self._slices, self._chain, events, replay, self._findings)
+                comparison.run(self._reports)
                 self._rows = comparison.rows
             self._is_replayed = is_read and events.is_replayed
 
     def check_chain(self) -> bool:
         """Check the log but for what its events say; return whether it could be read to its end."""
-        return self._attempt(self._check_chain, "the events") is not None
-
-    def _attempt(self, check: Callable[[], T], where: str) -> T | None:
-        """Return what a check returns, or None where SQLite could not read that far."""
-        try:
-            return check()
-        except DATABASE_ERRORS as exc:
-            if was_interrupted(exc):
-                raise
-            name = getattr(exc, "sqlite_errorname", type(exc).__name__)
-            self._findings.add("file", where, f"SQLite cannot read this to its end ({name})")
-        return None
+        return self._findings.attempt(self._check_chain, "the events") is not None
 
     def _check_file(self) -> None:
         with self._slices.snapshot() as snapshot:
@@ -166,35 +153,32 @@ class Verifier:
         self._reports.begin(len(names), "tables")
         for place, name in enumerate(names, 1):
             with self._slices.snapshot() as snapshot:
-                rows = snapshot("admin.integrity") if name is None else snapshot("admin.table_integrity", name)
-                said = [line for (text,) in rows for line in text.splitlines() if line != "ok"]
-            for line in said:
-                self._findings.add("file", "SQLite's integrity check", line)
+                for line in _integrity(snapshot, name):
+                    self._findings.add("file", "SQLite's integrity check", line)
             self._reports.reached(place)
 
-    def _check_schema(self, known: Mapping[str, Checkpoint]) -> set[str]:
-        """Return the names of the tables that there are."""
+    def _check_schema(self, known: Mapping[str, Checkpoint]) -> None:
+        if self._slices.schema != SCHEMA:
+            return
         with self._slices.snapshot() as snapshot:
             things = declarations(snapshot("admin.things"))
-            if self._slices.schema == SCHEMA:
-                for (kind, name), sql in sorted(_declared(snapshot, known).items()):
-                    found = things.get((kind, name))
-                    if found != sql:
-                        wrong = "it is missing" if found is None else "it is declared otherwise"
-                        self._findings.add("schema", f"{kind} {name}", wrong)
-        return {name for kind, name in things if kind == "table"}
+            declared = _declared(snapshot, (*INLINE, *self._slices.known.following), known)
+        for (kind, name), sql in sorted(declared.items()):
+            found = things.get((kind, name))
+            if found != sql:
+                self._findings.add("schema", f"{kind} {name}", "it is missing" if found is None else "it is declared otherwise")
 
     def _checkpoints(self) -> dict[str, Checkpoint]:
         with self._slices.snapshot() as snapshot:
             return checkpoints(snapshot)
 
     def _check_chain(self) -> bool:
+        """Check the log as far as it goes now; writers may never stop."""
         with self._slices.snapshot() as snapshot:
             (last,) = snapshot("log.last_position").fetchone()
         self._reports.begin(last, "digests")
-        while self._chain.read() > FEW:
+        while self._chain.read(last):
             self._reports.reached(self._chain.events)
-        self._reports.reached(self._chain.events)
         return True
 
     def _check_events(self, events: EventCheck) -> bool:
@@ -205,16 +189,28 @@ class Verifier:
 
     def _check_blobs(self) -> None:
         with self._slices.snapshot() as snapshot:
-            (count,) = snapshot("admin.count_blobs").fetchone()
+            (count,), (last,) = snapshot("admin.count_blobs").fetchone(), snapshot("admin.last_blob").fetchone()
         self._reports.begin(count, "blobs")
-        while self._blobs.read() > FEW:
+        while self._blobs.read(last):
             self._reports.reached(self._blobs.blobs)
-        self._reports.reached(self._blobs.blobs)
 
 
-def _declared(snapshot: Snapshot, known: Mapping[str, Checkpoint]) -> dict[tuple[str, str], str]:
+def _integrity(snapshot: Snapshot, table: str | None) -> list[str]:
+    """Return what SQLite finds wrong with a table that there still is, or with the whole file."""
+    if table is None:
+        rows = snapshot("admin.integrity")
+    elif snapshot("admin.has_table", table).fetchone():
+        rows = snapshot("admin.table_integrity", table)
+    else:
+        return []
+    return [line for (text,) in rows for line in text.splitlines() if line != "ok"]
+
+
+def _declared(
+    snapshot: Snapshot, projections: Sequence[Projection], known: Mapping[str, Checkpoint]
+) -> dict[tuple[str, str], str]:
     """Return how the tables that are in use are declared where they were just made."""
-    made = [each for each in (*INLINE, *FOLLOWING) if each.is_inline or each.name in known]
+    made = [each for each in projections if each.is_inline or each.name in known]
     made = [each for each in made if each.name not in known or known[each.name].version == each.version]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
         for name in LOG_TABLES:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
-from tract import admin
+from tract.admin import Progress
 from tract.admin.reporting import Tell
 
 
@@ -20,22 +21,19 @@ def progress_bar() -> Iterator[Tell | None]:
     if console.is_dumb_terminal or not console.is_terminal:
         yield None
         return
-    columns = (
-        TextColumn("{task.fields[unit]}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-        TextColumn("{task.fields[rate]:,.0f}/s", style="dim"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, auto_refresh=False) as bar:
+        units: list[str] = []
 
-        def show(progress: admin.Progress) -> None:
-            total = progress.total or progress.done
-            if not bar.tasks or bar.tasks[-1].fields["unit"] != progress.unit:
+        def show(progress: Progress) -> None:
+            if units[-1:] != [progress.unit]:
                 # The remaining time is told from what this stretch alone did.
                 for task in bar.task_ids:
                     bar.remove_task(task)
-                bar.add_task("", total=total, unit=progress.unit, rate=0.0)
-            bar.update(bar.task_ids[-1], completed=progress.done, total=total, rate=progress.rate)
+                bar.add_task("", total=progress.total or None)
+                units.append(progress.unit)
+            count = f"{progress.done:,} of {progress.total:,}" if progress.total else f"{progress.done:,}"
+            told = f"{count} {progress.unit}, {progress.rate:,.0f}/s"
+            bar.update(bar.task_ids[-1], completed=progress.done, total=progress.total or None, description=told, refresh=True)
 
         yield show

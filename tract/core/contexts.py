@@ -1,7 +1,8 @@
 """Loading compiled contexts: the nearest one that is known, plus what came since.
 
 A context is a pure function of a commit, so what is kept here is never stale.
-Everything runs on a reader's thread. Imports `domain` to `operations`, `log`.
+What is kept in the file is as good. Everything runs on a reader's thread.
+Imports `domain` to `operations`, `log`, `graph` and `kept`.
 """
 
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 
 from tract.core.graph import Node, ancestors, node, stretches
+from tract.core.kept import decode_config, find_kept
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.ids import BlobId, CommitId
@@ -22,13 +24,21 @@ from tract.formats.rendering import render
 from tract.log.protocol import Query
 from tract.operations.context import EMPTY, Context
 from tract.operations.folding import fold
+from tract.operations.freezing import Memory
 from tract.operations.graph import linearise
 from tract.operations.slots import SlotContent, Step
+
+__all__ = ["CAPACITY", "RECENT", "ContextCache", "decode_config"]
 
 CAPACITY = 256
 """Contexts that are kept; those of one history share nearly all of it."""
 RECENT = 256
 """Commits made here whose steps are kept, so that they are not read back."""
+FAR = 256
+"""Numbers between a context that is known and the one that is sought, from which
+the file may have a nearer one."""
+HISTORIES = 8
+"""Histories whose leaves are remembered, so that they are frozen once."""
 
 
 # Read straight into the few fields that folding needs: cattrs would cost ten
@@ -55,9 +65,21 @@ _recorded = msgspec.json.Decoder(_RecordedJson)
 
 
 class ContextCache:
-    """Recent contexts of one store, by the number of their commit."""
+    """Recent contexts of one store, by the number of their commit.
 
-    def __init__(self) -> None:
+    Args:
+        where: The store, for people.
+        reads_kept: Whether to begin with what is kept in the file.
+
+    Attributes:
+        looked: The position up to which it was looked which contexts to keep.
+    """
+
+    def __init__(self, where: str, *, reads_kept: bool = True) -> None:
+        self.looked = 0
+        self._where = where
+        self._reads_kept = reads_kept
+        self._memories: OrderedDict[int, Memory] = OrderedDict()
         self._kept: OrderedDict[int, tuple[int, Context]] = OrderedDict()
         self._by_run: dict[int, list[int]] = {}
         self._recent: OrderedDict[int, Step] = OrderedDict()
@@ -87,14 +109,34 @@ class ContextCache:
         if known is not None:
             return known
         base, context, segments = self._way_to(query, head)
-        rows = [row for run, low, last in segments for row in query("commits.steps", run, low, last)]
+        rows = [row for run, low, last in segments if low < last for row in query("commits.steps", run, low, last)]
         if any(row[3] is not None for row in rows):
             rows = _with_merged(query, head, base)
-        context = fold(context, self._steps(query, rows))
-        self._keep(head, context)
+        if rows:
+            context = fold(context, self._steps(query, rows))
+            self._keep(head.number, head.run, context)
         with self._lock:
             self._folded += 1
         return context
+
+    def grown(self, least: int) -> list[int]:
+        """Return the commits with a context that has *least* slots and changes more than when it was kept."""
+        with self._lock:
+            kept = list(self._kept.items())
+        return [number for number, (_, context) in kept if context.growth >= least]
+
+    def memory(self, origin: int) -> Memory:
+        """Return what is known of the leaves of a history."""
+        with self._lock:
+            return self._memories.get(origin) or Memory()
+
+    def memorise(self, origin: int, memory: Memory) -> None:
+        """Know the leaves of a history from now on."""
+        with self._lock:
+            self._memories[origin] = memory
+            self._memories.move_to_end(origin)
+            if len(self._memories) > HISTORIES:
+                self._memories.popitem(last=False)
 
     def _find(self, number: int) -> Context | None:
         with self._lock:
@@ -113,26 +155,35 @@ class ContextCache:
                 return None
             self._grew += 1
         context = fold(before[1], (step,))
-        self._keep(head, context)
+        self._keep(head.number, head.run, context)
         return context
 
-    def _keep(self, head: Node, context: Context) -> None:
+    def _keep(self, number: int, run: int, context: Context) -> None:
         with self._lock:
-            if head.number in self._kept:
+            if number in self._kept:
                 return
-            self._kept[head.number] = (head.run, context)
-            insort(self._by_run.setdefault(head.run, []), head.number)
+            self._kept[number] = (run, context)
+            insort(self._by_run.setdefault(run, []), number)
             if len(self._kept) > CAPACITY:
-                number, (run, _) = self._kept.popitem(last=False)
-                self._by_run[run].remove(number)
-                if not self._by_run[run]:
-                    del self._by_run[run]
+                oldest, (its_run, _) = self._kept.popitem(last=False)
+                self._by_run[its_run].remove(oldest)
+                if not self._by_run[its_run]:
+                    del self._by_run[its_run]
 
-    def _nearest(self, run: int, last: int) -> tuple[int, Context] | None:
+    def _nearest(self, query: Query, run: int, last: int) -> tuple[int, Context] | None:
         with self._lock:
             numbers = self._by_run.get(run, [])
             place = bisect_right(numbers, last)
-            return (numbers[place - 1], self._kept[numbers[place - 1]][1]) if place else None
+            known = (numbers[place - 1], self._kept[numbers[place - 1]][1]) if place else None
+        above = 0 if known is None else known[0]
+        if not self._reads_kept or (known is not None and last - above < FAR):
+            return known
+        kept = find_kept(query, self._where, run, range(above + 1, last + 1))
+        if kept is None:
+            return known
+        self._keep(kept.number, run, kept.context)
+        self.memorise(kept.origin, kept.memory)
+        return kept.number, kept.context
 
     def _way_to(self, query: Query, head: Node) -> tuple[int | None, Context, list[tuple[int, int, int]]]:
         """Return the nearest known first-parent ancestor, its context, and the ranges from there to *head*.
@@ -141,7 +192,7 @@ class ContextCache:
         """
         segments: list[tuple[int, int, int]] = []
         for run, last in stretches(query, head):
-            nearest = self._nearest(run, last)
+            nearest = self._nearest(query, run, last)
             segments.append((run, 0 if nearest is None else nearest[0], last))
             if nearest is not None:
                 return *nearest, segments[::-1]
@@ -164,11 +215,6 @@ class ContextCache:
             config = decode_config(query("commits.blob_by_number", number)[0][0])
             query.facts["config", number] = config
         return config
-
-
-def decode_config(data: bytes) -> LLMConfig:
-    """Return the config of its stored bytes."""
-    return LLMConfig.from_dict(msgspec.json.decode(data))
 
 
 def _slot_content(id: CommitId, commit: _CommitJson, stored: bytes, tokens: int) -> SlotContent:

@@ -373,7 +373,7 @@ class TractCore:
             waiting.cancel()
         async with AsyncExitStack() as closing:
             # Whatever fails before, the store's use is given up.
-            closing.push_async_callback(self._with.shared.store.aclose)
+            closing.push_async_callback(self._with.shared.aclose)
             closing.push_async_callback(self._models.aclose)
             own = [turn for turn in self._turns if turn.task is caller or Gates.is_inside(turn.hold)]
             others = [turn for turn in self._turns if turn not in own]

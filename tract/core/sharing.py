@@ -5,14 +5,21 @@ Imports `contexts`, `gates`, `deltas`, `settings`, `log` and `projections`.
 
 from weakref import WeakValueDictionary
 
+from anyio import move_on_after
 from attrs import Factory, field, frozen
 
 from tract.core.contexts import ContextCache
 from tract.core.deltas import Deltas
 from tract.core.gates import Gates
+from tract.core.keeping import keep_known_contexts
 from tract.core.settings import Configured
+from tract.diagnostics import warn
+from tract.errors import TractError
 from tract.log.protocol import EventStore
 from tract.projections.running import Runner
+
+CLOSING_SECONDS = 1.0
+"""How long `aclose` waits for another process that writes, to keep what was compiled."""
 
 
 @frozen(eq=False, repr=False)
@@ -28,11 +35,22 @@ class Shared:
     """
 
     store: EventStore
-    contexts: ContextCache = field(factory=ContextCache)
+    contexts: ContextCache = Factory(lambda self: ContextCache(self.store.where), takes_self=True)
     gates: Gates = field(factory=Gates)
     deltas: Deltas = Factory(lambda self: Deltas(self.store), takes_self=True)
     configured: dict[int, Configured] = field(factory=dict)
     runner: Runner = Factory(lambda self: Runner(self.store), takes_self=True)
+
+    async def aclose(self) -> None:
+        """Give up one use of the store, and keep what was compiled if that is quickly done."""
+        try:
+            with move_on_after(CLOSING_SECONDS):
+                await keep_known_contexts(self.store, self.contexts)
+        except TractError as exc:
+            # They are computed again. What ails the store is said by closing it, or by opening it again.
+            warn("contexts.not_kept", store=self.store.where, error=type(exc).__name__)
+        finally:
+            await self.store.aclose()
 
 
 def shared(store: EventStore) -> Shared:

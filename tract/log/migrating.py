@@ -25,9 +25,21 @@ STEPS: dict[int, tuple[str, ...]] = {
         "log.drop_events_by_operation",
         "log.create_events_by_operation",
     ),
-    2: ("log.create_projections", "log.create_halts", "log.create_rebuilds"),
+    2: (
+        "log.create_projections",
+        "log.create_halts",
+        "log.create_rebuilds",
+        "contexts.create",
+        "contexts.create_by_run",
+        "contexts.create_by_origin",
+        "contexts.create_leaves",
+        "contexts.create_leaves_by_origin",
+    ),
 }
 """The statements that lead from a schema to the next one."""
+
+KEPT = ("contexts.clear", "contexts.clear_leaves")
+"""What goes when tables are made anew: it may have been computed from rows that were damaged."""
 
 
 def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
@@ -75,6 +87,8 @@ def _refold(connection: sqlite3.Connection, runner: BatchRunner) -> None:
     sql, position = runner.book.look(connection), 0
     drop_all(connection, sql, runner.projections)
     create_all(connection, sql, runner.projections)
+    for name in KEPT:
+        connection.execute(sql[name])
     refold, cursor = Refold(runner.where, runner.projections), connection.cursor()
     while True:
         portion = refold.read(lambda name, *row: connection.execute(sql[name], row).fetchall(), position, 500)

@@ -6,8 +6,11 @@ form is never changed, only added to. Ids and fingerprints are those of the
 plain bytes. Imports nothing of ours.
 """
 
-import sqlite3
 import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
 
 PLAIN = b"\x00"
 DEFLATED_1 = b"\x01"
@@ -88,7 +91,7 @@ def unpack(stored: bytes) -> bytes:
     return data
 
 
-def add_functions(connection: sqlite3.Connection) -> None:
+def add_functions(connection: "sqlite3.Connection") -> None:
     """Let SQL on a connection say `unpack(data)` and `pack(data)`; null stays null."""
     connection.create_function("unpack", 1, lambda stored: None if stored is None else unpack(stored), deterministic=True)
     connection.create_function("pack", 1, lambda data: None if data is None else pack(data), deterministic=True)

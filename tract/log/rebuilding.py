@@ -80,6 +80,7 @@ class Rebuild:
             await self._clear()
             raise
         await self._clear()
+        await self._clear(shadows.clear_contexts)
         holds = sorted(self._holds)
         return Rebuilding(
             projections=tuple(each.name for each in shadow.projections),
@@ -116,10 +117,10 @@ class Rebuild:
                     return shadow, swapped
                 tries += 1
 
-    async def _clear(self) -> None:
+    async def _clear(self, clear: Callable[..., float | None] = shadows.clear) -> None:
         rows = ROWS
         while True:
-            seconds: float | None = await self._write(12 + rows // 64, shadows.clear, rows)
+            seconds: float | None = await self._write(12 + rows // 64, clear, rows)
             if seconds is None:
                 return
             self._holds.append(seconds)

@@ -105,8 +105,14 @@ class Refold:
         """Show no more events of those families, or no more events to those projections."""
         self._halted.update(halt.stream or halt.projection for halt in halts)
 
-    def read(self, ask: Ask, before: int, most: int) -> Portion | None:
+    def read(self, ask: Ask, before: int, most: int, weight: int = WORDS) -> Portion | None:
         """Return what comes behind a position, or None at the end of the log.
+
+        Args:
+            ask: Of the store.
+            before: The position.
+            most: Events at the most.
+            weight: Bytes of blobs at the most, but for those of the last event.
 
         Raises:
             CorruptLogError: An event does not follow the one before.
@@ -126,7 +132,7 @@ class Refold:
             if one is not None:
                 folded.append(one)
             words += sum(map(len, blobs.values()))
-            if words > WORDS:
+            if words > weight:
                 last = row
                 break
         self._position = last[0]

@@ -20,7 +20,7 @@ from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, in_edition, in_use, without_edition
 from tract.log.halts import Halt
 from tract.log.protocol import Projection, Row
-from tract.log.refolding import Portion, Refold, write, write_carefully
+from tract.log.refolding import WORDS, Portion, Refold, write, write_carefully
 from tract.log.sqlite_errors import is_of_the_statement
 
 _key = re.compile(r"ORDER BY ([\w, ]+)$")
@@ -131,7 +131,9 @@ def swap(
             _require(connection, runner, shadow, position)
             _refuse_newer(connection, runner, shadow.projections)
             refold = Refold(runner.where, shadow.projections, shadow.halts)
-            portion = refold.read(lambda name, *row: connection.execute(sql[name], row).fetchall(), position, most + 1)
+            portion = refold.read(
+                lambda name, *row: connection.execute(sql[name], row).fetchall(), position, most + 1, WORDS * most
+            )
             if portion is not None and not (portion.is_last and portion.after - position <= most):
                 return None
             halts: list[Halt] = []
@@ -176,12 +178,30 @@ def clear(connection: sqlite3.Connection, runner: BatchRunner, rows: int) -> flo
         if not left:
             return None
         # Without its indexes a table is emptied page by page.
-        kind, name, _ = min(left)
-        if kind == "index":
+        kind, name, declared = min(left)
+        if declared.startswith("CREATE VIRTUAL"):
+            if _is_index_emptied(connection, sql, name, rows):
+                connection.execute(_meaning(sql, "log.drop_table", name))
+        elif kind == "index":
             connection.execute(_meaning(sql, "log.drop_index", name))
         elif _is_emptied(connection, runner, name, rows):
             connection.execute(_meaning(sql, "log.drop_table", name))
     return perf_counter() - started
+
+
+def clear_contexts(connection: sqlite3.Connection, runner: BatchRunner, rows: int) -> float | None:
+    """Remove so many parts of contexts that were kept before the swap; None where there is nothing.
+
+    Returns:
+        How long the lock was held, in seconds.
+
+    Raises:
+        sqlite3.Error: Nothing was changed.
+    """
+    started = perf_counter()
+    with lazy_transaction(connection, runner):
+        removed = connection.execute(runner.book.now["contexts.clear_some_leaves"], (rows,)).rowcount
+    return perf_counter() - started if removed else None
 
 
 def _chosen(connection: sqlite3.Connection, runner: BatchRunner, names: Collection[str] | None) -> tuple[Projection, ...]:
@@ -227,6 +247,8 @@ def _put_in_use(connection: sqlite3.Connection, sql: Mapping[str, str], shadow: 
         connection.execute(sql["log.put_projection"], (each.name, each.version, shadow.edition, *place))
         connection.execute(sql["log.clear_halts"], (each.name,))
         connection.execute(sql["log.rename_halts"], (in_edition(each.name, shadow.edition), each.name))
+    # They may have been computed from rows that were damaged.
+    connection.execute(sql["contexts.clear"])
     # With the table the row is gone; and only a change of the schema makes
     # every other connection look again which tables are in use.
     connection.execute(sql["log.drop_rebuilds"])
@@ -299,6 +321,19 @@ def _known(runner: BatchRunner) -> dict[str, str]:
 def _meaning(sql: Mapping[str, str], statement: str, name: str, key: str = "") -> str:
     """Return a statement on whatever is left over, as one on the thing of that name."""
     return sql[statement].replace("left_over", name).replace("its_key", key)
+
+
+def _is_index_emptied(connection: sqlite3.Connection, sql: Mapping[str, str], name: str, rows: int) -> bool:
+    """Remove rows of the tables in which a full-text index is kept; say whether few are left.
+
+    What FTS5 needs to open it stays (https://sqlite.org/fts5.html, section 9).
+    """
+    there = {thing for _, thing, _ in connection.execute(sql["log.things"])}
+    for part in ("data", "content", "docsize"):
+        table = f"{name}_{part}"
+        if table in there and connection.execute(_meaning(sql, "log.empty_index", table), (rows,)).rowcount:
+            return False
+    return True
 
 
 def _is_emptied(connection: sqlite3.Connection, runner: BatchRunner, name: str, rows: int) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x54524354
 SCHEMA = 3
 """2: scratch tables beside the log, blobs packed, ids found by a part of them. 3: projections have versions, editions
-and places in the log. `migrating` brings older files to it."""
+and places in the log, and contexts are kept. `migrating` brings older files to it."""
 MEMORY = ":memory:"
 _MODES = {"rwc": "mode=rwc", "ro": "mode=ro", "look": "mode=ro&immutable=1"}
 _FOREIGN = "a SQLite database of another program"
@@ -40,6 +40,11 @@ LOG_TABLES = (
     "log.create_projections",
     "log.create_halts",
     "log.create_rebuilds",
+    "contexts.create",
+    "contexts.create_by_run",
+    "contexts.create_by_origin",
+    "contexts.create_leaves",
+    "contexts.create_leaves_by_origin",
     "scratch.create_partials",
     "scratch.create_leases",
 )

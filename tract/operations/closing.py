@@ -164,13 +164,12 @@ def arrange(slots: Sequence[Slot], tokens: int) -> Arrangement:
     at, end = 0, len(slots)
     while at < end:
         slot = slots[at]
-        message = slot.content.message
         at += 1
-        if message.role == "tool":
+        if slot.content.speaks_only:
+            lines.append(slot)
+        elif slot.content.message.role == "tool":
             arrangement.tokens -= slot.content.tokens
             arrangement.add(slot)
-        elif not message.tool_calls:
-            lines.append(slot)
         else:
             at = arrangement.add_unit(slots, at)
     return arrangement
@@ -207,6 +206,8 @@ def _find_call(slots: Sequence[Slot], place: int) -> int | None:
     depth = 1
     while place and call_id is not None:
         place -= 1
+        if slots[place].content.speaks_only:
+            continue
         message = slots[place].content.message
         if message.role == "tool":
             depth += message.tool_call_id == call_id
@@ -225,6 +226,8 @@ def _results(slots: Sequence[Slot], place: int) -> Iterator[Slot]:
     for at in range(place + 1, len(slots)):
         if not missing:
             return
+        if slots[at].content.speaks_only:
+            continue
         message = slots[at].content.message
         call_id = message.tool_call_id
         if message.role != "tool":
@@ -262,8 +265,12 @@ def find_repairs(slots: Iterable[Slot]) -> tuple[Repair, ...]:
     called: set[str] = set()
     standing = -1
     for place, slot in enumerate(slots):
-        message, here = slot.content.message, list[Repair]()
+        here = list[Repair]()
         repairs.append(here)
+        if slot.content.speaks_only:
+            standing = place
+            continue
+        message = slot.content.message
         call_id = message.tool_call_id
         if message.role != "tool":
             standing = place

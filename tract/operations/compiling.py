@@ -20,7 +20,7 @@ from tract.formats.openai import message_to_dict, message_to_openai
 from tract.operations.closing import Repair, find_repairs
 from tract.operations.compilers import DEFAULT, label
 from tract.operations.context import Context
-from tract.operations.hashing import digest_of, finish
+from tract.operations.hashing import Chain, digest_of, finish
 from tract.operations.overlaying import Overlay
 from tract.operations.sequence import Vector, View
 from tract.operations.slots import Closing, Line
@@ -104,8 +104,7 @@ class CompiledContext:
         context = self.context
         if self._lines is not context.lines:
             return digest_of([_entry(line) for line in self._lines])
-        context.chains.content = context.chains.content.over(context.lines.leaves, _entry)
-        return finish(context.chains.content, context.lines, _entry)
+        return finish(content_chain(context), context.lines, _entry)
 
     @cached_property
     def payload_digest(self) -> str:
@@ -160,6 +159,12 @@ class CompiledContext:
     def __repr__(self) -> str:
         at = self.head[:8] if self.head else None
         return f"<CompiledContext {at}: {len(self)} messages, {self.token_count} tokens>"
+
+
+def content_chain(context: Context) -> Chain:
+    """Return the chain over what compiles, which the context knows from then on."""
+    context.chains.content = context.chains.content.over(context.lines.leaves, _entry)
+    return context.chains.content
 
 
 def _itself(message: Message) -> Message:

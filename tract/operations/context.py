@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from attrs import frozen
 
@@ -15,7 +15,7 @@ from tract.domain.ids import CommitId
 from tract.operations.closing import Waiting, find_unit
 from tract.operations.hashing import Chains
 from tract.operations.sequence import Vector, View
-from tract.operations.slots import Line, Slot, SlotContent
+from tract.operations.slots import Brought, Line, Slot
 
 
 @frozen(eq=False, repr=False)
@@ -24,7 +24,7 @@ class Edited:
 
     commit: CommitId
     number: int
-    content: SlotContent
+    content: Brought
     config: LLMConfig | None
 
 
@@ -46,6 +46,37 @@ class Reordered:
 
 
 Change: TypeAlias = Edited | Annotated | Reordered
+
+
+class Older(Protocol):
+    """The numbers of what a context began with, where that was not folded here."""
+
+    @property
+    def slots(self) -> int:
+        """How many slots there were."""
+        ...
+
+    @property
+    def changes(self) -> int:
+        """How many changes there were."""
+        ...
+
+    def find(self, commit: CommitId) -> int | None:
+        """Return the number of a commit's slot, or ~ the number of its change; None if it has neither."""
+        ...
+
+
+@frozen(eq=False, repr=False)
+class _Nothing:
+    slots: int = 0
+    changes: int = 0
+
+    def find(self, commit: CommitId) -> int | None:
+        return None
+
+
+NOTHING: Older = _Nothing()
+"""What a context began with that was folded from the first commit on."""
 
 
 @frozen(eq=False, repr=False)
@@ -82,15 +113,17 @@ class Context:
     # counts if what stands under the number is of that commit, so entries of
     # other branches do no harm. Appends stay O(1) without a persistent map.
     index: dict[CommitId, int]
+    older: Older = NOTHING
 
     def find_slot(self, commit: CommitId) -> Slot | None:
         """Return the slot that *commit* created or, being an edit, edits."""
-        number = self._number(commit)
+        number = self.find_number(commit)
         return None if number is None else self.slots[number]
 
     def find_change(self, commit: CommitId) -> Change | None:
         """Return what the edit, annotate or reorder *commit* replaced."""
-        place = ~self.index.get(commit, 0)
+        entry = self.find_entry(commit)
+        place = ~(entry or 0)
         if 0 <= place < len(self.changes) and (change := self.changes[place]).commit == commit:
             return change
         return None
@@ -105,23 +138,33 @@ class Context:
         """What the results cost that compile but are in no line."""
         return self.slot_tokens - self.line_tokens
 
+    @property
+    def growth(self) -> int:
+        """How many slots and changes were folded here."""
+        return len(self.slots) - self.older.slots + len(self.changes) - self.older.changes
+
     def tool_unit(self, commit: CommitId) -> tuple[CommitId, ...]:
         """Return the slots of the tool unit that a slot belongs to, in order.
 
         Skipped slots belong to their unit too. A slot that is in none, or is
         not live, is alone; what is no slot gives nothing.
         """
-        number = self._number(commit)
+        number = self.find_number(commit)
         if number is None:
             return ()
         slot = self.slots[number]
-        message = slot.content.message
-        if not slot.live or not (message.tool_calls or message.role == "tool"):
+        if not slot.live or slot.content.speaks_only:
             return (slot.id,)
         return tuple(one.id for one in find_unit(self.live, self.order.index(number)))
 
-    def _number(self, commit: CommitId) -> int | None:
-        number = self.index.get(commit)
+    def find_entry(self, commit: CommitId) -> int | None:
+        """Return what the index has under *commit*, which may be another branch's."""
+        entry = self.index.get(commit)
+        return self.older.find(commit) if entry is None else entry
+
+    def find_number(self, commit: CommitId) -> int | None:
+        """Return the number of the slot that *commit* created or, being an edit, edits."""
+        number = self.find_entry(commit)
         if number is None:
             return None
         if number >= 0:

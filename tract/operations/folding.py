@@ -109,7 +109,7 @@ class _Draft:
 
     def revert(self, step: Step) -> None:
         target = step.targets[0] if step.targets else None
-        number = None if target is None else self.index.get(target)
+        number = None if target is None else self._find_entry(target)
         if number is None:
             return
         if number >= 0:
@@ -215,10 +215,14 @@ class _Draft:
     def _find_slots(self, commits: Iterable[CommitId]) -> dict[int, Slot]:
         found = {}
         for commit in commits:
-            number = self.index.get(commit, -1)
-            if 0 <= number < len(self.slots) and (slot := self.slots[number]).id == commit:
+            number = self._find_entry(commit)
+            if number is not None and 0 <= number < len(self.slots) and (slot := self.slots[number]).id == commit:
                 found[number] = slot
         return found
+
+    def _find_entry(self, commit: CommitId) -> int | None:
+        entry = self.index.get(commit)
+        return self.base.older.find(commit) if entry is None else entry
 
     def _ordered(self) -> Vector[int]:
         if self.appended:
@@ -269,14 +273,16 @@ class _Draft:
             self.base.chains.copy(),
             arrangement.waiting,
             self._bounded_index(),
+            self.base.older,
         )
 
     def _bounded_index(self) -> dict[CommitId, int]:
         """Return the index, or one of this history alone when others' branches have filled it."""
         if len(self.index) <= 4 * (len(self.slots) + len(self.changes)) + 4096:
             return self.index
-        index = {self.slots[number].id: number for number in range(len(self.slots))}
-        index.update({self.changes[number].commit: ~number for number in range(len(self.changes))})
+        older = self.base.older
+        index = {self.slots[number].id: number for number in range(older.slots, len(self.slots))}
+        index.update({self.changes[number].commit: ~number for number in range(older.changes, len(self.changes))})
         return index
 
 

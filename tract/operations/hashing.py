@@ -29,11 +29,11 @@ class Chain:
         last: The chain after all of them.
     """
 
-    leaves: tuple[tuple[Line, ...], ...] = ()
+    leaves: tuple[Sequence[Line], ...] = ()
     hashes: tuple[bytes, ...] = ()
     last: bytes = START
 
-    def over(self, leaves: tuple[tuple[Line, ...], ...], entry: Callable[[Line], bytes]) -> "Chain":
+    def over(self, leaves: tuple[Sequence[Line], ...], entry: Callable[[Line], bytes]) -> "Chain":
         """Return the chain over *leaves*, hashing only those that are not in this one."""
         if leaves is self.leaves:
             return self
@@ -78,7 +78,7 @@ def digest_of(entries: Sequence[bytes]) -> str:
     return last.hex()
 
 
-def _hash(leaf: tuple[Line, ...], entry: Callable[[Line], bytes]) -> bytes:
+def _hash(leaf: Sequence[Line], entry: Callable[[Line], bytes]) -> bytes:
     return sha256(b"\n".join(map(entry, leaf)))
 
 

@@ -94,7 +94,7 @@ def _closed(base: Context, low: int, rest: int) -> tuple[int, int]:
 
 
 def _begins_unit(slot: Slot) -> bool:
-    return slot.compiles and slot.content.message.role != "tool"
+    return slot.compiles and (slot.content.speaks_only or slot.content.message.role != "tool")
 
 
 def _exchange(base: Context, slots: Vector[Slot], old: Sequence[int], new: Sequence[int]) -> Arrangement | None:

@@ -6,6 +6,7 @@ one through a function. Imports nothing of ours; read `Vector` first.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from threading import RLock
 from typing import Any, Generic, SupportsIndex, TypeVar, overload
 
 from attrs import define, frozen
@@ -27,11 +28,12 @@ class Vector(Sequence[T]):
     a third level of tuples would.
 
     Attributes:
-        leaves: Full leaves of `LEAF` items each.
+        leaves: Full leaves of `LEAF` items each: tuples, ranges, or leaves
+            whose items are made when they are looked at.
         tail: The items after them, fewer than `LEAF`.
     """
 
-    leaves: tuple[tuple[T, ...], ...] = ()
+    leaves: tuple[Sequence[T], ...] = ()
     tail: tuple[T, ...] = ()
 
     @classmethod
@@ -115,6 +117,56 @@ class Vector(Sequence[T]):
 
     def __repr__(self) -> str:
         return f"Vector.of({list(self)!r})"
+
+
+class LazyLeaf(Sequence[T]):
+    """A full leaf whose items are made when the first of them is looked at, and once.
+
+    Args:
+        make: Returns the items.
+        lock: Held meanwhile; one for all leaves whose items are made of each other's.
+    """
+
+    __slots__ = ("_items", "_lock", "_make")
+
+    def __init__(self, make: Callable[[], tuple[T, ...]], lock: RLock) -> None:
+        self._make: Callable[[], tuple[T, ...]] | None = make
+        self._lock = lock
+        self._items: tuple[T, ...] | None = None
+
+    @property
+    def items(self) -> tuple[T, ...]:
+        """Every one of them."""
+        items = self._items
+        return self._made() if items is None else items
+
+    def _made(self) -> tuple[T, ...]:
+        with self._lock:
+            if self._items is None:
+                assert self._make is not None
+                # What they were made of is not held any longer than they are not there.
+                self._items, self._make = self._make(), None
+            return self._items
+
+    def __len__(self) -> int:
+        return LEAF
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.items
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> T | tuple[T, ...]:
+        return self.items[index]
+
+    def index(self, item: Any, start: int = 0, stop: int | None = None) -> int:
+        """Return where *item* stands first."""
+        return self.items.index(item, start, LEAF if stop is None else stop)
 
 
 @define(eq=False, repr=False)

@@ -7,7 +7,7 @@ in a fifth of the time of an attrs class and which the garbage collector does
 not visit: a cold compile takes two thirds of the time.
 """
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from attrs import frozen
 from msgspec import Struct
@@ -37,6 +37,60 @@ class SlotContent(Struct, frozen=True, gc=False):
     rendering: int
     message: Message
     tokens: int
+
+    @property
+    def speaks_only(self) -> bool:
+        """Whether it neither calls a tool nor answers a call."""
+        message = self.message
+        return message.role != "tool" and not message.tool_calls
+
+
+class StoredContent(Struct, eq=False, gc=False):
+    """A content of which everything is known but the message, which is read when it is looked at.
+
+    Attributes:
+        commit: As for `SlotContent`, and so are the next three.
+        type: See there.
+        blob: See there.
+        rendering: See there.
+        tokens: What it costs, as recorded with the commit.
+        speaks_only: Whether it neither calls a tool nor answers a call.
+        reader: Makes the message, once.
+        stored: What it makes it of.
+        read: The message, as soon as somebody looked at it.
+    """
+
+    commit: CommitId
+    type: str
+    blob: BlobId
+    rendering: int
+    tokens: int
+    speaks_only: bool
+    reader: "MessageReader"
+    stored: bytes | None
+    read: Message | None = None
+
+    @property
+    def message(self) -> Message:
+        """What the model reads.
+
+        Raises:
+            CorruptLogError: The stored bytes are damaged.
+            ContentValidationError: This version does not know type or rendering.
+        """
+        return self.reader(self) if self.read is None else self.read
+
+
+class MessageReader(Protocol):
+    """Makes messages of stored bytes."""
+
+    def __call__(self, content: StoredContent) -> Message:
+        """Return the message of *content*, which holds it from then on."""
+        ...
+
+
+Brought: TypeAlias = SlotContent | StoredContent
+"""What a commit brought, its message at hand or not."""
 
 
 class Step(Struct, frozen=True, gc=False):
@@ -77,7 +131,7 @@ class Slot(Struct, frozen=True, eq=False, gc=False):
 
     # Changed slots are built in full: `attrs.evolve` costs four times as much.
     id: CommitId
-    content: SlotContent
+    content: Brought
     config: LLMConfig | None = None
     priority: Priority = Priority.NORMAL
     priority_by: CommitId | None = None
@@ -95,7 +149,7 @@ class Slot(Struct, frozen=True, eq=False, gc=False):
         """Whether it is live and not skipped."""
         return self.removed_by is None and self.priority is not Priority.SKIP
 
-    def with_content(self, content: SlotContent, config: LLMConfig | None) -> "Slot":
+    def with_content(self, content: Brought, config: LLMConfig | None) -> "Slot":
         """Return the slot with another content."""
         return Slot(self.id, content, config, self.priority, self.priority_by, self.moved_by, self.removed_by, self.took)
 

@@ -15,8 +15,14 @@ SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER B
 -- name: admin.tables
 SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0;
 
+-- name: admin.has_table
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?;
+
 -- name: admin.table_integrity
 SELECT * FROM pragma_integrity_check(?);
+
+-- name: admin.log
+SELECT * FROM events ORDER BY position;
 
 -- name: admin.events_between
 SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?;
@@ -27,7 +33,10 @@ SELECT version, recorded_at, digest FROM events
 WHERE stream_id = ?1 AND version < ?2 AND +position <= ?3 ORDER BY version DESC LIMIT 1;
 
 -- name: admin.blobs_after
-SELECT number, id, salt, fingerprint, data FROM blobs WHERE number > ? ORDER BY number LIMIT ?;
+SELECT number, id, salt, fingerprint, data FROM blobs WHERE number > ? AND number <= ? ORDER BY number LIMIT ?;
+
+-- name: admin.last_blob
+SELECT coalesce(max(number), 0) FROM blobs;
 
 -- Which of some ids, one behind the other in ?1, have no row.
 -- name: admin.missing_blobs
@@ -65,6 +74,9 @@ PRAGMA journal_mode = MEMORY;
 
 -- name: admin.blob
 SELECT number, id, salt, data FROM blobs WHERE substr(id, 1, 4) = substr(?1, 1, 4) AND id = ?1;
+
+-- name: admin.log
+SELECT * FROM events ORDER BY position;
 
 -- name: admin.stream_log
 SELECT * FROM events WHERE stream_id = ?1 ORDER BY version;

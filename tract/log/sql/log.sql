@@ -174,6 +174,10 @@ SELECT type, name, sql FROM sqlite_schema WHERE type IN ('table', 'index') AND s
 -- name: log.empty
 DELETE FROM left_over WHERE (its_key) IN (SELECT its_key FROM left_over ORDER BY its_key LIMIT ?);
 
+-- The same of a part of a full-text index, whose first rows say what it is.
+-- name: log.empty_index
+DELETE FROM left_over WHERE id IN (SELECT p.id FROM left_over p WHERE p.id > 10 ORDER BY p.id LIMIT ?);
+
 -- name: log.drop_index
 DROP INDEX left_over;
 

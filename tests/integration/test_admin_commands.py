@@ -1,0 +1,307 @@
+"""The command line of looking after a store: what it prints, how it ends, and what it shows meanwhile."""
+
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from tests.integration.test_admin import NO_STORES, ROOT, command, damage, missing, write_history
+from tract import AsyncTract, admin
+from tract.admin.__main__ import main
+
+ADMIN = [sys.executable, "-W", "error", "-m", "tract.admin"]
+TRACT = [sys.executable, "-W", "error", "-c", "from tract.cli import main; main()", "admin"]
+Printed: TypeAlias = Callable[..., dict[str, Any]]
+COMMANDS = ("status", "verify", "rebuild", "backup", "export", "import", "compact")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("written") / "log.db"
+    asyncio.run(write_history(found))
+    asyncio.run(admin.export(found, found.with_suffix(".jsonl")))
+    return found
+
+
+@pytest.fixture
+def path(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(written, tmp_path / "log.db"))
+
+
+@pytest.fixture
+def arguments(written: Path, path: Path, tmp_path: Path) -> Callable[[str], list[str]]:
+    """What each command is called with."""
+    more = {"backup": ["copy.db"], "export": ["copy.jsonl"], "import": [str(written.with_suffix(".jsonl"))]}
+
+    def given(name: str) -> list[str]:
+        return [name, str(path), *(str(tmp_path / each) for each in more.get(name, ()))]
+
+    return given
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Runs a command and returns the one JSON object that it prints."""
+
+    def run(*given: object, code: int = 0) -> dict[str, Any]:
+        assert main([*map(str, given), "--json"]) == code
+        said = capsys.readouterr()
+        assert (said.err, said.out.count("\n")) == ("", 1)
+        found: dict[str, Any] = json.loads(said.out)
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_did_and_ends_well(arguments: Callable[[str], list[str]], path: Path, name: str) -> None:
+    done = command(*arguments(name))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(str(path))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_prints_its_result_as_one_json_object(
+    arguments: Callable[[str], list[str]], path: Path, printed: Printed, name: str
+) -> None:
+    assert printed(*arguments(name))["path"] == str(path)
+
+
+def test_the_json_of_status_holds_its_tables(path: Path, printed: Printed) -> None:
+    found = printed("status", path)
+    assert found["events"] == asyncio.run(admin.status(path)).events
+    assert {"projection": "commits", "table": "commits", "rows": 12} in found["tables"]
+
+
+def test_the_json_of_verify_holds_its_findings(path: Path, printed: Printed) -> None:
+    found = printed("verify", path)
+    assert (found["is_clean"], found["findings"]) == (True, [])
+    damage(path, "UPDATE events SET digest = zeroblob(32) WHERE position = 4")
+    found = printed("verify", path, code=1)
+    assert (found["is_clean"], found["findings"][0]["kind"]) == (False, "chain")
+
+
+def test_the_json_of_a_backup_holds_what_is_wrong_with_the_copy(path: Path, tmp_path: Path, printed: Printed) -> None:
+    damage(path, "UPDATE events SET digest = zeroblob(32) WHERE position = 4")
+    found = printed("backup", path, tmp_path / "copy.db", code=1)
+    assert (found["is_clean"], found["verification"]["findings"][0]["kind"]) == (False, "chain")
+
+
+def test_the_json_of_export_import_and_compact_hold_their_figures(path: Path, tmp_path: Path, printed: Printed) -> None:
+    file, new = tmp_path / "copy.jsonl", tmp_path / "new.db"
+    told = printed("export", path, file)
+    assert (told["families"], told["size"]) == (2, file.stat().st_size)
+    taken = printed("import", new, file)
+    assert (taken["is_new"], taken["events"], taken["known"]) == (True, told["events"], 0)
+    assert printed("compact", new)["is_vacuumed"]
+
+
+def test_the_chain_alone_is_verified_on_demand(path: Path, printed: Printed) -> None:
+    damage(path, "DELETE FROM usage")
+    assert not printed("verify", path, code=1)["is_clean"]
+    assert printed("verify", "--chain", path)["is_clean"]
+
+
+def test_one_family_is_exported_by_its_name(path: Path, tmp_path: Path, printed: Printed) -> None:
+    assert printed("export", path, tmp_path / "one.jsonl", "--family", "other")["families"] == 1
+
+
+@pytest.mark.parametrize("name", ["backup", "export", "import", "compact"])
+@pytest.mark.parametrize("make", NO_STORES, ids=lambda make: make.__name__)
+def test_what_is_no_store_is_told_in_one_line(
+    arguments: Callable[[str], list[str]],
+    path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], None],
+    name: str,
+) -> None:
+    make(path)
+    if name == "import" and make is missing:
+        assert main(arguments(name)) == 0
+        return
+    before = sorted(path.parent.iterdir())
+    assert main([*arguments(name), "--json"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("Error: ")
+    assert sorted(path.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["backup", "export"])
+def test_a_file_that_is_in_the_way_is_told_in_one_line(arguments: Callable[[str], list[str]], name: str) -> None:
+    assert command(*arguments(name)).returncode == 0
+    done = command(*arguments(name))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "choose another path" in done.stderr
+
+
+def test_a_damaged_file_is_a_finding(path: Path, tmp_path: Path, written: Path) -> None:
+    file = tmp_path / "cut.jsonl"
+    file.write_bytes(written.with_suffix(".jsonl").read_bytes()[:-10])
+    done = command("import", str(tmp_path / "new.db"), str(file))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert f"{file}, line " in done.stderr
+
+
+def test_a_damaged_log_that_cannot_be_exported_is_a_finding(path: Path, tmp_path: Path) -> None:
+    damage(path, "DELETE FROM events WHERE position = 4")
+    done = command("export", str(path), str(tmp_path / "copy.jsonl"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["backup", "x"], ["export", "x"], ["import", "x"], ["compact"], ["backup", "a", "b", "c"], ["verify", "x", "--wide"]],
+)
+def test_arguments_that_are_missing_or_too_many_are_explained(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(given)
+    said = capsys.readouterr()
+    assert (caught.value.code, said.out) == (2, "")
+    assert said.err.startswith("usage: python -m tract.admin ")
+
+
+@pytest.mark.parametrize("given", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=lambda given: given[0])
+def test_help_tells_the_exit_codes(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(given)
+    said = capsys.readouterr()
+    assert (caught.value.code, said.err) == (0, "")
+    assert "Exit codes: 0 all is well, 1 " in said.out
+    assert "130" in said.out
+
+
+def run_tract(*given: str) -> "subprocess.CompletedProcess[str]":
+    unwanted = {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS"}
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return subprocess.run(
+        [*TRACT, *given],
+        env={**environment, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def test_tract_admin_is_the_same_command_line(path: Path) -> None:
+    done = run_tract("verify", str(path), "--json")
+    assert (done.returncode, done.stderr, json.loads(done.stdout)["is_clean"]) == (0, "", True)
+    damage(path, "DELETE FROM usage")
+    assert run_tract("verify", str(path)).returncode == 1
+    assert run_tract("status", f"{path}.none").returncode == 2
+
+
+def test_tract_admin_helps_under_its_own_name() -> None:
+    done = run_tract("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: tract admin ")
+    assert run_tract("mend").stderr.startswith("usage: tract admin ")
+
+
+@contextmanager
+def on_terminal(program: list[str], *given: str) -> Iterator[Callable[[], tuple[int, str]]]:
+    """Run a program whose stderr is a terminal; yields what waits for its exit code and what was shown."""
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen([*program, *given], env=environment, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        os.close(theirs)
+
+        def ended() -> tuple[int, str]:
+            shown = b""
+            while True:
+                try:
+                    more = os.read(ours, 65_536)
+                except OSError:
+                    break
+                if not more:
+                    break
+                shown += more
+            return process.wait(60), shown.decode()
+
+        try:
+            yield ended
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="the platform has no pseudo-terminals")
+@pytest.mark.parametrize("program", [ADMIN, TRACT], ids=["python -m tract.admin", "tract admin"])
+def test_a_terminal_shows_progress_and_keeps_nothing_of_it(path: Path, tmp_path: Path, program: list[str]) -> None:
+    with on_terminal(program, "backup", str(path), str(tmp_path / "copy.db")) as ended:
+        code, shown = ended()
+    assert code == 0
+    pages = path.stat().st_size // 4096
+    assert f"of {pages} pages" in shown
+    assert "/s" in shown
+    assert "\n" not in shown.rpartition("\x1b[2K")[2].rpartition("\x1b[K")[2]
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="the platform has no pseudo-terminals")
+def test_an_error_on_a_terminal_is_one_line_behind_the_progress(path: Path, tmp_path: Path) -> None:
+    damage(path, "DELETE FROM events WHERE position = 30")
+    with on_terminal(ADMIN, "export", str(path), str(tmp_path / "copy.jsonl")) as ended:
+        code, shown = ended()
+    assert code == 1
+    assert shown.rpartition("\x1b[K")[2].startswith("Error: ")
+
+
+INTERRUPTED = """
+import os, signal, sys
+from contextlib import nullcontext
+from tract.admin.__main__ import main
+told = []
+def interrupt(progress):
+    if not told:
+        os.kill(os.getpid(), signal.SIGINT)
+    told.append(progress)
+sys.exit(main(sys.argv[1:], showing=lambda: nullcontext(interrupt)))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the platform has no such signal")
+@pytest.mark.parametrize("name", ["verify", "backup", "export", "import"])
+def test_ctrl_c_ends_a_command_with_130_and_leaves_nothing(arguments: Callable[[str], list[str]], path: Path, name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", INTERRUPTED, *arguments(name)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert [file.name for file in path.parent.iterdir()] == ["log.db"]
+
+
+@pytest.mark.parametrize("name", ["verify", "status", "backup"])
+def test_a_reader_that_leaves_is_no_traceback(arguments: Callable[[str], list[str]], name: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen([*ADMIN, *arguments(name), "--json"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE) as process:
+        os.close(write)
+        _, errors = process.communicate(timeout=60)
+    assert errors == b""
+
+
+async def test_every_command_works_beside_a_tract_that_is_open(arguments: Callable[[str], list[str]], path: Path) -> None:
+    async with AsyncTract.open(path, name="main") as t:
+        for name in COMMANDS:
+            await t.user(f"before {name}")
+            done = await asyncio.to_thread(command, *arguments(name))
+            assert (done.returncode, done.stderr) == (0, "")
+        await t.user("goes on")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert (await admin.verify(path)).is_clean

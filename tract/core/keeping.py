@@ -1,0 +1,221 @@
+"""Keeping contexts in the file, so that they are not computed again after a restart.
+
+No event depends on the rows: whoever finds none compiles from the log. They
+are written through the store's writer, and what two processes write at once is
+whole whichever of them was first. Imports `domain` to `log`, `contexts`,
+`graph` and `kept`; read `keep_contexts`.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from attrs import frozen
+
+from tract.core.contexts import ContextCache
+from tract.core.graph import Node, node, stretches
+from tract.core.kept import about, find_kept_place
+from tract.domain.canonical import encode_plain
+from tract.domain.ids import CommitId
+from tract.log.protocol import EventStore, Query, Row, Statement
+from tract.operations.compiling import content_chain
+from tract.operations.freezing import Frozen, Memory, freeze
+from tract.operations.frozen import VERSION, sealed
+
+STRIDE = 512
+"""Commits of first-parent history after which a context is kept again."""
+ROOTS = 16
+"""Contexts that are kept of one history with all its branches; the oldest go."""
+CHUNK = 256
+"""Leaves that are written in one transaction, so that no append waits for long."""
+MOST_AT_CLOSING = 256
+"""Leaves that are worth freezing while somebody waits for a store to close."""
+_ATTEMPTS = 2
+_MEMORY = ":memory:"
+
+
+@frozen(eq=False, repr=False)
+class Keeping:
+    """A context about to be written.
+
+    Attributes:
+        head: Its commit.
+        origin: The first commit of its history.
+        frozen: Its bytes.
+        has_grown: Whether it has every leaf that the one before had.
+    """
+
+    head: Node
+    origin: int
+    frozen: Frozen
+    has_grown: bool
+
+    def leaves(self) -> list[Statement]:
+        """Return what writes the leaves that are not there yet."""
+        return [Statement("contexts.put_leaf", (key, self.origin, data)) for key, data in self.frozen.leaves.items()]
+
+    def root(self) -> list[Statement]:
+        """Return what writes the root, and then removes what it replaces."""
+        head, keys = self.head, encode_plain(list(self.frozen.keys))
+        data = sealed(self.frozen.root, *about(head.run, bytes.fromhex(head.id), keys))
+        return [
+            Statement("contexts.put", (head.number, head.run, self.origin, VERSION, keys, data)),
+            Statement("contexts.remove_before", (head.run, head.number)),
+            Statement("contexts.remove_oldest", (self.origin, ROOTS)),
+        ]
+
+
+async def keep_contexts(store: EventStore, contexts: ContextCache, *, stride: int = STRIDE) -> int:
+    """Keep the contexts of branches that went far since theirs was kept; return how many that were.
+
+    A branch that was looked at is looked at again when it has moved. Leaving
+    early leaves nothing half-done.
+
+    Args:
+        store: The store.
+        contexts: What was compiled of it here.
+        stride: How many commits are far.
+
+    Raises:
+        ClosedError: The store is closed.
+        StoreError: It could not be read or written.
+    """
+    if store.where == _MEMORY:
+        return 0
+    heads, looked = await store.read(lambda query: _heads(query, contexts.looked))
+    due = await store.read(lambda query: [head for head in heads if _is_due(query, head, stride)])
+    kept = [await _keep(store, contexts, head) for head in due]
+    contexts.looked = looked
+    return sum(kept)
+
+
+async def keep_known_contexts(store: EventStore, contexts: ContextCache) -> int:
+    """Do what `keep_contexts` does for contexts that were compiled here, where that takes little time.
+
+    For when somebody waits for a store to close. Nothing is read where
+    nothing large was compiled.
+
+    Raises:
+        ClosedError: The store is closed.
+        StoreError: It could not be read or written.
+    """
+    grown = contexts.grown(STRIDE)
+    if store.where == _MEMORY or not grown:
+        return 0
+    due = await store.read(lambda query: [head for head in _among(query, grown) if _is_due(query, head, STRIDE)])
+    kept = [await _keep(store, contexts, head, most=MOST_AT_CLOSING) for head in due]
+    return sum(kept)
+
+
+def _heads(query: Query, after: int) -> tuple[list[Node], int]:
+    """Return where branches are that moved after a position, and the last of those positions."""
+    numbers = [number for (number,) in query("contexts.heads", after)]
+    return [node(query, number) for number in numbers], max(numbers, default=after)
+
+
+def _among(query: Query, numbers: Collection[int]) -> list[Node]:
+    """Return those of some commits at which a branch is."""
+    wanted = set(numbers)
+    return [node(query, number) for (number,) in query("contexts.heads", min(wanted) - 1) if number in wanted]
+
+
+def _is_due(query: Query, head: Node, stride: int) -> bool:
+    """Say whether a commit is far from the last context that was kept in its first-parent history."""
+    if head.depth + 1 < stride:
+        return False
+    kept = _last_kept(query, head)
+    return kept is None or head.depth - kept[1] >= stride
+
+
+def _last_kept(query: Query, head: Node) -> tuple[int, int] | None:
+    """Return number and depth of the last commit before *head* whose context is kept."""
+    return next((kept for run, last in stretches(query, head) if (kept := find_kept_place(query, run, last))), None)
+
+
+async def _keep(store: EventStore, contexts: ContextCache, head: Node, most: int | None = None) -> bool:
+    """Write the context of a commit; say whether it was.
+
+    Args:
+        store: The store.
+        contexts: What is known.
+        head: The commit.
+        most: Leaves that may be new, if not any number.
+    """
+    for _ in range(_ATTEMPTS):
+        keeping = await store.read(lambda query: _frozen(query, contexts, head, most))
+        if keeping is None:
+            return False
+        leaves = keeping.leaves()
+        for first in range(0, len(leaves), CHUNK):
+            await store.scratch(leaves[first : first + CHUNK]).wait()
+        is_there, _, were_oldest = await store.scratch(keeping.root()).wait()
+        if were_oldest or not keeping.has_grown:
+            # Not every time: at a million messages it holds the write lock for 10 ms.
+            await store.scratch([Statement("contexts.sweep", (keeping.origin,))]).wait()
+        if is_there:
+            contexts.memorise(keeping.origin, keeping.frozen.memory)
+            return True
+        # Somebody removed leaves that are remembered here: all are written.
+        contexts.memorise(keeping.origin, Memory())
+    return False
+
+
+def _frozen(query: Query, contexts: ContextCache, head: Node, most: int | None) -> Keeping | None:
+    context = contexts.context(query, head)
+    *_, (origin, _) = stretches(query, head)
+    memory = contexts.memory(origin)
+    if most is not None and sum(id(leaf) not in memory.keys for leaf in context.slots.leaves) > most:
+        return None
+    try:
+        frozen = freeze(context, content_chain(context), CommitNumbers(query, _numbers(query, head, memory)), memory)
+    except LookupError:
+        # The tables do not fit the context: what they say is not to be kept.
+        return None
+    known = {key for _, key in memory.keys.values()}
+    return Keeping(head, origin, frozen, has_grown=bool(known) and known.issubset(frozen.keys))
+
+
+def _numbers(query: Query, head: Node, memory: Memory) -> Iterator[Row]:
+    """Yield number, id and config of the commits that are most likely to be asked for."""
+    kept = _last_kept(query, head) if memory.keys else None
+    low = 0 if kept is None else kept[0]
+    for run, last in stretches(query, head):
+        if last > low:
+            yield from query("contexts.numbers", run, low, last)
+
+
+class CommitNumbers:
+    """The numbers of commits, some of them known and the others read when they are asked for.
+
+    Args:
+        query: The snapshot.
+        rows: Number, id and config of those that are known.
+    """
+
+    def __init__(self, query: Query, rows: Iterable[Row]) -> None:
+        self._query = query
+        self._known = {CommitId(id.hex()): (number, config) for number, id, config in rows}
+
+    def commit(self, id: CommitId) -> int:
+        """Return the number of a commit.
+
+        Raises:
+            LookupError: It is not in the file.
+        """
+        return self._find(id)[0]
+
+    def config(self, id: CommitId) -> int | None:
+        """Return the number of the blob with what a commit's content was made with.
+
+        Raises:
+            LookupError: The commit is not in the file.
+        """
+        return self._find(id)[1]
+
+    def _find(self, id: CommitId) -> tuple[int, int | None]:
+        found = self._known.get(id)
+        if found is None:
+            rows = self._query("contexts.number", bytes.fromhex(id))
+            if not rows:
+                raise LookupError(id)
+            number, _, config = rows[0]
+            found = self._known[id] = (number, config)
+        return found
