@@ -11,7 +11,7 @@ async def disk(workshop: Workshop) -> list[Result]:
     """The file of a long history after a checkpoint, against its raw text, for short and long messages."""
     rows: list[Result] = []
     for length, limit in ((300, 3.5), (3_000, 1.5)):
-        path = await workshop.history(workshop.long, length)
+        path = await workshop.history(workshop.long, length, search=False)
         raw = sum(len(text(number, length).encode()) for number in range(workshop.long))
         what = f"disk, {workshop.long:,} messages of {length:,}"
         rows.append(Row(what, path.stat().st_size, "B", raw, "the raw text", Target(limit)))

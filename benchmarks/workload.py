@@ -14,6 +14,7 @@ from pathlib import Path
 from attrs import define, field
 
 from tract import AsyncTract
+from tract.errors import ProjectionLagError
 from tract.llm.counting import ApproximateCounter
 
 _PROSE = (
@@ -49,7 +50,7 @@ class Workshop:
 
     folder: Path
     is_quick: bool = False
-    _histories: dict[tuple[int, int], Path] = field(factory=dict)
+    _histories: dict[tuple[int, int, bool], Path] = field(factory=dict)
     _numbers: "count[int]" = field(factory=count)
 
     @property
@@ -74,12 +75,14 @@ class Workshop:
         """Return a copy of a store that nobody has open."""
         return Path(shutil.copy(path, self.file()))
 
-    async def history(self, size: int, length: int = 300) -> Path:
-        """Return a store of one's own with *size* messages on one branch."""
-        key = (size, length)
+    async def history(self, size: int, length: int = 300, *, search: bool = True) -> Path:
+        """Return a store of one's own with *size* messages on one branch, and all of them in the search index or none."""
+        key = (size, length, search)
         if key not in self._histories:
             self._histories[key] = self.file()
             await fill(self._histories[key], size, length)
+            if search:
+                await index(self._histories[key])
         return self.copied(self._histories[key])
 
     async def opened(self, size: int, durability: str = "full") -> AsyncTract:
@@ -95,7 +98,22 @@ def forget(path: Path) -> None:
 
 
 async def fill(path: Path, size: int, length: int = 300) -> None:
-    """Write *size* messages to one branch, many at once so that it is quick."""
-    async with AsyncTract.open(str(path), tokens=ApproximateCounter()) as t:
+    """Write *size* messages to one branch, many at once so that it is quick, and no search index."""
+    async with AsyncTract.open(str(path), tokens=ApproximateCounter(), search=False) as t:
         for first in range(0, size, CHUNK):
             await asyncio.gather(*(t.user(text(number, length)) for number in range(first, min(first + CHUNK, size))))
+
+
+async def index(path: Path) -> None:
+    """Bring the search index of a store up."""
+    async with AsyncTract.open(str(path)) as t:
+        while not await _has_caught_up(t):
+            pass
+
+
+async def _has_caught_up(t: AsyncTract) -> bool:
+    try:
+        await t.search("nothing")
+    except ProjectionLagError:
+        return False
+    return True

@@ -28,6 +28,7 @@ from tract.domain.content import (
 from tract.domain.events import Event
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest, TokenUsage
 from tract.domain.generations import Delta, GenerationInfo
+from tract.domain.hits import SearchHit
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
@@ -76,6 +77,7 @@ __all__ = [
     "Priority",
     "ReasoningContent",
     "RegisteredContent",
+    "SearchHit",
     "SessionContent",
     "StoreStatistics",
     "TextPart",

@@ -25,6 +25,7 @@ from tract.verbs import (
     inspecting,
     measuring,
     reverting,
+    searching,
     talking,
     writing,
 )
@@ -145,6 +146,7 @@ class AsyncTract(TractCore):
     log = inspecting.log
     show = inspecting.show
     status = inspecting.status
+    search = searching.search
     statistics = measuring.statistics
 
     generations = following.generations

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +17,10 @@ import pytest
 
 from tests.integration.test_admin import NO_STORES, ROOT, command, damage, missing, write_history
 from tract import AsyncTract, admin
+from tract.admin import writing
 from tract.admin.__main__ import main
+from tract.errors import StoreLockedError, StoreReadOnlyError
+from tract.log.locking import WriteLock
 
 ADMIN = [sys.executable, "-W", "error", "-m", "tract.admin"]
 TRACT = [sys.executable, "-W", "error", "-c", "from tract.cli import main; main()", "admin"]
@@ -134,6 +138,65 @@ def test_what_is_no_store_is_told_in_one_line(
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert said.err.startswith("Error: ")
     assert sorted(path.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["import", "compact"])
+def test_a_store_that_somebody_keeps_locked_is_told_in_one_line_and_left_as_it_was(
+    arguments: Callable[[str], list[str]],
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    monkeypatch.setattr(writing, "PATIENCE", 0.1)
+    before = path.read_bytes()
+    with closing(WriteLock(str(path))) as lock:
+        lock.acquire()
+        assert main(arguments(name)) == 2
+        lock.remove()
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"Error: {StoreLockedError(str(path))}\n")
+    assert (path.read_bytes(), [file.name for file in path.parent.iterdir()]) == (before, ["log.db"])
+
+
+@pytest.mark.parametrize("name", ["status", "verify", "backup", "export"])
+def test_a_store_that_somebody_keeps_locked_can_be_read(arguments: Callable[[str], list[str]], path: Path, name: str) -> None:
+    with closing(WriteLock(str(path))) as lock:
+        lock.acquire()
+        assert main(arguments(name)) == 0
+
+
+AS_NOBODY = """
+import contextlib, io, os, sys
+from tract.admin.__main__ import main
+with contextlib.redirect_stdout(io.StringIO()):
+    main(["verify", sys.argv[2]])  # what is loaded late may be out of reach afterwards
+if os.getuid() == 0:
+    os.setuid(65534)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
+@pytest.mark.parametrize("name", ["backup", "export", "import", "compact"])
+def test_a_folder_that_may_only_be_read_is_told_in_one_line(written: Path, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(written, folder))
+        file = Path(shutil.copy(written.with_suffix(".jsonl"), folder))
+        more = {"backup": [f"{folder}/copy.db"], "export": [f"{folder}/copy.jsonl"], "import": [str(file)]}.get(name, [])
+        Path(folder).chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, name, str(path), *more],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        Path(folder).chmod(0o755)
+        assert sorted(each.name for each in Path(folder).iterdir()) == ["log.db", "log.jsonl"]
+    culprit = more[0] if name in {"backup", "export"} else str(path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreReadOnlyError(culprit)}\n")
 
 
 @pytest.mark.parametrize("name", ["backup", "export"])

@@ -464,6 +464,18 @@ async def test_what_was_computed_from_tables_goes_when_they_are_made_anew(long: 
     assert execute(long, "SELECT count(*) FROM contexts UNION ALL SELECT count(*) FROM context_leaves") == [(0,), (0,)]
 
 
+async def test_a_history_that_cannot_be_compiled_keeps_no_other_from_being_kept(path: Path) -> None:
+    async with AsyncTract.open(path) as t:
+        base = await t.user("base")
+        for name in ("damaged", "whole"):
+            await t.branch(name, at=base.id)
+            await t.user(f"only {name}")
+    execute(path, "UPDATE blobs SET data = x'0200' WHERE number = (SELECT max(number) - 1 FROM blobs)")
+    async with AsyncTract.open(path) as t:
+        assert await keep(t) == 2
+        assert await keep(t) == 0
+
+
 async def test_a_store_in_memory_keeps_nothing() -> None:
     async with AsyncTract.open() as t:
         await t.user("said")

@@ -24,6 +24,7 @@ from tract import (
     Message,
     OutputContent,
     Priority,
+    SearchHit,
     StoreStatistics,
     TextPart,
     TokenBudget,
@@ -131,6 +132,8 @@ async def test_reading() -> None:
         assert_type(shown, CommitDetail)
         assert_type(shown.content, Content | Renderable | None)
         assert_type(await t.status(), TractStatus)
+        assert_type(await t.search("a", limit=5, role="user", marks=("<", ">")), tuple[SearchHit, ...])
+        assert_type(await t.search("a", at="HEAD", content_type="dialogue"), tuple[SearchHit, ...])
         assert_type(t.statistics(), StoreStatistics)
 
 

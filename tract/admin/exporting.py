@@ -5,7 +5,6 @@ The form is told in `lines`. Imports `log` and the other modules of `admin`.
 
 import json
 import time
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from threading import Event
@@ -29,7 +28,7 @@ from tract.admin.lines import (
 from tract.admin.references import blobs_of
 from tract.admin.reporting import Reports, Tell, on_thread_telling
 from tract.admin.results import Exported
-from tract.admin.snapshots import Snapshot, read_snapshot
+from tract.admin.snapshots import Slices, Snapshot, read_in_slices
 from tract.admin.threads import go_on, on_thread, place_of
 from tract.domain.canonical import NotCanonicalError, sha256
 from tract.domain.ids import is_uuid, uuid_bytes, uuid_text
@@ -39,8 +38,8 @@ from tract.log.codec import decode_event
 from tract.log.packing import unpack
 from tract.log.protocol import Row
 
-_EVENTS = 500
-"""Between two looks at whether to stop."""
+_EVENTS = 200
+"""In one snapshot: some ten milliseconds."""
 
 
 async def export(
@@ -48,8 +47,9 @@ async def export(
 ) -> Exported:
     """Write the log of a store, or of one family, with all the texts it names to a file of JSON Lines.
 
-    Reads one snapshot; whoever writes goes on, and until it ends, what they
-    append stays in the write-ahead log. The same log gives the same bytes. The
+    That is the log as it is when this begins; whoever writes goes on. What was
+    appended stays as it is, so it is read in short snapshots, between which
+    the write-ahead log can be emptied. The same log gives the same bytes. The
     digest chain and the blobs are checked on the way, so that what was
     exported can be imported. Projections are not in it: they follow from it.
 
@@ -81,7 +81,7 @@ async def export(
     source, destination = place_of(path), Destination(place_of(file, "file"))
 
     def write(place: str, stop: Event, reports: Reports) -> tuple[int, int, int]:
-        return read_snapshot(place, stop, lambda snapshot: _export(snapshot, destination, family, reports))
+        return read_in_slices(place, stop, lambda slices: _export(slices, destination, family, reports))
 
     try:
         await on_thread(lambda _, __: destination.claim(), source)
@@ -92,13 +92,12 @@ async def export(
     return Exported(source, destination.path, families, events, blobs, size, time.perf_counter() - started)
 
 
-def _export(snapshot: Snapshot, destination: Destination, family: str | None, reports: Reports) -> tuple[int, int, int]:
-    stream = None if family is None else _stream(snapshot, family)
-    destination.create(snapshot.path)
+def _export(slices: Slices, destination: Destination, family: str | None, reports: Reports) -> tuple[int, int, int]:
+    destination.create(slices.path)
     try:
         with Path(destination.partial).open("wb") as out:
-            exporter = _Exporter(snapshot, out)
-            exporter.write(stream, reports)
+            exporter = _Exporter(slices, out)
+            exporter.write(family, reports)
     except OSError as exc:
         raise destination.refusal(exc) from exc
     return len(exporter.ends), exporter.events, exporter.blobs
@@ -117,6 +116,11 @@ def _stream(snapshot: Snapshot, family: str) -> bytes:
     return bytes(found[0])
 
 
+def _count(snapshot: Snapshot, stream: bytes) -> Row:
+    found: Row = snapshot("admin.count_stream_events", stream).fetchone()
+    return found
+
+
 def _name(data: str) -> object:
     """Return the name of the tract that a family's first event made."""
     try:
@@ -128,46 +132,56 @@ def _name(data: str) -> object:
 
 @define(eq=False, repr=False)
 class _Exporter:
-    """Writes the lines of one snapshot.
+    """Writes the lines of a store.
 
     Attributes:
-        snapshot: The store.
+        slices: The store.
         out: The file.
         ends: Version and digest of each family's last event so far.
         events: Written so far.
         blobs: Written so far.
     """
 
-    snapshot: Snapshot
+    slices: Slices
     out: BinaryIO
     ends: dict[bytes, tuple[int, bytes]] = field(factory=dict)
     events: int = 0
     blobs: int = 0
     _written: bytearray = field(factory=bytearray)
-    _opened: Callable[[bytes], bytes] = unpack
 
-    def write(self, stream: bytes | None, reports: Reports) -> None:
+    def write(self, family: str | None, reports: Reports) -> None:
         """Write the whole file."""
-        total = "admin.count_events" if stream is None else "admin.count_stream_events"
-        rows = "admin.log" if stream is None else "admin.stream_log"
-        which = () if stream is None else (stream,)
-        if self.snapshot("admin.schema").fetchone() == (1,):
-            # In schema 1 blobs stood as they are.
-            self._opened = bytes
-        reports.begin(self.snapshot(total, *which).fetchone()[0], "events")
+        with self.slices.snapshot() as snapshot:
+            stream = None if family is None else _stream(snapshot, family)
+            (total,) = snapshot("log.last_position").fetchone() if stream is None else _count(snapshot, stream)
+        reports.begin(total, "events")
         self._line(HeadLine(FORMAT, NUMBER))
-        for row in self.snapshot(rows, *which):
-            self._write_event(row)
-            if self.events % _EVENTS == 0:
-                go_on(self.snapshot.stop)
-                reports.reached(self.events)
+        while self.events < total:
+            go_on(self.slices.stop)
+            with self.slices.snapshot() as snapshot:
+                self._write_slice(snapshot, stream, min(_EVENTS, total - self.events))
+            reports.reached(self.events)
         for id, (version, digest) in sorted(self.ends.items()):
             self._line(StreamLine(uuid_text(id), version, digest.hex()))
         self._line(EndLine(len(self.ends), self.events, self.blobs))
         reports.reached(self.events)
 
-    def _write_event(self, row: Row) -> None:
-        event = decode_event(row, file=self.snapshot.path)
+    def _write_slice(self, snapshot: Snapshot, stream: bytes | None, limit: int) -> None:
+        """Write the next events, so many of them."""
+        # Of a log without gaps, the last position or version is how many there are.
+        if stream is None:
+            rows = snapshot("log.events_after", self.events, limit).fetchall()
+        else:
+            rows = snapshot("admin.stream_events_after", stream, self.events, limit).fetchall()
+        for row in rows:
+            if row[0 if stream is None else 2] != self.events + 1:
+                raise self._corrupt(row, "it does not follow what is before it")
+            self._write_event(snapshot, row)
+        if len(rows) < limit:
+            raise CorruptLogError(self.slices.path, None, None, f"what follows event {self.events} cannot be read")
+
+    def _write_event(self, snapshot: Snapshot, row: Row) -> None:
+        event = decode_event(row, file=self.slices.path)
         stream, data = row[1], row[6]
         version, previous = self.ends.get(stream, (0, chain.START))
         head = (event.stream, event.version, event.tract, row[4], row[5], event.operation, event.actor, event.recorded_at)
@@ -179,22 +193,23 @@ class _Exporter:
         if event.version != version + 1 or event.digest != digest:
             raise self._corrupt(row, "it does not follow what is before it")
         self.ends[stream] = event.version, digest
-        there = {name for name in names_in(data) if self._write_blob(name, row)}
+        there = {name for name in names_in(data) if self._write_blob(snapshot, name, row)}
         for id in blobs_of(event):
             if bytes.fromhex(id) not in there:
                 raise self._corrupt(row, f"it names blob {id[:12]}, which is not there")
         self.out.write(written)
         self.events += 1
 
-    def _write_blob(self, id: bytes, row: Row) -> bool:
+    def _write_blob(self, snapshot: Snapshot, id: bytes, row: Row) -> bool:
         """Write a blob unless it was written before; say whether there is one under the id."""
-        found = self.snapshot("admin.blob", id).fetchone()
+        found = snapshot("admin.blob", id).fetchone()
         if found is None:
             return False
         number, _, salt, data = found
         if not self._is_written(number):
             try:
-                plain = None if data is None else self._opened(data)
+                # In schema 1 blobs stood as they are.
+                plain = None if data is None else bytes(data) if self.slices.schema == 1 else unpack(data)
             except ValueError as exc:
                 raise self._corrupt(row, f"blob {id.hex()[:12]} cannot be unpacked") from exc
             if plain is not None and (salt is None or sha256(salt, plain) != id):
@@ -216,4 +231,4 @@ class _Exporter:
         self.out.write(encode_line(line))
 
     def _corrupt(self, row: Row, finding: str) -> CorruptLogError:
-        return CorruptLogError(self.snapshot.path, uuid_text(row[1]), row[2], finding)
+        return CorruptLogError(self.slices.path, uuid_text(row[1]), row[2], finding)

@@ -47,8 +47,8 @@ async def import_file(path: str | PathLike[str], file: str | PathLike[str], *, p
     Everything is proved before anything is written: a scratch store beside
     *path* is made of the file, line by line, and verified as `verify` does. A
     store that is not there yet is then that one. To a store that is there,
-    what it lacks is appended in one transaction, in which it is all or
-    nothing; other writers wait for it.
+    what it lacks is appended in one transaction, so that it is all or nothing;
+    other writers wait for it, and give up after their 30 seconds.
 
     Families keep their ids and digests and get new positions. One that the
     store has already is gone on with from where it ends there; where it goes
@@ -69,6 +69,8 @@ async def import_file(path: str | PathLike[str], file: str | PathLike[str], *, p
         FamilyDiffersError: The store has a family of it with another history.
         TractExistsError: The store has another root tract of the same name.
         FolderNotFoundError: There is no folder to make the store in.
+        DestinationExistsError: Somebody made a store there meanwhile, or the
+            write-ahead log of another database lies there.
         NotAStoreError: There is something else at *path*.
         NewerSchemaError: A later version wrote the store.
         StoreLockedError: Somebody else kept on writing, or imports just now.

@@ -25,6 +25,7 @@ from tract.admin.lines import (
     row_of,
 )
 from tract.admin.references import blobs_of
+from tract.domain.events import TYPES
 from tract.domain.ids import uuid_bytes
 from tract.errors import CorruptLogError, MalformedExportError, NewerExportError
 from tract.log import chain
@@ -78,9 +79,8 @@ class ExportReader:
             seen.execute("CREATE TABLE seen (id BLOB PRIMARY KEY) WITHOUT ROWID")
             try:
                 yield from self._read(seen)
-            except (NotALineError, CorruptLogError) as exc:
-                finding = exc.finding if isinstance(exc, CorruptLogError) else str(exc)
-                raise MalformedExportError(self.path, self.lines, finding) from exc
+            except NotALineError as exc:
+                raise MalformedExportError(self.path, self.lines, str(exc)) from exc
 
     def _read(self, seen: sqlite3.Connection) -> Iterator[Recorded]:
         self._read_head()
@@ -118,7 +118,11 @@ class ExportReader:
     def _event(self, line: EventLine, seen: sqlite3.Connection) -> Recorded:
         self._require(not self._told, "an event comes after the end of a family")
         row = row_of(line)
-        event = decode_event(row)
+        try:
+            event = decode_event(row)
+        except CorruptLogError as exc:
+            # What is wrong with it names its type, which may be anything.
+            raise NotALineError(exc.finding if line.type in TYPES else "it is no event of any version") from exc
         stream = row[1]
         version, previous = self._ends.get(stream, (0, chain.START))
         head = (event.stream, event.version, event.tract, row[4], row[5], event.operation, event.actor, event.recorded_at)

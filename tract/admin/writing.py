@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from tract.log.locking import WriteLock
+from tract.log.locking import PATIENCE, WriteLock
 from tract.log.places import Hold, refusal
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import ThreadConnection
@@ -26,7 +26,7 @@ def turn_to_write(path: str) -> Iterator[None]:
         StoreError: The lock was not to be had.
         CorruptLogError: SQLite finds the file damaged.
     """
-    lock, hold = WriteLock(path), Hold(path)
+    lock, hold = WriteLock(path, PATIENCE), Hold(path)
     try:
         lock.acquire()
         try:

@@ -26,14 +26,14 @@ def progress_bar() -> Iterator[Tell | None]:
         units: list[str] = []
 
         def show(progress: Progress) -> None:
+            count = f"{progress.done:,} of {progress.total:,}" if progress.total else f"{progress.done:,}"
+            told, total = f"{count} {progress.unit}, {progress.rate:,.0f}/s", progress.total or None
             if units[-1:] != [progress.unit]:
                 # The remaining time is told from what this stretch alone did.
                 for task in bar.task_ids:
                     bar.remove_task(task)
-                bar.add_task("", total=progress.total or None)
+                bar.add_task(told, total=total)
                 units.append(progress.unit)
-            count = f"{progress.done:,} of {progress.total:,}" if progress.total else f"{progress.done:,}"
-            told = f"{count} {progress.unit}, {progress.rate:,.0f}/s"
-            bar.update(bar.task_ids[-1], completed=progress.done, total=progress.total or None, description=told, refresh=True)
+            bar.update(bar.task_ids[-1], completed=progress.done, total=total, description=told, refresh=True)
 
         yield show

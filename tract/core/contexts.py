@@ -119,11 +119,11 @@ class ContextCache:
             self._folded += 1
         return context
 
-    def grown(self, least: int) -> list[int]:
+    def grown(self, least: int) -> set[int]:
         """Return the commits with a context that has *least* slots and changes more than when it was kept."""
         with self._lock:
             kept = list(self._kept.items())
-        return [number for number, (_, context) in kept if context.growth >= least]
+        return {number for number, (_, context) in kept if context.growth >= least}
 
     def memory(self, origin: int) -> Memory:
         """Return what is known of the leaves of a history."""

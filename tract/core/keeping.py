@@ -6,7 +6,7 @@ whole whichever of them was first. Imports `domain` to `log`, `contexts`,
 `graph` and `kept`; read `keep_contexts`.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -15,6 +15,7 @@ from tract.core.graph import Node, node, stretches
 from tract.core.kept import about, find_kept_place
 from tract.domain.canonical import encode_plain
 from tract.domain.ids import CommitId
+from tract.errors import ContentValidationError, CorruptLogError
 from tract.log.protocol import EventStore, Query, Row, Statement
 from tract.operations.compiling import content_chain
 from tract.operations.freezing import Frozen, Memory, freeze
@@ -80,10 +81,11 @@ async def keep_contexts(store: EventStore, contexts: ContextCache, *, stride: in
     """
     if store.where == _MEMORY:
         return 0
-    heads, looked = await store.read(lambda query: _heads(query, contexts.looked))
+    after = contexts.looked
+    heads = await store.read(lambda query: _heads(query, after))
     due = await store.read(lambda query: [head for head in heads if _is_due(query, head, stride)])
     kept = [await _keep(store, contexts, head) for head in due]
-    contexts.looked = looked
+    contexts.looked = max((head.number for head in heads), default=after)
     return sum(kept)
 
 
@@ -100,21 +102,15 @@ async def keep_known_contexts(store: EventStore, contexts: ContextCache) -> int:
     grown = contexts.grown(STRIDE)
     if store.where == _MEMORY or not grown:
         return 0
-    due = await store.read(lambda query: [head for head in _among(query, grown) if _is_due(query, head, STRIDE)])
+    heads = await store.read(lambda query: _heads(query, min(grown) - 1))
+    due = await store.read(lambda query: [head for head in heads if head.number in grown and _is_due(query, head, STRIDE)])
     kept = [await _keep(store, contexts, head, most=MOST_AT_CLOSING) for head in due]
     return sum(kept)
 
 
-def _heads(query: Query, after: int) -> tuple[list[Node], int]:
-    """Return where branches are that moved after a position, and the last of those positions."""
-    numbers = [number for (number,) in query("contexts.heads", after)]
-    return [node(query, number) for number in numbers], max(numbers, default=after)
-
-
-def _among(query: Query, numbers: Collection[int]) -> list[Node]:
-    """Return those of some commits at which a branch is."""
-    wanted = set(numbers)
-    return [node(query, number) for (number,) in query("contexts.heads", min(wanted) - 1) if number in wanted]
+def _heads(query: Query, after: int) -> list[Node]:
+    """Return where branches are that moved after a position."""
+    return [node(query, number) for (number,) in query("contexts.heads", after)]
 
 
 def _is_due(query: Query, head: Node, stride: int) -> bool:
@@ -140,7 +136,11 @@ async def _keep(store: EventStore, contexts: ContextCache, head: Node, most: int
         most: Leaves that may be new, if not any number.
     """
     for _ in range(_ATTEMPTS):
-        keeping = await store.read(lambda query: _frozen(query, contexts, head, most))
+        try:
+            keeping = await store.read(lambda query: _frozen(query, contexts, head, most))
+        except (CorruptLogError, ContentValidationError):
+            # Whoever compiles it is told; the branches behind it are kept.
+            return False
         if keeping is None:
             return False
         leaves = keeping.leaves()

@@ -32,14 +32,12 @@ class Kept:
 
     Attributes:
         number: Its commit.
-        depth: How many commits are before that.
         origin: The first commit of its history.
         context: The context.
         memory: Of its leaves.
     """
 
     number: int
-    depth: int
     origin: int
     context: Context
     memory: Memory
@@ -55,11 +53,11 @@ def find_kept(query: Query, where: str, run: int, numbers: range) -> Kept | None
         numbers: From the first commit that counts to the last.
     """
     stop = numbers.stop
-    while rows := query("contexts.nearest", run, numbers.start, stop - 1, VERSION):
-        number, depth, origin, *_ = rows[0]
+    while rows := query("contexts.nearest", run, numbers.start - 1, stop - 1, VERSION):
+        number, _, origin, *_ = rows[0]
         found = thawed(query, where, rows[0])
         if found is not None:
-            return Kept(number, depth, origin, *found)
+            return Kept(number, origin, *found)
         stop = number
     return None
 
@@ -96,13 +94,10 @@ def _source(query: Query, where: str, number: int, configs: Sequence[int]) -> So
     bounds = ancestors(query, node(query, number))
     encode = msgspec.json.encode
     rows = query("contexts.texts", encode(list(bounds.items())).decode(), encode(configs).decode())
-    found = {}
-    while rows and rows[-1][1] is None:
-        blob, _, _, stored = rows.pop()
-        found[blob] = stored
-    if len(bounds) > 1:
-        rows.sort(key=itemgetter(0))
-    return Source(where, rows, found, unpack, decode_config)
+    texts = [row for row in rows if row[1] is not None] if configs else rows
+    # In order already where the history is one run, which costs next to nothing.
+    texts.sort(key=itemgetter(0))
+    return Source(where, texts, {row[0]: row[3] for row in rows if row[1] is None} if configs else {}, unpack, decode_config)
 
 
 def decode_config(data: bytes) -> LLMConfig:

@@ -40,6 +40,7 @@ from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, State
 from tract.log.statements import load
 from tract.operations.compilers import DEFAULT, Compiler
 from tract.projections import FOLLOWING, INLINE, SQL
+from tract.projections.searching import can_search
 
 C = TypeVar("C", bound=TractCore)
 SEARCH = "search"
@@ -122,7 +123,7 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
     try:
         together = shared(store)
         for projection in FOLLOWING:
-            if options.search or projection.name != SEARCH:
+            if projection.name != SEARCH or (options.search and await store.read(can_search)):
                 together.runner.follow(projection)
         counter = options.tokens or default_counter()
         await interrupt_abandoned(store, counter, options.clock)

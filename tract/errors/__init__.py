@@ -11,6 +11,7 @@ The second level says what the caller can do about it::
         RevertError  ContentValidationError  BudgetExceededError  ClosedError
         WrongLoopError
         ModelNotConfiguredError  CompilerError  ConfigError
+        SearchUnavailableError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
@@ -63,6 +64,7 @@ from tract.errors.refused import (
     ModelNotConfiguredError,
     RefNotFoundError,
     RevertError,
+    SearchUnavailableError,
     TractNotFoundError,
     TurnInProgressError,
     TurnStateError,
@@ -140,6 +142,7 @@ __all__ = [
     "RefNotFoundError",
     "RefusedError",
     "RevertError",
+    "SearchUnavailableError",
     "StoreError",
     "StoreFailedError",
     "StoreFullError",

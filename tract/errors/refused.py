@@ -288,6 +288,23 @@ class CompilerError(RefusedError):
         return f"The compiler {self.compiler!r} failed: {self.reason}. Mend it, or open the tract with another compiler=."
 
 
+class SearchUnavailableError(RefusedError):
+    """Nothing is kept ready for searching.
+
+    Attributes:
+        path: The store.
+        reason: Why, and what to do.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be searched here: {self.reason}."
+
+
 class ConfigError(RefusedError):
     """A setting is out of range, unknown or in contradiction with another."""
 

@@ -102,6 +102,11 @@ def decode_event(row: Row, *, file: str = "", is_proved: bool = False) -> Event:
     )
 
 
+def class_of(tag: str) -> type[Any] | None:
+    """Return the class of events of a type, None where this version does not know it."""
+    return TYPES.get(tag)
+
+
 def decode_one(kind: type[B], row: Row, *, file: str = "") -> tuple[Event, B]:
     """Return an event that a projection says is one of *kind*, and its body.
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from tract.log.halts import Halt
 from tract.log.protocol import Projection
 
-_made = re.compile(r"\bCREATE (?:VIRTUAL TABLE|TABLE|UNIQUE INDEX|INDEX) (\w+)")
+_made = re.compile(r"\bCREATE (?:VIRTUAL TABLE|TABLE|UNIQUE INDEX|INDEX) (?:IF NOT EXISTS )?(\w+)")
 _edition = re.compile(r"^(.+)__([1-9][0-9]*)$")
 
 

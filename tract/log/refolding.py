@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from tract.domain.canonical import NotCanonicalError
-from tract.domain.events import TYPES, Event
+from tract.domain.events import Event
 from tract.domain.ids import BlobId, OperationId, TractId, uuid_text
 from tract.errors import CorruptLogError, TractError
 from tract.log import chain
-from tract.log.codec import decode_event
+from tract.log.codec import class_of, decode_event
 from tract.log.halts import Halt
 from tract.log.protocol import FollowingProjection, Projection, Row, Statement
 from tract.log.sqlite_errors import is_of_the_statement
@@ -177,7 +177,7 @@ class Refold:
     def _who_folds(self, tag: str) -> tuple[Projection, ...]:
         found = self._interested.get(tag)
         if found is None:
-            kind = TYPES.get(tag)
+            kind = class_of(tag)
             found = () if kind is None else tuple(each for each in self._projections if issubclass(kind, each.folds))
             self._interested[tag] = found
         return found

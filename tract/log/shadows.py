@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from time import perf_counter
+from typing import Any
 
 from msgspec import Struct
 
@@ -234,6 +235,10 @@ def _write(
         row = (in_edition(halt.projection, shadow.edition), halt.stream, halt.position, halt.finding)
         cursor.execute(sql["log.halt"], row)
     return halts
+
+
+def _ask(connection: sqlite3.Connection, sql: Mapping[str, str], name: str, *parameters: Any) -> list[Row]:
+    return connection.execute(sql[name], parameters).fetchall()
 
 
 def _put_in_use(connection: sqlite3.Connection, sql: Mapping[str, str], shadow: Shadow, position: int) -> None:

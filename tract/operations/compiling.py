@@ -63,7 +63,11 @@ class CompiledContext:
 
     @property
     def messages(self) -> Sequence[Message]:
-        """What the model reads."""
+        """What the model reads.
+
+        A message of a history that was compiled before the store was opened
+        is read when it is looked at; damaged ones raise `CorruptLogError`.
+        """
         if self.overlay is not None:
             return View(self.overlay.messages, _itself)
         return View(self.context.lines, attrgetter("message"))

@@ -14,13 +14,14 @@ from tract.projections.generations import Generations
 from tract.projections.movements import Movements
 from tract.projections.receipts import Receipts
 from tract.projections.refs import Refs
+from tract.projections.searching import Search
 from tract.projections.settings import Settings
 from tract.projections.tracts import Tracts
 
 INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Receipts(), Generations(), Settings())
 """In the order that they are applied: a later one may read an earlier one's tables."""
 
-FOLLOWING: tuple[FollowingProjection, ...] = ()
+FOLLOWING: tuple[FollowingProjection, ...] = (Search(),)
 """What follows the log a little behind it, where somebody asked for it."""
 
 SQL = (statements.SQL, Path(__file__).with_name("sql"))

@@ -21,9 +21,6 @@ SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?;
 -- name: admin.table_integrity
 SELECT * FROM pragma_integrity_check(?);
 
--- name: admin.log
-SELECT * FROM events ORDER BY position;
-
 -- name: admin.events_between
 SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?;
 
@@ -78,8 +75,8 @@ SELECT number, id, salt, data FROM blobs WHERE substr(id, 1, 4) = substr(?1, 1, 
 -- name: admin.log
 SELECT * FROM events ORDER BY position;
 
--- name: admin.stream_log
-SELECT * FROM events WHERE stream_id = ?1 ORDER BY version;
+-- name: admin.stream_events_after
+SELECT * FROM events WHERE stream_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3;
 
 -- name: admin.count_stream_events
 SELECT count(*) FROM events WHERE stream_id = ?1;

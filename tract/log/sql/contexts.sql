@@ -98,9 +98,6 @@ WHERE origin = ?1 AND key NOT IN (
     WHERE x.origin = ?1
 );
 
--- name: contexts.remove
-DELETE FROM contexts WHERE number = ?1;
-
 -- name: contexts.clear
 DELETE FROM contexts;
 
