@@ -34,6 +34,7 @@ from tract.log.protocol import (
     Row,
     Statement,
     Submission,
+    UnfitStatementError,
 )
 from tract.log.sqlite_errors import translate
 
@@ -103,6 +104,7 @@ class MemoryStore:
     async def read(self, query: Callable[[Query], T]) -> T:
         self.check()
         async with self.one_at_a_time:
+            self.check()
             return query(Reading(self))
 
     def mark(self) -> int:
@@ -309,18 +311,26 @@ class MemoryStore:
     def adopted(self, projection: Projection) -> int:
         """Know nothing of versions: nothing here outlives the process."""
         rows = self.derived.execute(self.statements["log.checkpoint"], (projection.name,)).fetchall()
-        if rows:
+        known = {name for (name,) in self.derived.execute("SELECT name FROM sqlite_schema")}
+        if rows and all(table in known for table, _ in projection.tables):
             return int(rows[0][2])
-        for name in projection.create:
+        for name in (*projection.drop, *projection.create):
             self.derived.execute(self.statements[name])
         self.execute([Statement("log.put_projection", (projection.name, projection.version, 0, 0, None))])
         return 0
 
     def advanced(self, chunk: Chunk) -> bool:
-        row = (chunk.before, chunk.after, chunk.digest)
-        if self.execute([Statement("log.advance", (name, *row)) for name in chunk.projections]).count(0):
-            return False
-        self.execute(chunk.statements)
+        for each in chunk.projections:
+            rows = self.derived.execute(self.statements["log.checkpoint"], (each.name,)).fetchall()
+            if [row[:3] for row in rows] != [(each.version, each.edition, chunk.before)]:
+                return False
+        for each in chunk.projections:
+            row = (each.name, each.version, each.edition, chunk.before, chunk.after, chunk.digest)
+            self.execute([Statement("log.advance", row)])
+        try:
+            self.execute(chunk.statements)
+        except Exception as exc:
+            raise UnfitStatementError from exc
         return True
 
     def fold(self, event: Event, blobs: Mapping[BlobId, bytes]) -> None:

@@ -22,6 +22,7 @@ VERBS = {
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream",
     "generations", "follow", "events",
+    "usage", "timeline",
     "configure", "configure_llm", "record_usage",
 }  # fmt: skip
 HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config", "budget"}

@@ -11,6 +11,7 @@ Only the names in `__all__` are public; errors are in `tract.errors`.
 
 from typing import TYPE_CHECKING, Any
 
+from tract.domain.accounts import TimelineEntry, UsageReport, UsageSum
 from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
@@ -81,6 +82,7 @@ __all__ = [
     "SessionContent",
     "StoreStatistics",
     "TextPart",
+    "TimelineEntry",
     "TokenBudget",
     "TokenCounter",
     "TokenUsage",
@@ -88,6 +90,8 @@ __all__ = [
     "ToolIOContent",
     "TractError",
     "TractStatus",
+    "UsageReport",
+    "UsageSum",
     "XMLCompiler",
     "from_anthropic",
     "from_openai",

@@ -16,6 +16,7 @@ from tract.domain.config import LLMConfig
 from tract.llm.protocol import LLMClient, TokenCounter
 from tract.operations.compilers import Compiler
 from tract.verbs import (
+    accounting,
     batching,
     branching,
     compiling,
@@ -25,6 +26,7 @@ from tract.verbs import (
     inspecting,
     measuring,
     reverting,
+    reviewing,
     searching,
     talking,
     writing,
@@ -152,6 +154,9 @@ class AsyncTract(TractCore):
     generations = following.generations
     follow = following.follow
     events = following.events
+
+    usage = accounting.usage
+    timeline = reviewing.timeline
 
     branch = branching.branch
     branches = branching.branches

@@ -176,3 +176,22 @@ async def test_no_commit_of_another_process_is_missed(tmp_path: Path) -> None:
         await asyncio.wait_for(waiting, 10)
     process.stdin.close()
     assert await process.wait() == 0
+
+
+async def test_who_is_patient_has_it_looked_rarely(others: Others, changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tract.log.changes.PATIENT_INTERVAL", 3600)
+    patient = asyncio.create_task(changes.changed(changes.mark(), is_patient=True))
+    await asyncio.sleep(0.1)
+    assert others.looks <= 3
+    assert not patient.done()
+    changes.note()
+    await asyncio.wait_for(patient, 10)
+
+
+async def test_who_is_not_has_it_looked_at_once(others: Others, changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tract.log.changes.PATIENT_INTERVAL", 3600)
+    patient = asyncio.create_task(changes.changed(changes.mark(), is_patient=True))
+    await asyncio.sleep(0.02)
+    others.number += 1
+    impatient = asyncio.create_task(changes.changed(changes.mark()))
+    await asyncio.wait_for(asyncio.gather(patient, impatient), 10)

@@ -85,7 +85,7 @@ async def agent(t, number):
 async def main():
     t = await AsyncTract.open(sys.argv[1])
     await t.user("before")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
     outcomes = await asyncio.wait_for(asyncio.gather(*(agent(t, number) for number in range(4)), return_exceptions=True), 20)
     assert all(isinstance(outcome, StoreError) for outcome in outcomes), outcomes
     await asyncio.wait_for(t.aclose(), 10)

@@ -34,12 +34,13 @@ from tract.errors import (
 from tract.log.editions import Editions, in_use
 from tract.log.protocol import Row
 from tract.log.statements import load
-from tract.projections import INLINE, SQL, with_what_it_reads
+from tract.projections import FOLLOWING, INLINE, SQL, with_what_it_reads
 from tract.testing import Cut, FixedClock, ScriptedLLM
 
 ROOT = Path(__file__).parents[2]
 STATEMENTS = load(*SQL)
 SECRET = "my secret plan"
+ALL = tuple(projection.name for projection in (*INLINE, *FOLLOWING))
 
 Damage: TypeAlias = Callable[[sqlite3.Connection], object]
 
@@ -125,7 +126,8 @@ async def test_a_sound_store_is_clean(path: Path) -> None:
             *connection.execute("SELECT count(*) FROM events").fetchone(),
             *connection.execute("SELECT count(*) FROM blobs").fetchone(),
         )
-    assert found.rows == sum(map(len, dump(path).values()))
+        followed = [connection.execute(STATEMENTS[rows]).fetchall() for each in FOLLOWING for _, rows in each.tables]
+    assert found.rows == sum(map(len, (*dump(path).values(), *followed)))
 
 
 async def test_looking_leaves_no_file_and_changes_no_byte(path: Path) -> None:
@@ -439,6 +441,26 @@ async def test_status_tells_of_a_table_that_is_missing(path: Path, raw: sqlite3.
     assert "table tracts            missing" in str(found)
 
 
+async def test_status_tells_how_far_a_projection_that_follows_the_log_has_read(path: Path, raw: sqlite3.Connection) -> None:
+    async with AsyncTract.open(path, name="main") as t:
+        await t.usage()
+    (in_step,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("UPDATE projections SET position = position - 3 WHERE name = 'usage_sums'")
+    (behind,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("INSERT INTO halts VALUES ('usage_sums', x'', 7, 'usage.recorded cannot be folded')")
+    (halted,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    raw.execute("DELETE FROM projections WHERE name = 'usage_sums'")
+    raw.execute("DELETE FROM halts")
+    (gone,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    assert [f"{each}" for each in (in_step, behind, halted, gone)] == [
+        "in step",
+        "3 events behind",
+        "stands still at position 7; rebuild it",
+        "not followed yet",
+    ]
+    assert (in_step.lag, behind.lag, gone.position) == (0, 3, None)
+
+
 TABLE_DAMAGES = [what for what, (_, kind, _) in DAMAGES.items() if kind == "projection"] + ["a projection's table gone"]
 
 
@@ -447,7 +469,7 @@ async def test_a_rebuild_heals_the_tables(path: Path, what: str) -> None:
     before = dump(path)
     damage(path, *DAMAGES[what][0])
     rebuilt = await admin.rebuild(path)
-    assert (rebuilt.projections, rebuilt.events) == (tuple(each.name for each in INLINE), (await admin.status(path)).events)
+    assert (rebuilt.projections, rebuilt.events) == (ALL, (await admin.status(path)).events)
     assert (await admin.verify(path)).is_clean
     assert dump(path) == before
 
@@ -483,7 +505,7 @@ def test_a_projection_declares_every_table_that_it_makes() -> None:
 
 async def test_a_projection_that_does_not_exist_is_refused_with_those_that_do(path: Path) -> None:
     with pytest.raises(ConfigError, match="tracts, commits, refs"):
-        await admin.rebuild(path, "search")
+        await admin.rebuild(path, "timelines")
 
 
 async def test_a_rebuild_of_a_damaged_log_changes_nothing(path: Path) -> None:
@@ -531,7 +553,8 @@ async def test_a_log_that_is_wholly_another_is_read_in_one_pass(tmp_path: Path) 
         await asyncio.gather(*(t.user(f"{number}") for number in range(2000)))
     damage(path, "UPDATE events SET digest = zeroblob(32)")
     found = await admin.verify(path)
-    assert (len(found.findings) + found.more, kinds(found)) == (found.events, {"chain"})
+    # Also where the projections that follow it have read up to.
+    assert (len(found.findings) + found.more, kinds(found)) == (found.events + len(FOLLOWING), {"chain"})
 
 
 async def test_a_rebuild_beside_an_open_tract_disturbs_it_not(path: Path) -> None:
@@ -649,7 +672,7 @@ def test_the_commands_work_as_programs_and_need_no_extra(path: Path) -> None:
     assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * 3
     assert "newest event" in done[0].stdout
     assert done[1].stdout.startswith(f"{path}: clean; ")
-    assert f"rebuilt {', '.join(projection.name for projection in INLINE)} from" in done[2].stdout
+    assert f"rebuilt {', '.join(ALL)} from" in done[2].stdout
 
 
 def test_findings_come_a_line_each_and_give_exit_code_1(path: Path, raw: sqlite3.Connection) -> None:
@@ -676,7 +699,7 @@ def test_a_rebuild_that_meets_a_damaged_event_gives_exit_code_1(path: Path) -> N
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["mend"], ["verify"], ["rebuild", "x", "--projection", "search"]])
+@pytest.mark.parametrize("arguments", [[], ["mend"], ["verify"], ["rebuild", "x", "--projection", "timelines"]])
 def test_a_command_that_makes_no_sense_gives_exit_code_2(arguments: list[str]) -> None:
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (2, "")

@@ -1,7 +1,7 @@
 """What type checkers see of every public verb; mypy reads this, pytest runs it too."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, assert_type
 
 from attrs import frozen
@@ -27,10 +27,13 @@ from tract import (
     SearchHit,
     StoreStatistics,
     TextPart,
+    TimelineEntry,
     TokenBudget,
     TokenUsage,
     ToolCall,
     TractStatus,
+    UsageReport,
+    UsageSum,
     XMLCompiler,
     from_anthropic,
     from_openai,
@@ -224,3 +227,10 @@ async def test_types_of_a_callers_own() -> None:
         assert_type(await t.commit(Ticket("a")), CommitInfo)
         assert_type(await t.edit("HEAD", Ticket("b")), CommitInfo)
         assert_type(await t.commit(DialogueContent("user", text=[TextPart("a"), ImagePart("https://a.b")])), CommitInfo)
+
+
+async def test_looking_back() -> None:
+    async with AsyncTract.open() as t:
+        assert_type(await t.usage(by=("model", "day"), since=date(2026, 1, 1), scope="family"), UsageReport)
+        assert_type((await t.usage(by="verb")).sums, tuple[UsageSum, ...])
+        assert_type(await t.timeline(5, scope="store"), tuple[TimelineEntry, ...])

@@ -17,6 +17,7 @@ KNOWS_NO_COMMITS = {
     "contexts.numbers",
     "contexts.texts",
     "generations.by_id",
+    "generations.by_start",
     "generations.last_report",
     "generations.listed",
     "generations.one",
@@ -28,6 +29,11 @@ KNOWS_NO_COMMITS = {
     "log.operation_events",
     "log.salt",
     "log.stream_events_after",
+    "receipts.of_family",
+    "receipts.of_store",
+    "receipts.of_tract",
+    "receipts.start",
+    "receipts.steps",
     "refs.branch_names",
     "refs.branch_number",
     "refs.tag",
@@ -45,6 +51,9 @@ KNOWS_NO_COMMITS = {
     "settings.of_tract",
     "tracts.root_by_name",
     "tracts.roots",
+    "usage_sums.of_family",
+    "usage_sums.of_store",
+    "usage_sums.of_tract",
 }
 """Read by verbs, and the same whether a batch is open or not: a batch holds no merge, tag, report or kept context."""
 

@@ -137,6 +137,31 @@ class TableStatus:
 
 
 @frozen
+class FollowingStatus:
+    """A projection that follows the log a little behind it.
+
+    Attributes:
+        projection: Its name.
+        position: Up to where it has read; None where it was never followed in this store.
+        lag: How many events it has not read yet.
+        halted: The position of an event that it could not fold; it stands
+            still there until it is rebuilt. None where it goes on.
+    """
+
+    projection: str
+    position: int | None
+    lag: int
+    halted: int | None
+
+    def __str__(self) -> str:
+        if self.halted is not None:
+            return f"stands still at position {self.halted:,}; rebuild it"
+        if self.position is None:
+            return "not followed yet"
+        return f"{self.lag:,} event{'' if self.lag == 1 else 's'} behind" if self.lag else "in step"
+
+
+@frozen
 class StoreStatus:
     """What `status` saw, all in one snapshot.
 
@@ -152,7 +177,8 @@ class StoreStatus:
         newest: When the last event was recorded, in microseconds since 1970,
             UTC; None in an empty log.
         running: Model calls without an end; None where their table is missing.
-        tables: Those of the projections.
+        tables: Those of the projections that are kept in step with every append.
+        following: The other projections.
     """
 
     path: str
@@ -166,6 +192,7 @@ class StoreStatus:
     newest: int | None
     running: int | None
     tables: tuple[TableStatus, ...]
+    following: tuple[FollowingStatus, ...]
 
     def __str__(self) -> str:
         newest = "none" if self.newest is None else moment(self.newest).isoformat(sep=" ", timespec="seconds")
@@ -180,6 +207,7 @@ class StoreStatus:
             ("tracts", _count(self.tracts)),
             ("running calls", _count(self.running)),
             *((f"table {one.table}", _count(one.rows, " rows") + f" ({one.projection})") for one in self.tables),
+            *((f"following {one.projection}", f"{one}") for one in self.following),
         ]
         return "\n".join([self.path, *(f"  {name:<24}{fact}" for name, fact in facts)])
 

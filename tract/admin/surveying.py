@@ -7,11 +7,12 @@ Reads only, in one snapshot. Imports `log`, `projections` and the other modules 
 from os import PathLike
 from pathlib import Path
 
-from tract.admin.results import StoreStatus, TableStatus
+from tract.admin.following import checkpoints
+from tract.admin.results import FollowingStatus, StoreStatus, TableStatus
 from tract.admin.snapshots import Snapshot, read_snapshot
 from tract.admin.threads import on_thread
 from tract.log.editions import in_edition
-from tract.projections import INLINE
+from tract.projections import FOLLOWING, INLINE
 
 
 async def status(path: str | PathLike[str]) -> StoreStatus:
@@ -55,4 +56,15 @@ def _survey(snapshot: Snapshot) -> StoreStatus:
         newest=None if newest is None else newest[0],
         running=snapshot("admin.count_running").fetchone()[0] if rows["generations", "generations"] is not None else None,
         tables=tuple(TableStatus(*names, count) for names, count in rows.items()),
+        following=_following(snapshot, events),
     )
+
+
+def _following(snapshot: Snapshot, events: int) -> tuple[FollowingStatus, ...]:
+    found = checkpoints(snapshot)
+    halts = {name: position for name, _, position, _ in snapshot("log.halts")} if found else {}
+    statuses = []
+    for projection in FOLLOWING:
+        position = found[projection.name].position if projection.name in found else None
+        statuses.append(FollowingStatus(projection.name, position, events - (position or 0), halts.get(projection.name)))
+    return tuple(statuses)

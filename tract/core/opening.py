@@ -122,9 +122,6 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
     )
     try:
         together = shared(store)
-        for projection in FOLLOWING:
-            if projection.name != SEARCH or (options.search and await store.read(can_search)):
-                together.runner.follow(projection)
         counter = options.tokens or default_counter()
         await interrupt_abandoned(store, counter, options.clock)
         identity = await _find_tract(store, options) or await _create_tract(store, options)
@@ -137,6 +134,11 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         settings.learn(found)
         compiler = DEFAULT if options.compiler is None else options.compiler
         on_budget = options.on_budget or tell_nobody
+        # Not before: an open that is refused changes nothing in the file.
+        for projection in FOLLOWING:
+            if projection.name != SEARCH or (options.search and await store.read(can_search)):
+                together.runner.follow(projection)
+        together.at_rest.start()
         given = Collaborators(together, counter, options.clock, options.actor, compiler, on_budget)
         return cls(identity, given, models, settings, MAIN, head)
     except BaseException:

@@ -1,8 +1,10 @@
-"""What all handles of one open store share: contexts, gates, deltas, settings and the runner.
+"""What all handles of one open store share: contexts, gates, deltas, settings and what works in the background.
 
-Imports `contexts`, `gates`, `deltas`, `settings`, `log` and `projections`.
+Imports `contexts`, `gates`, `deltas`, `keeping`, `resting`, `settings`, `log`
+and `projections`.
 """
 
+from functools import partial
 from weakref import WeakValueDictionary
 
 from anyio import move_on_after
@@ -11,7 +13,8 @@ from attrs import Factory, field, frozen
 from tract.core.contexts import ContextCache
 from tract.core.deltas import Deltas
 from tract.core.gates import Gates
-from tract.core.keeping import keep_known_contexts
+from tract.core.keeping import keep_contexts, keep_known_contexts
+from tract.core.resting import AtRest
 from tract.core.settings import Configured
 from tract.diagnostics import warn
 from tract.errors import TractError
@@ -32,6 +35,7 @@ class Shared:
         gates: Who may add to a branch.
         configured: What tracts were configured with, by number.
         runner: Keeps up what follows the log.
+        at_rest: Keeps the contexts of long histories in the file.
     """
 
     store: EventStore
@@ -40,6 +44,7 @@ class Shared:
     deltas: Deltas = Factory(lambda self: Deltas(self.store), takes_self=True)
     configured: dict[int, Configured] = field(factory=dict)
     runner: Runner = Factory(lambda self: Runner(self.store), takes_self=True)
+    at_rest: AtRest = Factory(lambda self: AtRest(self.store, partial(keep_contexts, self.store, self.contexts)), takes_self=True)
 
     async def aclose(self) -> None:
         """Give up one use of the store, and keep what was compiled if that is quickly done."""

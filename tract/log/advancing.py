@@ -2,18 +2,19 @@
 
 Runs on the thread of the writer's connection, under the lock between
 processes. What is written here can be made again from the log, so nobody waits
-for the disk. Imports `errors`, `protocol`, `batch` and `editions`.
+for the disk. Imports `errors`, `protocol`, `batch`, `editions` and `sqlite_errors`.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tract.errors import NewerSchemaError
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, drop_all
 from tract.log.halts import Halt
-from tract.log.protocol import Chunk, Projection, Row
+from tract.log.protocol import Chunk, Projection, Row, Statement, UnfitStatementError
+from tract.log.sqlite_errors import is_of_the_statement
 from tract.log.sqlite_files import schema_of
 
 
@@ -43,7 +44,7 @@ def lazy_transaction(connection: sqlite3.Connection, runner: BatchRunner) -> Ite
 def adopt(connection: sqlite3.Connection, runner: BatchRunner, projection: Projection) -> int:
     """Return up to which position a projection has read, 0 for tables that were made just now.
 
-    They are made anew where they are missing, where an older version of the
+    They are made anew where one is missing, where an older version of the
     projection made them, and where the log was rolled back behind them.
 
     Raises:
@@ -58,13 +59,20 @@ def adopt(connection: sqlite3.Connection, runner: BatchRunner, projection: Proje
             version, edition, position, digest = row
             if version > projection.version:
                 raise NewerSchemaError(runner.where, version, projection.version)
-            if version == projection.version and _follows(connection, runner, position, digest):
+            is_there = _are_there(connection, runner, projection, edition)
+            if version == projection.version and is_there and _follows(connection, runner, position, digest):
                 return int(position)
-            drop_all(connection, sql, (projection,))
+        # Also where no row tells of them: somebody may have removed that alone.
+        drop_all(connection, sql, (projection,))
         create_all(connection, sql, (projection,))
         connection.execute(sql["log.put_projection"], (projection.name, projection.version, edition, 0, None))
         connection.execute(sql["log.clear_halts"], (projection.name,))
     return 0
+
+
+def _are_there(connection: sqlite3.Connection, runner: BatchRunner, projection: Projection, edition: int) -> bool:
+    sql = runner.book.now["log.has_table"]
+    return all(connection.execute(sql, (table, edition)).fetchone() for table, _ in projection.tables)
 
 
 def _follows(connection: sqlite3.Connection, runner: BatchRunner, position: int, digest: bytes | None) -> bool:
@@ -75,21 +83,33 @@ def _follows(connection: sqlite3.Connection, runner: BatchRunner, position: int,
 
 
 def advance(connection: sqlite3.Connection, runner: BatchRunner, chunk: Chunk) -> bool:
-    """Apply a chunk, if its projections still are where it begins; say whether they were.
+    """Apply a chunk, if its projections still are what it takes them for; say whether they were.
 
     Raises:
+        UnfitStatementError: A statement cannot be applied; nothing was changed.
         NewerSchemaError: A later version brought the file up.
         sqlite3.Error: Nothing was changed.
     """
     with lazy_transaction(connection, runner):
-        cursor, sql = connection.cursor(), runner.book.now
-        for name in chunk.projections:
-            if cursor.execute(sql["log.advance"], (name, chunk.before, chunk.after, chunk.digest)).rowcount != 1:
+        cursor = connection.cursor()
+        for each in chunk.projections:
+            row = (each.name, each.version, each.edition, chunk.before, chunk.after, chunk.digest)
+            if cursor.execute(runner.book.now["log.advance"], row).rowcount != 1:
                 connection.execute("ROLLBACK")
                 return False
-        for each in chunk.statements:
-            cursor.execute(sql[each.name], each.parameters)
+        _execute(cursor, runner, chunk.statements)
     return True
+
+
+def _execute(cursor: sqlite3.Cursor, runner: BatchRunner, statements: Sequence[Statement]) -> None:
+    sql = runner.book.now
+    try:
+        for each in statements:
+            cursor.execute(sql[each.name], each.parameters)
+    except Exception as exc:
+        if not is_of_the_statement(exc):
+            raise
+        raise UnfitStatementError from exc
 
 
 def halt(connection: sqlite3.Connection, runner: BatchRunner, given: Halt) -> None:

@@ -171,22 +171,40 @@ class FollowingProjection(Projection, Protocol):
         ...
 
 
+class Checkpoint(Struct, frozen=True):
+    """What a projection that follows the log is taken for.
+
+    Attributes:
+        name: Its name.
+        version: Of what it makes of events.
+        edition: Of its tables.
+    """
+
+    name: str
+    version: int
+    edition: int
+
+
 class Chunk(Struct, frozen=True, eq=False):
     """What a stretch of the log means to projections that follow it.
 
     Attributes:
-        projections: Their names.
+        projections: Which ones.
         before: The position up to which all of them have read.
         after: The position that they have read up to with this.
         digest: Of the event there.
         statements: What changes.
     """
 
-    projections: tuple[str, ...]
+    projections: tuple[Checkpoint, ...]
     before: int
     after: int
     digest: bytes
     statements: tuple[Statement, ...]
+
+
+class UnfitStatementError(Exception):
+    """A statement of a chunk cannot be applied, and that is not the file's fault or the disk's."""
 
 
 class Companion(Protocol):
@@ -302,7 +320,7 @@ class EventStore(Protocol):
     async def adopt(self, projection: Projection) -> int:
         """Return up to which position a projection that follows the log has read; its tables are there from now on.
 
-        They are made, empty, where they are missing, where an older version of the
+        They are made, empty, where one is missing, where an older version of the
         projection made them, and where the log was rolled back behind them.
 
         Raises:
@@ -312,13 +330,13 @@ class EventStore(Protocol):
         ...
 
     async def advance(self, chunk: Chunk) -> bool:
-        """Apply a chunk, if its projections still are where it begins; say whether they were.
+        """Apply a chunk, if its projections still are what it takes them for and where it begins; say whether they were.
 
         Nobody waits for the disk: what is lost there is made again.
 
         Raises:
+            UnfitStatementError: One of its statements cannot be applied; nothing was changed.
             StoreError: Nothing was changed.
-            sqlite3.Error: A statement of the chunk cannot be applied; nothing was changed.
         """
         ...
 

@@ -188,8 +188,6 @@ class SqliteStore:
         self._check()
         try:
             result: T = await self._writing.run(work, self._runner, *args)
-        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError):
-            raise
         except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
         if self.is_lost():

@@ -17,11 +17,12 @@ from tract.projections.refs import Refs
 from tract.projections.searching import Search
 from tract.projections.settings import Settings
 from tract.projections.tracts import Tracts
+from tract.projections.usage import UsageSums
 
 INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Receipts(), Generations(), Settings())
 """In the order that they are applied: a later one may read an earlier one's tables."""
 
-FOLLOWING: tuple[FollowingProjection, ...] = (Search(),)
+FOLLOWING: tuple[FollowingProjection, ...] = (UsageSums(), Search())
 """What follows the log a little behind it, where somebody asked for it."""
 
 SQL = (statements.SQL, Path(__file__).with_name("sql"))

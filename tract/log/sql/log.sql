@@ -122,7 +122,11 @@ ON CONFLICT (name) DO UPDATE SET
     version = excluded.version, edition = excluded.edition, position = excluded.position, digest = excluded.digest;
 
 -- name: log.advance
-UPDATE projections SET position = ?3, digest = ?4 WHERE name = ?1 AND position = ?2;
+UPDATE projections SET position = ?5, digest = ?6 WHERE name = ?1 AND version = ?2 AND edition = ?3 AND position = ?4;
+
+-- Whether a table is there in an edition, called as in tract/log/editions.py.
+-- name: log.has_table
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 || CASE ?2 WHEN 0 THEN '' ELSE '__' || ?2 END;
 
 -- name: log.halts
 SELECT projection, stream, position, finding FROM halts ORDER BY projection, stream;
