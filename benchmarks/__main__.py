@@ -13,7 +13,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from benchmarks import appending, compiling, growing, importing, reopening, searching, storing, streaming, talking, verifying
+from benchmarks import (
+    appending,
+    compiling,
+    growing,
+    importing,
+    rebuilding,
+    reopening,
+    searching,
+    storing,
+    streaming,
+    talking,
+    verifying,
+)
 from benchmarks.table import Result, text_of
 from benchmarks.workload import Workshop
 
@@ -35,6 +47,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "search": searching.searching,
     "chat": talking.chat,
     "streams": streaming.streams,
+    "rebuild": rebuilding.rebuilding,
     "verify": verifying.verifying,
 }
 

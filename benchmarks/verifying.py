@@ -1,37 +1,29 @@
 """Verifying a store: the chain of digests alone, everything, beside writers, and the memory it takes.
 
 Every verification has a process of its own, as from the command line.
-Imports `measuring`, `table` and `workload`. Read `verifying` first.
+Imports `beside`, `measuring`, `table` and `workload`. Read `verifying` first.
 """
 
 import asyncio
 import multiprocessing
-import resource
 import sqlite3
-import sys
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from functools import partial
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from time import perf_counter
-from typing import Any
 
 from attrs import frozen
 
-from benchmarks.measuring import alternate, timed
+from benchmarks.beside import WRITERS, most_memory, writers_at_work
+from benchmarks.measuring import alternate
 from benchmarks.table import Result, Row, Target
-from benchmarks.workload import Workshop, text
-from tract import AsyncTract, admin
-from tract.llm.counting import ApproximateCounter
+from benchmarks.workload import Workshop
+from tract import admin
 
-WRITERS = 20
 LARGEST = 1_000_000
 """Events at which the memory is measured at leisure; filling such a store takes minutes."""
-_MEMORY = Path("/proc/self/status")
 
 
 async def verifying(workshop: Workshop) -> list[Result]:
@@ -66,8 +58,8 @@ async def _beside_writers(workshop: Workshop) -> list[Result]:
     async def everything() -> None:
         await _rate(path, chain_only=False)
 
-    quiet = await _writers_at_work(path, lambda: asyncio.sleep(3))
-    during = {"the chain": await _writers_at_work(path, chain), "everything": await _writers_at_work(path, everything)}
+    quiet = await writers_at_work(path, lambda: asyncio.sleep(3))
+    during = {"the chain": await writers_at_work(path, chain), "everything": await writers_at_work(path, everything)}
     half = Target(0.5, is_least=True)
     rows: list[Result] = [Row(f"verify, the chain beside {WRITERS} writers", median(beside), "/s", alone, "nobody beside", half)]
     for what, found in during.items():
@@ -112,17 +104,7 @@ def _verify(path: str, chain_only: bool) -> _Seen:  # noqa: FBT001 - called in a
     found = asyncio.run(admin.verify(path, chain_only=chain_only))
     if not found.is_clean:
         raise AssertionError(str(found))
-    return _Seen(found.events, found.seconds, _most_memory())
-
-
-def _most_memory() -> int:
-    """Return the most bytes of memory that this process ever had."""
-    if _MEMORY.exists():
-        # What `getrusage` says is that of the parent too, where it had more.
-        line = next(line for line in _MEMORY.read_text("utf-8").splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return _Seen(found.events, found.seconds, most_memory())
 
 
 def _read_and_hash(path: Path) -> float:
@@ -134,32 +116,3 @@ def _read_and_hash(path: Path) -> float:
             digest = sha256(digest + sha256(row[1] * 10).digest() + sha256(row[6]).digest()).digest()
             events += 1
         return events / (perf_counter() - start)
-
-
-@frozen
-class _Writing:
-    """How writers fared: seconds of their slowest append but one in a hundred, bytes of their write-ahead log at most."""
-
-    p99: float
-    wal: int
-
-
-async def _writers_at_work(path: Path, work: Callable[[], Awaitable[Any]]) -> _Writing:
-    """Let twenty agents write, a tract each, for as long as *work* takes."""
-    agents = [await AsyncTract.open(str(path), name=f"agent-{number}", tokens=ApproximateCounter()) for number in range(WRITERS)]
-    took: list[float] = []
-    numbers = count()
-    wal = Path(f"{path}-wal")
-    most = 0
-    working = asyncio.ensure_future(work())
-
-    async def write(t: AsyncTract) -> None:
-        nonlocal most
-        while not working.done():
-            took.append(await timed(partial(t.user, text(next(numbers)))))
-            most = max(most, wal.stat().st_size)
-
-    await asyncio.gather(working, *map(write, agents))
-    for t in agents:
-        await t.aclose()
-    return _Writing(quantiles(took, n=100)[-1], most)

@@ -9,7 +9,7 @@ of the projections are SQL; events and blobs are mirrored there for their joins.
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import sha256
 from os import urandom
 from time import perf_counter
@@ -23,11 +23,11 @@ from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
 from tract.domain.statistics import Percentiles, StoreStatistics
 from tract.errors import ClosedError, OperationMismatchError, ProjectionError, WrongLoopError
 from tract.log.codec import encode_body
+from tract.log.halts import Halt, Rebuilding
 from tract.log.protocol import (
     BlobDraft,
     Chunk,
     Companion,
-    Halt,
     Projection,
     Query,
     Request,
@@ -177,7 +177,9 @@ class MemoryStore:
                 await asyncio.shield(self.worker)
             self.derived.close()
 
-    async def replay(self) -> int:
+    async def rebuild(
+        self, projections: Collection[str] | None = None, tell: Callable[[int, int], None] = lambda _, __: None
+    ) -> Rebuilding:
         self.check()
         async with self.one_at_a_time:
             for projection in reversed(self.projections):
@@ -187,7 +189,8 @@ class MemoryStore:
             for event in self.events:
                 self.fold(event, {})
         self.note()
-        return len(self.events)
+        names = tuple(projection.name for projection in self.projections)
+        return Rebuilding(names, len(self.events), 0, (0.0, 0.0, 0.0), 0.0, ())
 
     def check(self) -> None:
         self.check_here()

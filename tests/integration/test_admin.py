@@ -31,6 +31,7 @@ from tract.errors import (
     NotAStoreError,
     StoreNotFoundError,
 )
+from tract.log.editions import Editions, in_use
 from tract.log.protocol import Row
 from tract.log.statements import load
 from tract.projections import FOLLOWING, INLINE, SQL, with_what_it_reads
@@ -39,6 +40,7 @@ from tract.testing import Cut, FixedClock, ScriptedLLM
 ROOT = Path(__file__).parents[2]
 STATEMENTS = load(*SQL)
 SECRET = "my secret plan"
+ALL = tuple(projection.name for projection in (*INLINE, *FOLLOWING))
 
 Damage: TypeAlias = Callable[[sqlite3.Connection], object]
 
@@ -104,8 +106,9 @@ def overwrite(path: Path, old: bytes, new: bytes) -> None:
 def dump(path: Path) -> dict[str, list[Row]]:
     """Every row of every projection table."""
     with closing(sqlite3.connect(path)) as connection:
+        statements = Editions(STATEMENTS, INLINE).using(in_use(connection, STATEMENTS))
         return {
-            table: connection.execute(STATEMENTS[statement]).fetchall()
+            table: connection.execute(statements[statement]).fetchall()
             for projection in INLINE
             for table, statement in projection.tables
         }
@@ -468,7 +471,7 @@ async def test_a_rebuild_heals_the_tables(path: Path, what: str) -> None:
     before = dump(path)
     damage(path, *DAMAGES[what][0])
     rebuilt = await admin.rebuild(path)
-    assert (rebuilt.projections, rebuilt.events) == (tuple(each.name for each in INLINE), (await admin.status(path)).events)
+    assert (rebuilt.projections, rebuilt.events) == (ALL, (await admin.status(path)).events)
     assert (await admin.verify(path)).is_clean
     assert dump(path) == before
 
@@ -504,7 +507,7 @@ def test_a_projection_declares_every_table_that_it_makes() -> None:
 
 async def test_a_projection_that_does_not_exist_is_refused_with_those_that_do(path: Path) -> None:
     with pytest.raises(ConfigError, match="tracts, commits, refs"):
-        await admin.rebuild(path, "search")
+        await admin.rebuild(path, "timelines")
 
 
 async def test_a_rebuild_of_a_damaged_log_changes_nothing(path: Path) -> None:
@@ -673,7 +676,7 @@ def test_the_commands_work_as_programs_and_need_no_extra(path: Path) -> None:
     assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * 3
     assert "newest event" in done[0].stdout
     assert done[1].stdout.startswith(f"{path}: clean; ")
-    assert f"rebuilt {', '.join(projection.name for projection in INLINE)} from" in done[2].stdout
+    assert f"rebuilt {', '.join(ALL)} from" in done[2].stdout
 
 
 def test_findings_come_a_line_each_and_give_exit_code_1(path: Path, raw: sqlite3.Connection) -> None:
@@ -696,11 +699,11 @@ def test_a_rebuild_that_meets_a_damaged_event_gives_exit_code_1(path: Path) -> N
     damage(path, "UPDATE events SET data = '{}' WHERE position = 9")
     done = command("rebuild", str(path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert "version 9: the data of" in done.stderr
+    assert "version 9: it does not follow what is before it" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["mend"], ["verify"], ["rebuild", "x", "--projection", "search"]])
+@pytest.mark.parametrize("arguments", [[], ["mend"], ["verify"], ["rebuild", "x", "--projection", "timelines"]])
 def test_a_command_that_makes_no_sense_gives_exit_code_2(arguments: list[str]) -> None:
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (2, "")

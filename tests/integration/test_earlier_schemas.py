@@ -131,7 +131,7 @@ async def test_what_is_stored_stays_in_its_schema_and_the_chain_holds(path: Path
 
 async def test_a_replay_folds_every_schema_as_the_class_of_today(path: Path, store: SqliteStore) -> None:
     before = log_of(path)
-    await store.replay()
+    await store.rebuild()
     assert await store.read(lambda query: [row[1:] for row in query("orders.rows")]) == [("a", 1), ("b", 2), ("c", 3)]
     assert log_of(path) == before
 

@@ -156,7 +156,7 @@ async def test_nothing_is_written_to_a_file_that_a_later_version_brought_up_mean
         make_newer(path)
         before = events_of(path)
         with pytest.raises(NewerSchemaError):
-            await (t.user("after") if verb == "user" else t.collaborators.shared.store.replay())
+            await (t.user("after") if verb == "user" else t.collaborators.shared.store.rebuild())
     assert events_of(path) == before
 
 

@@ -23,6 +23,8 @@ KNOWS_NO_COMMITS = {
     "generations.one",
     "generations.reported",
     "generations.running",
+    "log.halts_of",
+    "log.halts_of_nobody",
     "log.last_position",
     "log.operation_events",
     "log.salt",

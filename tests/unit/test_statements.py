@@ -32,6 +32,7 @@ def database() -> Iterator[sqlite3.Connection]:
         for name in TABLES:
             connection.execute(STATEMENTS[name])
         connection.execute("CREATE TABLE blobs_aside AS SELECT * FROM blobs")
+        connection.execute("CREATE TABLE left_over (its_key INTEGER PRIMARY KEY, id INTEGER UNIQUE)")
         for projection in (*INLINE, *FOLLOWING):
             for name in projection.create:
                 connection.execute(STATEMENTS[name])

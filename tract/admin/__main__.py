@@ -19,7 +19,7 @@ import attrs
 
 from tract.admin.commands import Result, parser
 from tract.admin.reporting import Tell
-from tract.admin.results import BackedUp, Progress, Verification
+from tract.admin.results import BackedUp, Progress, Rebuilt, Verification
 from tract.errors import CorruptLogError, MalformedExportError, TractError
 
 CLEAN, FINDINGS, CANNOT, INTERRUPTED = 0, 1, 2, 130
@@ -84,7 +84,7 @@ def main(
         # Whoever read has left; there is nobody to tell, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
-    return FINDINGS if isinstance(result, Verification | BackedUp) and not result.is_clean else CLEAN
+    return FINDINGS if isinstance(result, Verification | BackedUp | Rebuilt) and not result.is_clean else CLEAN
 
 
 async def _run(given: argparse.Namespace, tell: Tell | None) -> Result:
@@ -100,7 +100,7 @@ def _say(result: Result, *, as_json: bool) -> None:
 def _plain(result: Result) -> dict[str, Any]:
     """Return the fields of a result, and its verdict where it has one."""
     fields = attrs.asdict(result)
-    return {**fields, "is_clean": result.is_clean} if isinstance(result, Verification | BackedUp) else fields
+    return {**fields, "is_clean": result.is_clean} if isinstance(result, Verification | BackedUp | Rebuilt) else fields
 
 
 def _fail(error: TractError, code: int) -> int:

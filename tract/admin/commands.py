@@ -19,7 +19,7 @@ from tract.admin.reporting import Tell
 from tract.admin.results import BackedUp, Compacted, Exported, Imported, Rebuilt, StoreStatus, Verification
 from tract.admin.surveying import status
 from tract.admin.verifying import verify
-from tract.projections import INLINE
+from tract.projections import FOLLOWING, INLINE
 
 Result: TypeAlias = StoreStatus | Verification | Rebuilt | BackedUp | Exported | Imported | Compacted
 
@@ -54,7 +54,7 @@ COMMANDS = (
     Command(
         "rebuild",
         "make the tables of the projections anew from the log",
-        lambda given, _: rebuild(given.path, given.projection),
+        lambda given, tell: rebuild(given.path, given.projection, progress=tell),
     ),
     Command(
         "backup",
@@ -109,7 +109,7 @@ def _add_arguments(name: str, command: argparse.ArgumentParser) -> None:
     if name == "verify":
         command.add_argument("--chain", action="store_true", help="only whether the log was lost or changed; much faster")
     elif name == "rebuild":
-        names = [projection.name for projection in INLINE]
+        names = [projection.name for projection in (*INLINE, *FOLLOWING)]
         command.add_argument("--projection", choices=names, help="only this one, with those whose tables it reads")
     elif name == "backup":
         command.add_argument("dest", metavar="DEST", help="the file to be made; nothing that is there is replaced")

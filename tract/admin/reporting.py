@@ -45,9 +45,10 @@ class Reports:
         self._due = 0.0
         self.reached(0)
 
-    def reached(self, done: int) -> None:
-        """Say how many units of the stretch are done; cheap enough for every hundredth."""
+    def reached(self, done: int, total: int | None = None) -> None:
+        """Say how many units of the stretch are done, and how many there are if they grew; cheap enough for every hundredth."""
         self.close()
+        self._total = self._total if total is None else total
         if self._tell is None:
             return
         now = time.perf_counter()

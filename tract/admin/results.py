@@ -214,23 +214,67 @@ class StoreStatus:
 
 
 @frozen
+class Halted:
+    """An event that a projection cannot fold.
+
+    Attributes:
+        projection: Which.
+        family: The family that stands still with it; None where the
+            projection follows the log, and stands still alone.
+        position: The event's place in the store.
+        finding: What is wrong.
+    """
+
+    projection: str
+    family: str | None
+    position: int
+    finding: str
+
+    def __str__(self) -> str:
+        who = f"family {self.family} stands still" if self.family else f"the projection {self.projection} stands still"
+        return f"{who} at position {self.position} ({self.projection}): {self.finding}"
+
+
+@frozen
 class Rebuilt:
     """What `rebuild` did.
 
     Attributes:
         path: The store.
         projections: Those that were rebuilt, in their order.
-        events: How many were replayed.
+        events: How many were folded.
+        resumed: How many of them a rebuild that was killed had folded before.
         seconds: How long it took.
+        holds: How long others had to wait for a transaction of it, in seconds:
+            the median, the 99th percentile and the longest.
+        swap: How long they had to for the one that put the tables in use.
+        halted: What stands still, as one of its events cannot be folded.
     """
 
     path: str
     projections: tuple[str, ...]
     events: int
+    resumed: int
     seconds: float
+    holds: tuple[float, float, float]
+    swap: float
+    halted: tuple[Halted, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every event could be folded."""
+        return not self.halted
 
     def __str__(self) -> str:
-        return f"{self.path}: rebuilt {', '.join(self.projections)} from {self.events:,} events in {self.seconds:.2f} s"
+        median, most, longest = (f"{seconds * 1e3:.1f}" for seconds in self.holds)
+        resumed = f", gone on with at {self.resumed:,}" if self.resumed else ""
+        lines = [f"{one}" for one in self.halted]
+        lines += [] if self.is_clean else ["Upgrade tract-context if a later version wrote that, then rebuild again."]
+        lines.append(
+            f"{self.path}: rebuilt {', '.join(self.projections)} from {self.events:,} events{resumed} in {self.seconds:.2f} s; "
+            f"others waited {median} ms at a time (p50), {most} (p99), {longest} at most, {self.swap * 1e3:.1f} for the swap"
+        )
+        return "\n".join(lines)
 
 
 @frozen

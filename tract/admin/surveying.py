@@ -1,6 +1,6 @@
 """`status`: what a store holds, at a glance.
 
-Reads only, in one snapshot. Imports `projections` and the other modules of
+Reads only, in one snapshot. Imports `log`, `projections` and the other modules of
 `admin`.
 """
 
@@ -11,6 +11,7 @@ from tract.admin.following import checkpoints
 from tract.admin.results import FollowingStatus, StoreStatus, TableStatus
 from tract.admin.snapshots import Snapshot, read_snapshot
 from tract.admin.threads import on_thread
+from tract.log.editions import in_edition
 from tract.projections import FOLLOWING, INLINE
 
 
@@ -32,10 +33,13 @@ async def status(path: str | PathLike[str]) -> StoreStatus:
 
 def _survey(snapshot: Snapshot) -> StoreStatus:
     tables = {name for kind, name, _ in snapshot("admin.things") if kind == "table"}
+    editions = dict(snapshot("log.editions")) if snapshot("log.has_editions").fetchone() else {}
     events, families = snapshot("admin.count_events").fetchone()
     newest = snapshot("admin.newest").fetchone()
     rows = {
-        (projection.name, table): sum(1 for _ in snapshot(statement)) if table in tables else None
+        (projection.name, table): sum(1 for _ in snapshot(statement))
+        if in_edition(table, editions.get(projection.name, 0)) in tables
+        else None
         for projection in INLINE
         for table, statement in projection.tables
     }
@@ -50,7 +54,7 @@ def _survey(snapshot: Snapshot) -> StoreStatus:
         families=families,
         tracts=rows["tracts", "tracts"],
         newest=None if newest is None else newest[0],
-        running=snapshot("admin.count_running").fetchone()[0] if "generations" in tables else None,
+        running=snapshot("admin.count_running").fetchone()[0] if rows["generations", "generations"] is not None else None,
         tables=tuple(TableStatus(*names, count) for names, count in rows.items()),
         following=_following(snapshot, events),
     )

@@ -30,7 +30,7 @@ from tract.domain.events import (
     Owner,
 )
 from tract.domain.ids import BlobId, uuid_bytes
-from tract.errors import TractError
+from tract.errors import ProjectionError, TractError
 from tract.formats.reading import encode_content
 from tract.formats.rendering import RENDERING, default_priority, render
 from tract.llm.protocol import TokenCounter
@@ -122,6 +122,11 @@ async def interrupt_abandoned(store: EventStore, counter: TokenCounter, clock: C
         try:
             await store.append(_interruption(store, counter, clock(), abandoned))
         except _SaidMoreError:
+            continue
+        except ProjectionError as exc:
+            if exc.position is None:
+                raise
+            # Its family stands still, so its calls wait as it does.
             continue
         note("generation.interrupted", store=store.where, generation=abandoned.started.generation)
 

@@ -31,6 +31,7 @@ from tract.errors import (
     AmbiguousTractError,
     ConfigError,
     ContentValidationError,
+    ProjectionError,
     TractNotFoundError,
 )
 from tract.llm.counting import default_counter
@@ -101,6 +102,7 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         ConfigError: Settings contradict one another.
         TractNotFoundError: There is no such tract and none was to be created.
         AmbiguousTractError: There are several and none was named.
+        ProjectionError: Its family stands still.
         StoreError: The store cannot be opened.
     """
     _check(options)
@@ -251,9 +253,17 @@ def _choose(rows: Sequence[Sequence[Row]]) -> Row | None:
     return None
 
 
+def _refuse_halted(query: Query, row: Row | None, where: str) -> None:
+    """Refuse a tract whose family stands still; and a new one where one that does may be the one that is meant."""
+    rows = query("log.halts_of_nobody") if row is None else query("log.halts_of", row[2])
+    for projection, stream, position, finding in rows:
+        raise ProjectionError(where, projection, uuid_text(stream), position, finding)
+
+
 async def _find_tract(store: EventStore, options: OpenOptions) -> Identity | None:
     def find(query: Query) -> Identity | None:
         row = _choose([query(wanted.name, *wanted.parameters) for wanted in _wanted(options.name)])
+        _refuse_halted(query, row, store.where)
         if row is None and not options.create:
             others = tuple(each[3] for each in query("tracts.roots", _SHOWN))
             raise TractNotFoundError(options.name or MAIN, others)

@@ -50,6 +50,7 @@ def uuid_bytes(text: str) -> bytes:
     return bytes.fromhex(text.replace("-", ""))
 
 
+@lru_cache(4096)
 def uuid_text(data: bytes) -> str:
     """Return the text of a UUID of 16 bytes."""
     text = data.hex()

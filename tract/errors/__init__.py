@@ -23,7 +23,7 @@ The second level says what the caller can do about it::
         StoreFailedError  NetworkFileSystemError  NewerEventError
         DestinationExistsError  MalformedExportError  NewerExportError
         FamilyDiffersError  TractExistsError
-        ProjectionError  ProjectionLagError
+        ProjectionError  ProjectionLagError  RebuildRunningError
       CorruptLogError           the log is damaged: stop and restore
 
 An error holds ids, names, counts and types, never text that a person or a
@@ -89,6 +89,7 @@ from tract.errors.stores import (
     NotAStoreError,
     ProjectionError,
     ProjectionLagError,
+    RebuildRunningError,
     StoreFailedError,
     StoreFullError,
     StoreLockedError,
@@ -137,6 +138,7 @@ __all__ = [
     "OperationMismatchError",
     "ProjectionError",
     "ProjectionLagError",
+    "RebuildRunningError",
     "RefNotFoundError",
     "RefusedError",
     "RevertError",

@@ -212,6 +212,17 @@ class ProjectionLagError(StoreError):
         )
 
 
+class RebuildRunningError(StoreError):
+    """The tables of the store are being rebuilt already, here or by another process."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path} is being rebuilt already. Nothing was done; wait until that is over, or end it and call again."
+
+
 class CorruptLogError(TractError):
     """The log says something that no append of ours can have written.
 

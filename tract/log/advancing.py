@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from tract.errors import NewerSchemaError
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, drop_all
-from tract.log.protocol import Chunk, Halt, Projection, Row, Statement, UnfitStatementError
+from tract.log.halts import Halt
+from tract.log.protocol import Chunk, Projection, Row, Statement, UnfitStatementError
 from tract.log.sqlite_errors import is_of_the_statement
 from tract.log.sqlite_files import schema_of
 

@@ -5,19 +5,19 @@ error. Imports `domain`, `protocol`, `codec`, `chain` and `sqlite_files`.
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import Factory, define, field, frozen
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, TractId, uuid_bytes
-from tract.errors import CorruptLogError, NewerSchemaError, OperationMismatchError, ProjectionError
+from tract.errors import NewerSchemaError, OperationMismatchError, ProjectionError
 from tract.log import chain
-from tract.log.codec import decode_event, decode_operation, encode_body
-from tract.log.editions import Book, Editions, create_all, drop_all
+from tract.log.codec import decode_operation, encode_body
+from tract.log.editions import Book, Editions
 from tract.log.packing import pack
-from tract.log.protocol import Projection, Request, Row, Scratch, Statement, Work
+from tract.log.protocol import Projection, Request, Scratch, Statement, Work
 from tract.log.sqlite_errors import DATABASE_ERRORS, is_of_the_statement, translate
 from tract.log.sqlite_files import schema_of
 
@@ -25,8 +25,6 @@ Outcome: TypeAlias = "tuple[Event, ...] | tuple[int, ...] | Exception"
 """What was appended; how many rows each statement of a scratch changed; or why nothing was written."""
 StreamHead: TypeAlias = tuple[int, bytes, int]
 """version, digest and recorded_at of a stream's last event."""
-KEPT = ("contexts.clear", "contexts.clear_leaves")
-"""What goes when tables are made anew: it may have been computed from rows that were damaged."""
 
 
 class UnknownOutcomeError(Exception):
@@ -145,6 +143,7 @@ class BatchRunner:
 
     def _append(self, cursor: sqlite3.Cursor, request: Request, tail: _Tail) -> tuple[Event, ...] | Exception:
         try:
+            self.refuse_halted(request.stream)
             if request.digest is not None:
                 earlier = self._earlier(cursor, request)
                 if earlier:
@@ -162,6 +161,16 @@ class BatchRunner:
         events = tuple(self._insert(cursor, request, draft, tail) for draft in drafts)
         self._project(cursor, request, events)
         return events
+
+    def refuse_halted(self, stream: TractId) -> None:
+        """Refuse to append to a family that stands still: its tables are not those of its log.
+
+        Raises:
+            ProjectionError: It does.
+        """
+        halt = self.book.halted.get(uuid_bytes(stream))
+        if halt is not None:
+            raise ProjectionError(self.where, halt.projection, stream, halt.position, halt.finding)
 
     def _earlier(self, cursor: sqlite3.Cursor, request: Request) -> tuple[Event, ...]:
         """Return what the operation appended before, for a call that comes again."""
@@ -259,67 +268,6 @@ class BatchRunner:
             interested = tuple(projection for projection in self.projections if issubclass(kind, projection.folds))
             self.interested[kind] = interested
         return interested
-
-    def only(self, names: Collection[str]) -> "BatchRunner":
-        """Return a runner that keeps no projections but those, for their replay."""
-        kept = tuple(projection for projection in self.projections if projection.name in names)
-        return evolve(self, projections=kept, interested={})
-
-    def replay(self, connection: sqlite3.Connection) -> int:
-        """Fold the whole log into new projection tables; return how many events that were.
-
-        One transaction, all or nothing: a log whose chain is broken changes nothing.
-
-        Raises:
-            CorruptLogError: An event has not its shape, or does not follow the one before.
-            NewerSchemaError: A later version brought the file up.
-        """
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            schema_of(connection, self.where)
-            count = self.refold(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return count
-
-    def refold(self, connection: sqlite3.Connection) -> int:
-        """Do what `replay` does within the caller's transaction."""
-        sql = self.book.look(connection)
-        drop_all(connection, sql, self.projections)
-        create_all(connection, sql, self.projections)
-        for name in KEPT:
-            connection.execute(sql[name])
-        return self._replay_events(connection)
-
-    def _replay_events(self, connection: sqlite3.Connection) -> int:
-        """Fold every event, each of which must follow the one before; return how many there are."""
-        position, cursor = 0, connection.cursor()
-        ends: dict[TractId, tuple[int, bytes]] = {}
-        while True:
-            rows = connection.execute(self.book.now["log.events_after"], (position, 500)).fetchall()
-            if not rows:
-                return position
-            for row in rows:
-                event = decode_event(row, file=self.where)
-                ends[event.stream] = self._followed(event, row, position, ends.get(event.stream, (0, chain.START)))
-                position += 1
-                try:
-                    self.fold(cursor, event, {})
-                except (sqlite3.IntegrityError, ValueError, OverflowError) as exc:
-                    finding = f"{event.body.tag} cannot follow what is before it"
-                    raise CorruptLogError(self.where, event.stream, event.version, finding) from exc
-
-    def _followed(self, event: Event, row: Row, position: int, end: tuple[int, bytes]) -> tuple[int, bytes]:
-        """Return where the stream ends with an event, which must be the next of the log and of its stream."""
-        version, previous = end
-        head = (event.stream, event.version, event.tract, row[4], row[5], event.operation, event.actor, event.recorded_at)
-        digest = chain.link(previous, head, row[6].encode())
-        if event.position != position + 1 or event.version != version + 1 or event.digest != digest:
-            raise CorruptLogError(self.where, event.stream, event.version, "it does not follow what is before it")
-        return event.version, digest
 
 
 def pages(requests: Sequence[Work]) -> int:

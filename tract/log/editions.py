@@ -13,9 +13,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from tract.log.halts import Halt
 from tract.log.protocol import Projection
 
-_made = re.compile(r"\bCREATE (?:VIRTUAL TABLE|TABLE|UNIQUE INDEX|INDEX) (\w+)")
+_made = re.compile(r"\bCREATE (?:VIRTUAL TABLE|TABLE|UNIQUE INDEX|INDEX) (?:IF NOT EXISTS )?(\w+)")
 _edition = re.compile(r"^(.+)__([1-9][0-9]*)$")
 
 
@@ -68,6 +69,11 @@ class Editions:
 class Book:
     """The statements as one connection means them.
 
+    Attributes:
+        editions: Those of the store.
+        now: The statements, on the tables that were in use when it looked.
+        halted: Where the families stand still that do, by their 16 bytes.
+
     Args:
         editions: Those of the store.
     """
@@ -75,10 +81,14 @@ class Book:
     def __init__(self, editions: Editions) -> None:
         self.editions = editions
         self.now = editions.statements
+        self.halted: Mapping[bytes, Halt] = {}
         self._seen: int | None = None
 
     def look(self, connection: sqlite3.Connection) -> Mapping[str, str]:
         """Return the statements to use in the transaction that is open; a microsecond.
+
+        What families stand still changes only together with the schema, so
+        `halted` is looked up here too.
 
         Raises:
             sqlite3.Error: The file cannot be read.
@@ -86,6 +96,7 @@ class Book:
         (seen,) = connection.execute("PRAGMA schema_version").fetchone()
         if seen != self._seen:
             self.now = self.editions.using(in_use(connection, self.editions.statements))
+            self.halted = _halted(connection, self.editions.statements)
             self._seen = seen
         return self.now
 
@@ -95,6 +106,14 @@ def in_use(connection: sqlite3.Connection, statements: Mapping[str, str]) -> dic
     if not connection.execute(statements["log.has_editions"]).fetchone():
         return {}
     return dict(connection.execute(statements["log.editions"]).fetchall())
+
+
+def _halted(connection: sqlite3.Connection, statements: Mapping[str, str]) -> dict[bytes, Halt]:
+    if not connection.execute(statements["log.has_editions"]).fetchone():
+        return {}
+    halts = [Halt(*row) for row in connection.execute(statements["log.halts"])]
+    # Those of an edition that is being filled bear its number.
+    return {halt.stream: halt for halt in halts if halt.stream and not without_edition(halt.projection)[1]}
 
 
 def create_all(connection: sqlite3.Connection, statements: Mapping[str, str], projections: Sequence[Projection]) -> None:

@@ -20,6 +20,7 @@ from typing import Self
 from weakref import WeakSet
 
 from tract.errors import (
+    RebuildRunningError,
     StoreFailedError,
     StoreFullError,
     StoreLockedError,
@@ -162,7 +163,62 @@ class WriteLock:
             raise
 
 
-_open_locks: WeakSet[WriteLock] = WeakSet()
+class RebuildLock:
+    """The right to rebuild the tables of a file, which one rebuild has at a time, also of one process.
+
+    A lock on `<file>-rebuild`, which is there as long as a rebuild runs; what a
+    killed process leaves of it is in nobody's way.
+
+    Args:
+        path: The database file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = -1
+
+    def __enter__(self) -> Self:
+        """Take it, at once or not at all.
+
+        Raises:
+            RebuildRunningError: Somebody else has it.
+            StoreReadOnlyError: The file cannot be made or opened.
+            StoreFullError: There is no room for it.
+            StoreVanishedError: The folder is gone.
+            StoreFailedError: It cannot be locked.
+        """
+        _open_locks.add(self)
+        try:
+            while self._file < 0:
+                self._try()
+        except OSError as exc:
+            raise _translate(exc, self._path) from exc
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # First, so that nobody locks a file that is about to be removed
+        # without seeing that it was.
+        with suppress(OSError):
+            Path(f"{self._path}-rebuild").unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, and of the lock."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+        _open_locks.discard(self)
+
+    def _try(self) -> None:
+        self._file = _opened(f"{self._path}-rebuild", self._path)
+        if not _try(self._file):
+            self.close()
+            raise RebuildRunningError(self._path)
+        if not os.fstat(self._file).st_nlink:
+            self.close()
+
+
+_open_locks: "WeakSet[WriteLock | RebuildLock]" = WeakSet()
 
 
 def _opened(path: str, database: str) -> int:

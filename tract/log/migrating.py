@@ -2,13 +2,14 @@
 
 Events stay as they are, byte for byte, and so does what blobs hold, packed or
 not: what is derived from them is made anew. Runs on the thread of the writer's
-connection. Imports `batch`, `editions` and `sqlite_files`.
+connection. Imports `batch`, `editions`, `refolding` and `sqlite_files`.
 """
 
 import sqlite3
 
 from tract.log.batch import BatchRunner
-from tract.log.editions import in_use
+from tract.log.editions import create_all, drop_all, in_use
+from tract.log.refolding import Refold, write_or_undo
 from tract.log.sqlite_files import SCHEMA, schema_of
 
 STEPS: dict[int, tuple[str, ...]] = {
@@ -37,6 +38,9 @@ STEPS: dict[int, tuple[str, ...]] = {
 }
 """The statements that lead from a schema to the next one."""
 
+KEPT = ("contexts.clear", "contexts.clear_leaves")
+"""What goes when tables are made anew: it may have been computed from rows that were damaged."""
+
 
 def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
     """Bring the file to the present schema, and its inline projections to their versions, in one transaction.
@@ -58,7 +62,7 @@ def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
             for name in STEPS[schema]:
                 connection.execute(runner.statements[name])
         if found != SCHEMA or _outdated(connection, runner):
-            runner.refold(connection)
+            _refold(connection, runner)
             _note_versions(connection, runner)
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("COMMIT")
@@ -72,6 +76,29 @@ def _outdated(connection: sqlite3.Connection, runner: BatchRunner) -> bool:
     """Say whether an older version of an inline projection made its tables."""
     versions = {row[0]: row[1] for row in connection.execute(runner.statements["log.projections"])}
     return any(versions.get(projection.name, 0) < projection.version for projection in runner.projections)
+
+
+def _refold(connection: sqlite3.Connection, runner: BatchRunner) -> None:
+    """Make the inline projections anew from the log, within the transaction that is open.
+
+    Raises:
+        CorruptLogError: An event does not follow the one before.
+    """
+    sql, position = runner.book.look(connection), 0
+    drop_all(connection, sql, runner.projections)
+    create_all(connection, sql, runner.projections)
+    for name in KEPT:
+        connection.execute(sql[name])
+    refold, cursor = Refold(runner.where, runner.projections), connection.cursor()
+    while True:
+        portion = refold.read(lambda name, *row: connection.execute(sql[name], row).fetchall(), position, 500)
+        if portion is None:
+            return
+        halts = write_or_undo(cursor, sql, portion)
+        for halt in halts:
+            cursor.execute(sql["log.halt"], (halt.projection, halt.stream, halt.position, halt.finding))
+        refold.halt(halts)
+        position = portion.after
 
 
 def _note_versions(connection: sqlite3.Connection, runner: BatchRunner) -> None:

@@ -2,10 +2,10 @@
 
 The values are Structs of msgspec, since every append makes a handful of them.
 
-Imports `domain`.
+Imports `domain` and `halts`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from msgspec import Struct
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId
 from tract.domain.statistics import StoreStatistics
+from tract.log.halts import Halt, Rebuilding
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -206,22 +207,6 @@ class UnfitStatementError(Exception):
     """A statement of a chunk cannot be applied, and that is not the file's fault or the disk's."""
 
 
-class Halt(Struct, frozen=True, eq=False):
-    """An event that a projection cannot fold.
-
-    Attributes:
-        projection: Its name.
-        stream: The family that it stops for, 16 bytes; empty where it stops for all.
-        position: The event's.
-        finding: What is wrong, with no text of the user's.
-    """
-
-    projection: str
-    stream: bytes
-    position: int
-    finding: str
-
-
 class Companion(Protocol):
     """What works beside a store and ends before it."""
 
@@ -375,8 +360,26 @@ class EventStore(Protocol):
         """Give up one use; the last one writes what waits and closes the store."""
         ...
 
-    async def replay(self) -> int:
-        """Rebuild every inline projection from the log; return the number of events."""
+    async def rebuild(
+        self, projections: Collection[str] | None = None, tell: Callable[[int, int], None] = lambda _, __: None
+    ) -> Rebuilding:
+        """Make projections anew from the log, beside everybody who reads and writes.
+
+        An event that cannot be folded stops its family, or a projection that
+        follows the log, and nothing else. A caller that is cancelled leaves
+        what is filled so far, and the next rebuild goes on there.
+
+        Args:
+            projections: Names of those to rebuild, together with all that
+                they read; by default every one that has tables.
+            tell: Is told how many events are folded, of how many.
+
+        Raises:
+            RebuildRunningError: They are being rebuilt already.
+            CorruptLogError: The log cannot be read to its end; nothing was changed.
+            NewerSchemaError: A later version made tables of one of them.
+            StoreError: They were not rebuilt.
+        """
         ...
 
 

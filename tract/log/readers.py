@@ -36,7 +36,7 @@ class Readers:
         self._path = path
         self._editions = editions
         self._books: list[Book] = []
-        self._facts: dict[Any, Any] = {}
+        self._facts: tuple[Mapping[str, str], dict[Any, Any]] = (editions.statements, {})
         self._connections: list[aiosqlite.Connection] = []
         self._busy: list[int] = []
         self._is_shared = False
@@ -86,10 +86,6 @@ class Readers:
             self._busy[reader] -= 1
         return result
 
-    def forget(self) -> None:
-        """Drop what was remembered of the log, after what it was read from was made anew."""
-        self._facts.clear()
-
     async def data_version(self) -> int:
         """Return a number that is another one after any other connection wrote.
 
@@ -119,9 +115,20 @@ class Readers:
     def _query(self, connection: sqlite3.Connection, book: Book, query: Callable[[Query], T]) -> T:
         connection.execute("BEGIN")
         try:
-            return query(_Snapshot(connection.cursor(), book.look(connection), self._facts))
+            statements = book.look(connection)
+            return query(_Snapshot(connection.cursor(), statements, self._facts_of(statements)))
         finally:
             connection.execute("ROLLBACK")
+
+    def _facts_of(self, statements: Mapping[str, str]) -> dict[Any, Any]:
+        """Return what is remembered of the tables that are in use now, and nothing of those before.
+
+        They are made anew where rows were damaged, and what was remembered may come from such.
+        """
+        known = self._facts
+        if known[0] is not statements:
+            known = self._facts = (statements, {})
+        return known[1]
 
 
 class _Snapshot:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tract.domain.canonical import sha256
 from tract.domain.events import Event
-from tract.domain.ids import uuid_text
+from tract.domain.ids import TractId, uuid_text
 from tract.errors import CorruptLogError, FamilyDiffersError
 from tract.log import chain
 from tract.log.batch import BatchRunner
@@ -50,6 +50,7 @@ def receive(connection: sqlite3.Connection, runner: BatchRunner, recorded: Itera
 
     Raises:
         FamilyDiffersError: The store has another event in the place of one.
+        ProjectionError: A family stands still in the store.
         CorruptLogError: An event has not its shape, or does not follow the one before.
         NewerSchemaError: A later version brought the file up.
         sqlite3.Error: It cannot be written.
@@ -97,6 +98,7 @@ class _Receiving:
                 raise FamilyDiffersError(self._runner.where, uuid_text(stream), version)
             self.known += 1
             return
+        self._runner.refuse_halted(TractId(uuid_text(stream)))
         event = decode_event((self.position + 1, *row[1:]), file=self._runner.where)
         head = (event.stream, version, event.tract, row[4], row[5], event.operation, event.actor, event.recorded_at)
         if version != last + 1 or digest != chain.link(previous, head, row[6].encode()):

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, TypeVar
 
 from tract.diagnostics import warn
@@ -27,13 +28,15 @@ from tract.log import advancing
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError, pages
 from tract.log.changes import Changes
 from tract.log.entropy import forks
-from tract.log.locking import PATIENCE
+from tract.log.halts import Halt, Rebuilding
+from tract.log.locking import PATIENCE, RebuildLock
 from tract.log.looking import refuse_unfit
 from tract.log.measuring import measured
 from tract.log.migrating import migrate
 from tract.log.places import Hold, Presence
-from tract.log.protocol import BlobDraft, Chunk, Companion, Halt, Projection, Query, Request, Scratch, Statement, Work
+from tract.log.protocol import BlobDraft, Chunk, Companion, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
+from tract.log.rebuilding import Rebuild
 from tract.log.salting import Salts
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import (
@@ -216,27 +219,20 @@ class SqliteStore:
         self._check()
         self._users += 1
 
-    async def replay(self, projections: Collection[str] | None = None) -> int:
-        """Rebuild every inline projection from the log, or some; return the number of events.
-
-        Holds the write lock throughout.
-
-        Args:
-            projections: Names of those to rebuild, together with all that
-                they read; by default every one.
-        """
+    async def rebuild(
+        self, projections: Collection[str] | None = None, tell: Callable[[int, int], None] = lambda _, __: None
+    ) -> Rebuilding:
+        """Make projections anew from the log, beside everybody who reads and writes."""
         self._check()
-        runner = self._runner if projections is None else self._runner.only(projections)
-        try:
-            count: int = await self._writing.run(runner.replay)
-        except DATABASE_ERRORS as exc:
-            raise translate(exc, self._path) from exc
-        # What was remembered may come from rows that were damaged.
-        self._readers.forget()
+        with nullcontext() if self._path == MEMORY else RebuildLock(self._path), self._writing.filling():
+            done = await Rebuild(self._runner, projections, self.read, self._fill, tell).run()
         self._changes.note()
-        if self.is_lost():
-            raise self._fail(StoreVanishedError(self._path))
-        return count
+        return done
+
+    async def _fill(self, pages: int, work: Callable[..., T], *args: Any) -> T:
+        done = await self._beside(work, *args)
+        await self._writing.wrote(pages)
+        return done
 
     async def aclose(self) -> None:
         """Give up one use; the last one drains the writer and closes the file.

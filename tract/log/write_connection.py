@@ -4,8 +4,8 @@ Imports `errors`, `diagnostics`, `locking` and `sqlite_files`.
 """
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -24,6 +24,8 @@ CHECKPOINT_PAGES = 4_000
 """A write-ahead log of about so many pages goes into the file when nobody waits."""
 WAL_LIMIT_PAGES = 16_000
 """One of so many goes there even when somebody does."""
+FILLING_PAGES = 32_000
+"""While tables are filled that nobody waits for, it is one of so many, for both."""
 CLOSING_PATIENCE = 1.0
 """Seconds that closing waits for the lock; without it, somebody else checkpoints later."""
 
@@ -48,6 +50,7 @@ class WriteConnection:
         self._connection: aiosqlite.Connection | None = None
         self._wal_pages = 0
         self.checkpoints = 0
+        self._is_filling = False
 
     async def open(self) -> None:
         """Connect.
@@ -93,13 +96,22 @@ class WriteConnection:
     async def wrote(self, pages: int) -> None:
         """Note how much the write-ahead log grew; one that grew too long is emptied at once."""
         self._wal_pages += pages
-        if self._wal_pages > WAL_LIMIT_PAGES:
+        if self._wal_pages > (FILLING_PAGES if self._is_filling else WAL_LIMIT_PAGES):
             await self._checkpoint()
 
     async def rest(self) -> None:
         """Empty a long write-ahead log now that nobody waits."""
-        if self._wal_pages > CHECKPOINT_PAGES:
+        if self._wal_pages > (FILLING_PAGES if self._is_filling else CHECKPOINT_PAGES):
             await self._checkpoint()
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Empty the write-ahead log more rarely: what is filled changes the same pages again and again."""
+        self._is_filling = True
+        try:
+            yield
+        finally:
+            self._is_filling = False
 
     def hurry(self) -> None:
         """Have what waits for the lock give up soon, as it is about to be closed."""

@@ -36,15 +36,16 @@ def with_what_it_reads(name: str) -> tuple[str, ...]:
     so those are replayed with it.
 
     Args:
-        name: Of an inline projection.
+        name: Of a projection.
     """
-    by_name = {projection.name: projection for projection in INLINE}
+    everyone: tuple[Projection, ...] = (*INLINE, *FOLLOWING)
+    by_name = {projection.name: projection for projection in everyone}
     wanted, waiting = set(), [name]
     while waiting:
         one = waiting.pop()
         wanted.add(one)
         waiting += by_name[one].reads
-    return tuple(projection.name for projection in INLINE if projection.name in wanted)
+    return tuple(projection.name for projection in everyone if projection.name in wanted)
 
 
 __all__ = ["FOLLOWING", "INLINE", "SQL", "with_what_it_reads"]

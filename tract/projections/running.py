@@ -26,7 +26,8 @@ from tract.errors import (
     StoreFailedError,
     TractError,
 )
-from tract.log.protocol import Chunk, EventStore, FollowingProjection, Halt, UnfitStatementError
+from tract.log.halts import Halt
+from tract.log.protocol import Chunk, EventStore, FollowingProjection, UnfitStatementError
 from tract.projections.stretches import EVENTS, Look, Standing, Stretch, look
 
 LINGER = 0.1

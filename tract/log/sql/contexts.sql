@@ -101,5 +101,11 @@ WHERE origin = ?1 AND key NOT IN (
 -- name: contexts.clear
 DELETE FROM contexts;
 
+-- Some leaves of histories of which no context is kept any more.
+-- name: contexts.clear_some_leaves
+DELETE FROM context_leaves WHERE key IN (
+    SELECT l.key FROM context_leaves l WHERE NOT EXISTS (SELECT 1 FROM contexts x WHERE x.origin = l.origin) LIMIT ?
+);
+
 -- name: contexts.clear_leaves
 DELETE FROM context_leaves;

@@ -93,7 +93,9 @@ CREATE TABLE halts (
     PRIMARY KEY (projection, stream)
 ) STRICT, WITHOUT ROWID;
 
--- Editions that are being filled, and how far; `projections` are names with commas between.
+-- The edition that is being filled, and how far; `projections` are names, each
+-- with a colon and the version of its fold, with commas between. Where it met an
+-- event that could not be folded stands in `halts`, under `name__edition`.
 -- name: log.create_rebuilds
 CREATE TABLE rebuilds (
     edition     INTEGER PRIMARY KEY,
@@ -135,8 +137,56 @@ INSERT OR REPLACE INTO halts VALUES (?, ?, ?, ?);
 -- name: log.clear_halts
 DELETE FROM halts WHERE projection = ?;
 
+-- name: log.rename_halts
+UPDATE halts SET projection = ?2 WHERE projection = ?1;
+
+-- Why a family stands still in the tables that are in use.
+-- name: log.halts_of
+SELECT projection, stream, position, finding FROM halts WHERE stream = ? AND projection NOT GLOB '*__[1-9]*';
+
+-- The same of families of which not even the root is known.
+-- name: log.halts_of_nobody
+SELECT h.projection, h.stream, h.position, h.finding FROM halts h
+WHERE h.stream <> x'' AND h.projection NOT GLOB '*__[1-9]*' AND h.stream NOT IN (SELECT t.id FROM tracts t);
+
 -- name: log.digest_at
 SELECT digest FROM events WHERE position = ?;
+
+-- name: log.rebuilds
+SELECT edition, projections, position, digest FROM rebuilds ORDER BY edition;
+
+-- name: log.rebuild_position
+SELECT position FROM rebuilds WHERE edition = ?;
+
+-- name: log.begin_rebuild
+INSERT INTO rebuilds VALUES (?, ?, 0, NULL);
+
+-- name: log.advance_rebuild
+UPDATE rebuilds SET position = ?2, digest = ?3 WHERE edition = ?1;
+
+-- name: log.end_rebuild
+DELETE FROM rebuilds WHERE edition = ?;
+
+-- name: log.drop_rebuilds
+DROP TABLE rebuilds;
+
+-- name: log.things
+SELECT type, name, sql FROM sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL;
+
+-- Of a table or index of an edition that nobody uses: `left_over` stands for its
+-- name, and `its_key` for the columns of its key.
+-- name: log.empty
+DELETE FROM left_over WHERE (its_key) IN (SELECT its_key FROM left_over ORDER BY its_key LIMIT ?);
+
+-- The same of a part of a full-text index, whose first rows say what it is.
+-- name: log.empty_index
+DELETE FROM left_over WHERE id IN (SELECT p.id FROM left_over p WHERE p.id > 10 ORDER BY p.id LIMIT ?);
+
+-- name: log.drop_index
+DROP INDEX left_over;
+
+-- name: log.drop_table
+DROP TABLE left_over;
 
 -- From schema 1, whose blobs were not packed.
 -- name: log.put_blobs_aside

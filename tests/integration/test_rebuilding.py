@@ -1,0 +1,412 @@
+"""Rebuilding beside those who read and write: what stops it, what it stops, and how it goes on."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+from msgspec.structs import astuple
+
+from tests.builders import canonical, linked, uuid_of
+from tests.integration.test_projections import Dump, close_all, dump, write_program
+from tract import AsyncTract, admin
+from tract.admin import Progress
+from tract.domain.events import CommitRecorded, Event
+from tract.domain.ids import BlobId
+from tract.errors import CorruptLogError, ProjectionError, RebuildRunningError
+from tract.log.protocol import Row, Statement
+from tract.log.statements import load
+from tract.log.store import SqliteStore
+from tract.projections import INLINE, SQL
+from tract.projections.running import Runner
+
+ROOT = Path(__file__).parents[2]
+ALL = tuple(projection.name for projection in INLINE)
+
+
+def run_sql(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def tables(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'index')")}
+
+
+def append_raw(path: Path, family: str, change: Callable[[Row], tuple[str, int, str]]) -> int:
+    """Append an event to a family that follows the one before, made of its newest commit; return its position."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (stream,) = connection.execute("SELECT stream_id FROM events WHERE tract_id = ?", (bytes.fromhex(family),)).fetchone()
+        newest = "SELECT * FROM events WHERE stream_id = ? {} ORDER BY version DESC LIMIT 1"
+        last = connection.execute(newest.format(""), (stream,)).fetchone()
+        model = connection.execute(newest.format("AND type = 'commit.recorded'"), (stream,)).fetchone()
+        tag, schema, data = change(model)
+        head = [uuid_of(stream), last[2] + 1, uuid_of(model[3]), tag, schema, uuid_of(model[7]), model[8], last[9]]
+        (position,) = connection.execute("SELECT max(position) + 1 FROM events").fetchone()
+        digest = linked(last[10], canonical(head), data.encode())
+        row = (position, stream, last[2] + 1, model[3], tag, schema, data, model[7], model[8], last[9], digest)
+        connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return int(position)
+
+
+POISONS: dict[str, tuple[Callable[[Row], tuple[str, int, str]], str]] = {
+    "a shape of a later version": (lambda _: ("tract.configured", 99, "{}"), "settings"),
+    "a commit that is there already": (lambda row: (row[4], row[5], row[6]), "commits"),
+    "an id that is none": (lambda row: (row[4], row[5], row[6].replace('"blob":"', '"blob":"zz')), "commits"),
+}
+every_poison = pytest.mark.parametrize(("poison", "projection"), POISONS.values(), ids=POISONS)
+
+
+async def two_families(path: Path) -> dict[str, str]:
+    """Write two families and return the ids of their roots."""
+    families = {}
+    for name in ("sound", "poisoned"):
+        async with AsyncTract.open(path, name=name, durability="normal") as t:
+            await asyncio.gather(*(t.user(f"{name} {number}") for number in range(40)))
+            families[name] = t.id.replace("-", "")
+    return families
+
+
+async def poisoned(path: Path, poison: Callable[[Row], tuple[str, int, str]]) -> int:
+    """Write two families, one of them with an event that cannot be folded and more behind it; return its position."""
+    families = await two_families(path)
+    position = append_raw(path, families["poisoned"], poison)
+    async with AsyncTract.open(path, name="poisoned") as t, AsyncTract.open(path, name="sound") as other:
+        await t.user("behind it")
+        await other.user("behind it too")
+    return position
+
+
+def of_family(found: Dump, path: Path, name: str) -> list[Row]:
+    """The commits of a family."""
+    with closing(sqlite3.connect(path)) as connection:
+        (stream,) = connection.execute("SELECT stream_id FROM events WHERE json_extract(data, '$.name') = ?", (name,)).fetchone()
+        positions = {one for (one,) in connection.execute("SELECT position FROM events WHERE stream_id = ?", (stream,))}
+    return [row for row in found["commits"] if row[0] in positions]
+
+
+@every_poison
+async def test_an_event_that_cannot_be_folded_stops_its_family_alone(
+    tmp_path: Path, poison: Callable[[Row], tuple[str, int, str]], projection: str
+) -> None:
+    path = tmp_path / "log.db"
+    position = await poisoned(path, poison)
+    before = dump(path)
+    rebuilt = await admin.rebuild(path)
+    assert [(one.projection, one.position) for one in rebuilt.halted] == [(projection, position)]
+    after = dump(path)
+    assert of_family(after, path, "sound") == of_family(before, path, "sound")
+    assert [row[0] for row in of_family(after, path, "poisoned")] == [
+        row[0] for row in of_family(before, path, "poisoned") if row[0] < position
+    ]
+    async with AsyncTract.open(path, name="sound") as t:
+        await t.user("is served")
+
+
+@every_poison
+async def test_a_tract_of_a_family_that_stands_still_is_not_opened(
+    tmp_path: Path, poison: Callable[[Row], tuple[str, int, str]], projection: str
+) -> None:
+    path = tmp_path / "log.db"
+    position = await poisoned(path, poison)
+    ((halted),) = (await admin.rebuild(path)).halted
+    with pytest.raises(ProjectionError, match="stands still") as refused:
+        await AsyncTract.open(path, name="poisoned")
+    error = refused.value
+    assert (error.path, error.projection, error.family, error.position) == (str(path), projection, halted.family, position)
+    assert error.finding == halted.finding
+
+
+async def test_nothing_is_appended_to_a_family_that_stands_still_by_whoever_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await poisoned(path, POISONS["a shape of a later version"][0])
+    async with AsyncTract.open(path, name="poisoned") as t, AsyncTract.open(path, name="sound") as other:
+        await admin.rebuild(path)
+        with pytest.raises(ProjectionError, match="stands still"):
+            await t.user("refused")
+        await other.user("appended")
+
+
+async def test_a_family_whose_first_event_cannot_be_folded_is_not_taken_for_none(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    # As a later version would have begun it: the id of the family stands in no table.
+    with closing(sqlite3.connect(path)) as connection, connection:
+        stream, operation = bytes(15) + b"\x01", bytes(15) + b"\x02"
+        head = [uuid_of(stream), 1, uuid_of(stream), "tract.created", 99, uuid_of(operation), None, 5]
+        digest = linked(bytes(32), canonical(head), b"{}")
+        (position,) = connection.execute("SELECT max(position) + 1 FROM events").fetchone()
+        row = (position, stream, 1, stream, "tract.created", 99, "{}", operation, None, 5, digest)
+        connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    await admin.rebuild(path)
+    with pytest.raises(ProjectionError):
+        await AsyncTract.open(path, name="a third")
+    async with AsyncTract.open(path, name="sound") as t:
+        await t.user("is served")
+
+
+async def test_a_rebuild_of_one_projection_is_one_of_all_while_a_family_stands_still(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await poisoned(path, POISONS["a shape of a later version"][0])
+    await admin.rebuild(path)
+    assert (await admin.rebuild(path, "settings")).projections == ALL
+
+
+async def test_a_family_is_served_again_once_its_events_can_be_folded(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    families = await two_families(path)
+    before = dump(path)
+    position = append_raw(path, families["poisoned"], POISONS["a shape of a later version"][0])
+    assert not (await admin.rebuild(path)).is_clean
+    run_sql(path, "DROP TRIGGER events_refuse_delete", f"DELETE FROM events WHERE position = {position}")
+    assert (await admin.rebuild(path)).is_clean
+    assert dump(path) == before
+    async with AsyncTract.open(path, name="poisoned") as t:
+        await t.user("is served")
+
+
+def test_a_family_that_stands_still_gives_exit_code_1_and_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    position = asyncio.run(poisoned(path, POISONS["a shape of a later version"][0]))
+    command = [sys.executable, "-m", "tract.admin", "rebuild", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"stands still at position {position} (settings): tract.configured of schema 99 cannot be read" in done.stdout
+
+
+async def test_of_two_rebuilds_at_once_the_second_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    done = await asyncio.gather(admin.rebuild(path), admin.rebuild(path), return_exceptions=True)
+    (refused,) = [one for one in done if isinstance(one, RebuildRunningError)]
+    assert str(path) in str(refused)
+    assert [type(one).__name__ for one in done if one is not refused] == ["Rebuilt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["log.db"]
+
+
+class EnoughError(Exception):
+    """The caller wants no more."""
+
+
+async def stop_half_way(path: Path) -> None:
+    """Begin a rebuild and give it up when it has come some way."""
+
+    def tell(done: int, _: int) -> None:
+        if done:
+            raise EnoughError
+
+    async with AsyncTract.open(path) as t:
+        with pytest.raises(EnoughError):
+            await t.collaborators.shared.store.rebuild(None, tell)
+
+
+async def some_history(path: Path) -> Dump:
+    """A store that takes several portions."""
+    async with AsyncTract.open(path, durability="normal") as t:
+        for _ in range(10):
+            await asyncio.gather(*(t.user(f"{number}") for number in range(200)))
+    return dump(path)
+
+
+def is_resumable(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as connection:
+        return bool(connection.execute("SELECT position FROM rebuilds WHERE position > 0").fetchall())
+
+
+async def test_a_rebuild_that_was_given_up_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    before = await some_history(path)
+    await stop_half_way(path)
+    assert is_resumable(path)
+    assert dump(path) == before
+    rebuilt = await admin.rebuild(path)
+    assert 0 < rebuilt.resumed < rebuilt.events
+    assert dump(path) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE rebuilds SET digest = zeroblob(32)",
+        "UPDATE rebuilds SET projections = 'tracts:1'",
+        "UPDATE rebuilds SET projections = replace(projections, ':1', ':2')",
+    ],
+    ids=["another log", "other projections", "another version of them"],
+)
+async def test_a_rebuild_that_does_not_fit_any_more_is_begun_anew(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "log.db"
+    before = await some_history(path)
+    await stop_half_way(path)
+    run_sql(path, change)
+    rebuilt = await admin.rebuild(path)
+    assert rebuilt.resumed == 0
+    assert dump(path) == before
+    assert not [name for name in tables(path) if name.endswith("__1")]
+
+
+async def test_a_rebuild_of_another_projection_leaves_nothing_of_the_one_that_was_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    before = await some_history(path)
+    await stop_half_way(path)
+    assert (await admin.rebuild(path, "refs")).projections == ("tracts", "commits", "refs")
+    assert dump(path) == before
+    assert not is_resumable(path)
+
+
+async def test_rows_that_were_damaged_are_read_right_by_those_who_have_the_store_open(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path) as t:
+        await t.user("one")
+        before = await t.status()
+        run_sql(path, "UPDATE commits SET tokens = 999")
+        assert await t.status() != before
+        command = [sys.executable, "-m", "tract.admin", "rebuild", str(path)]
+        assert (await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False)).returncode == 0
+        assert await t.status() == before
+        await t.user("two")
+    assert (await admin.verify(path)).is_clean
+
+
+async def test_a_rebuild_of_a_log_that_is_broken_leaves_the_tables_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    before, made = await some_history(path), tables(path)
+    run_sql(path, "DROP TRIGGER events_refuse_update", "UPDATE events SET actor = 'x' WHERE position = 1500")
+    with pytest.raises(CorruptLogError):
+        await admin.rebuild(path)
+    assert (dump(path), tables(path)) == (before, made)
+
+
+async def test_rebuilding_again_and_again_leaves_one_set_of_tables(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    program = await write_program(str(path), 4, 60)
+    await close_all(program)
+    before, made = dump(path), len(tables(path))
+    for _ in range(3):
+        await admin.rebuild(path)
+    assert (dump(path), len(tables(path))) == (before, made)
+    assert (await admin.status(path)).tables[0].rows == len(before["tracts"])
+
+
+async def test_progress_comes_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    told: list[Progress] = []
+    rebuilt = await admin.rebuild(path, progress=told.append)
+    assert (told[0].done, told[-1].done, told[-1].total, told[-1].unit) == (0, rebuilt.events, rebuilt.events, "events")
+
+
+class Lengths:
+    """A projection that follows the log: how long each text is."""
+
+    name = "lengths"
+    version = 1
+    is_inline = False
+    folds = (CommitRecorded,)
+    create = ("lengths.create",)
+    drop = ("lengths.drop",)
+    tables = (("lengths", "lengths.rows"),)
+    reads = ()
+
+    def __init__(self, poison: int = 0) -> None:
+        self.poison = poison
+
+    def words(self, event: Event) -> Iterable[BlobId]:
+        content = event.body.commit.content if isinstance(event.body, CommitRecorded) else None
+        return () if content is None else (content.blob,)
+
+    def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
+        for event in events:
+            if event.position == self.poison:
+                raise ZeroDivisionError
+            yield Statement("lengths.insert", (event.position, sum(len(blobs[blob]) for blob in self.words(event))))
+
+
+LENGTHS = {
+    "lengths.create": "CREATE TABLE lengths (position INTEGER PRIMARY KEY, length INTEGER NOT NULL) STRICT",
+    "lengths.drop": "DROP TABLE IF EXISTS lengths",
+    "lengths.rows": "SELECT * FROM lengths ORDER BY position",
+    "lengths.insert": "INSERT INTO lengths VALUES (?, ?)",
+}
+
+
+@asynccontextmanager
+async def store_with(path: Path, projection: Lengths) -> AsyncIterator[SqliteStore]:
+    statements = {**load(*SQL), **LENGTHS}
+    store = await SqliteStore.open(
+        str(path),
+        create=False,
+        durability="normal",
+        clock=lambda: 0,
+        statements=statements,
+        projections=(*INLINE, projection),
+    )
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+async def lengths(store: SqliteStore) -> list[Row]:
+    return await store.read(lambda query: query("lengths.rows"))
+
+
+async def checkpoint(store: SqliteStore) -> Row:
+    ((row),) = await store.read(lambda query: query("log.checkpoint", "lengths"))
+    return row
+
+
+async def test_a_projection_that_follows_the_log_is_rebuilt_up_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    async with store_with(path, Lengths()) as store:
+        await store.adopt(Lengths())
+        done = await store.rebuild()
+        assert done.projections == (*ALL, "lengths")
+        assert len(await lengths(store)) == 80
+        version, edition, position, digest = await checkpoint(store)
+        ((newest,),) = await store.read(lambda query: query("log.digest_at", done.events))
+        assert (version, edition, position, digest) == (1, 1, done.events, newest)
+
+
+async def test_a_projection_that_was_kept_up_and_rebuilt_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    async with store_with(path, Lengths()) as store:
+        runner = Runner(store)
+        runner.follow(Lengths())
+        await runner.caught_up("lengths")
+        before = await lengths(store)
+        await store.rebuild(["lengths"])
+        assert await lengths(store) == before
+        await runner.caught_up("lengths")
+        assert await store.adopt(Lengths()) == (await checkpoint(store))[2]
+
+
+async def test_what_nobody_ever_followed_is_not_made_by_a_rebuild_of_everything(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    async with store_with(path, Lengths()) as store:
+        assert (await store.rebuild()).projections == ALL
+    assert not [name for name in tables(path) if name.startswith("lengths")]
+
+
+async def test_an_event_that_a_projection_which_follows_cannot_fold_stops_it_there_and_no_family(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    before = dump(path)
+    async with store_with(path, Lengths(poison=30)) as store:
+        await store.adopt(Lengths())
+        done = await store.rebuild()
+        halt = ("lengths", b"", 30, "commit.recorded cannot be folded")
+        assert [astuple(one) for one in done.halts] == [halt]
+        assert {row[0] for row in await lengths(store)} == {row[0] for row in before["commits"] if row[0] < 30}
+        assert (await checkpoint(store))[2] == 29
+        assert await store.read(lambda query: query("log.halts")) == [halt]
+    after = dump(path)
+    assert {name: rows for name, rows in after.items() if name != "lengths"} == before

@@ -1,0 +1,351 @@
+"""Tables that are filled beside those in use, put in their place, and cleared away.
+
+Each function is one transaction, short enough that nobody waits long behind
+it. Runs on the thread of the writer's connection, under the lock between
+processes; `rebuilding` calls it. Nothing here is needed to survive power loss:
+a prefix of it is there then, and what is missing is made again. Imports
+`errors`, `protocol`, `advancing`, `editions` and `refolding`.
+"""
+
+import re
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from msgspec import Struct
+
+from tract.errors import NewerSchemaError, RebuildRunningError, TractError
+from tract.log.advancing import lazy_transaction
+from tract.log.batch import BatchRunner
+from tract.log.editions import create_all, in_edition, in_use, without_edition
+from tract.log.halts import Halt
+from tract.log.protocol import Projection, Row
+from tract.log.refolding import WORDS, Portion, Refold, write, write_carefully
+from tract.log.sqlite_errors import is_of_the_statement
+
+_key = re.compile(r"ORDER BY ([\w, ]+)$")
+
+
+class Shadow(Struct, frozen=True, eq=False):
+    """An edition that is being filled.
+
+    Attributes:
+        edition: Its number.
+        projections: Those whose tables it has, in their order.
+        position: Up to where it is filled.
+        halts: Where they stopped.
+    """
+
+    edition: int
+    projections: tuple[Projection, ...]
+    position: int
+    halts: tuple[Halt, ...]
+
+
+class Held(Struct, frozen=True, gc=False):
+    """What a transaction did.
+
+    Attributes:
+        seconds: How long it held the lock.
+        halts: Where it stopped what.
+        position: Up to where the edition is filled now.
+    """
+
+    seconds: float
+    halts: tuple[Halt, ...]
+    position: int
+
+
+def begin(connection: sqlite3.Connection, runner: BatchRunner, names: Collection[str] | None) -> Shadow:
+    """Return an edition to fill: the one that was left half-filled, or a new one.
+
+    All projections are every one that has tables. A family that stands still
+    does so in all that are kept in step, so then they are rebuilt together.
+
+    One that was left is gone on with if it has the tables of the same
+    projections in the same versions, and the log is still the one that it was
+    filled from.
+
+    Raises:
+        NewerSchemaError: A later version made tables of one of them.
+        sqlite3.Error: Nothing was changed.
+    """
+    with lazy_transaction(connection, runner):
+        sql = runner.book.now
+        projections = _chosen(connection, runner, names)
+        _refuse_newer(connection, runner, projections)
+        asked = ",".join(f"{each.name}:{each.version}" for each in projections)
+        left = connection.execute(sql["log.rebuilds"]).fetchall()
+        for edition, filled, position, digest in left:
+            is_same = len(left) == 1 and filled == asked and _is_whole(connection, runner, projections, edition)
+            if is_same and _is_from(connection, sql, position, digest):
+                return Shadow(edition, projections, position, _halts(connection, sql, edition))
+        for edition, *_ in left:
+            _forget(connection, sql, edition)
+        edition = 1 + max([0, *in_use(connection, sql).values(), *(row[0] for row in left), *_numbers(connection, runner)])
+        create_all(connection, _statements(connection, runner, projections, edition), projections)
+        connection.execute(sql["log.begin_rebuild"], (edition, asked))
+    return Shadow(edition, projections, 0, ())
+
+
+def fill(
+    connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, portion: Portion, *, is_careful: bool = False
+) -> Held:
+    """Apply the next portion of the log to an edition.
+
+    Raises:
+        RebuildRunningError: Another rebuild took the edition's place.
+        sqlite3.Error: Nothing was changed.
+    """
+    started = perf_counter()
+    try:
+        with lazy_transaction(connection, runner):
+            _require(connection, runner, shadow, portion.before)
+            halts = _write(connection, runner, shadow, portion, is_careful=is_careful)
+            row = (shadow.edition, portion.after, portion.digest)
+            connection.execute(runner.book.now["log.advance_rebuild"], row)
+    except TractError:
+        raise
+    except Exception as exc:
+        if is_careful or not is_of_the_statement(exc):
+            raise
+        return fill(connection, runner, shadow, portion, is_careful=True)
+    return Held(perf_counter() - started, tuple(halts), portion.after)
+
+
+def swap(
+    connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, most: int, *, is_careful: bool = False
+) -> Held | None:
+    """Fold in what came since and have everybody use the edition; None where more than *most* events came.
+
+    Raises:
+        CorruptLogError: An event does not follow the one before.
+        NewerSchemaError: A later version made tables of one of them meanwhile.
+        RebuildRunningError: Another rebuild took the edition's place.
+        sqlite3.Error: Nothing was changed.
+    """
+    started = perf_counter()
+    try:
+        with lazy_transaction(connection, runner):
+            sql, position = runner.book.now, shadow.position
+            _require(connection, runner, shadow, position)
+            _refuse_newer(connection, runner, shadow.projections)
+            refold = Refold(runner.where, shadow.projections, shadow.halts)
+            portion = refold.read(
+                lambda name, *row: connection.execute(sql[name], row).fetchall(), position, most + 1, WORDS * most
+            )
+            if portion is not None and not (portion.is_last and portion.after - position <= most):
+                return None
+            halts: list[Halt] = []
+            if portion is not None:
+                halts = _write(connection, runner, shadow, portion, is_careful=is_careful)
+                position = portion.after
+            _put_in_use(connection, sql, shadow, position)
+    except TractError:
+        raise
+    except Exception as exc:
+        if is_careful or not is_of_the_statement(exc):
+            raise
+        return swap(connection, runner, shadow, most, is_careful=True)
+    return Held(perf_counter() - started, tuple(halts), position)
+
+
+def discard(connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow) -> None:
+    """Give an edition up, so that its tables are cleared away.
+
+    Raises:
+        sqlite3.Error: Nothing was changed.
+    """
+    with lazy_transaction(connection, runner):
+        _forget(connection, runner.book.now, shadow.edition)
+
+
+def clear(connection: sqlite3.Connection, runner: BatchRunner, rows: int) -> float | None:
+    """Remove an index, a table, or so many rows of one, that nobody uses any more; None where there is nothing.
+
+    A table that is dropped is walked, page by page, so it is emptied first.
+
+    Returns:
+        How long the lock was held, in seconds.
+
+    Raises:
+        sqlite3.Error: Nothing was changed.
+    """
+    started = perf_counter()
+    with lazy_transaction(connection, runner):
+        sql = runner.book.now
+        left = _left_over(connection, runner)
+        if not left:
+            return None
+        # Without its indexes a table is emptied page by page.
+        kind, name, declared = min(left)
+        if declared.startswith("CREATE VIRTUAL"):
+            if _is_index_emptied(connection, sql, name, rows):
+                connection.execute(_meaning(sql, "log.drop_table", name))
+        elif kind == "index":
+            connection.execute(_meaning(sql, "log.drop_index", name))
+        elif _is_emptied(connection, runner, name, rows):
+            connection.execute(_meaning(sql, "log.drop_table", name))
+    return perf_counter() - started
+
+
+def clear_contexts(connection: sqlite3.Connection, runner: BatchRunner, rows: int) -> float | None:
+    """Remove so many parts of contexts that were kept before the swap; None where there is nothing.
+
+    Returns:
+        How long the lock was held, in seconds.
+
+    Raises:
+        sqlite3.Error: Nothing was changed.
+    """
+    started = perf_counter()
+    with lazy_transaction(connection, runner):
+        removed = connection.execute(runner.book.now["contexts.clear_some_leaves"], (rows,)).rowcount
+    return perf_counter() - started if removed else None
+
+
+def _chosen(connection: sqlite3.Connection, runner: BatchRunner, names: Collection[str] | None) -> tuple[Projection, ...]:
+    inline, sql = runner.projections, runner.book.now
+    following = [each for each in runner.followers if connection.execute(sql["log.checkpoint"], (each.name,)).fetchone()]
+    if names is None:
+        return (*inline, *following)
+    if not runner.book.halted:
+        inline = [each for each in inline if each.name in names]
+    return (*inline, *(each for each in runner.followers if each.name in names))
+
+
+def _statements(
+    connection: sqlite3.Connection, runner: BatchRunner, projections: Sequence[Projection], edition: int
+) -> Mapping[str, str]:
+    """Return the statements, on the edition's tables and, of other projections, on those in use."""
+    editions = in_use(connection, runner.book.now)
+    return runner.book.editions.using({**editions, **{each.name: edition for each in projections}})
+
+
+def _write(
+    connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, portion: Portion, *, is_careful: bool
+) -> list[Halt]:
+    sql, cursor = _statements(connection, runner, shadow.projections, shadow.edition), connection.cursor()
+    if portion.is_whole and not is_careful:
+        write(cursor, sql, portion)
+        return []
+    halts = write_carefully(cursor, sql, portion)
+    for halt in halts:
+        row = (in_edition(halt.projection, shadow.edition), halt.stream, halt.position, halt.finding)
+        cursor.execute(sql["log.halt"], row)
+    return halts
+
+
+def _ask(connection: sqlite3.Connection, sql: Mapping[str, str], name: str, *parameters: Any) -> list[Row]:
+    return connection.execute(sql[name], parameters).fetchall()
+
+
+def _put_in_use(connection: sqlite3.Connection, sql: Mapping[str, str], shadow: Shadow, position: int) -> None:
+    stopped = {halt.projection: halt.position for halt in _halts(connection, sql, shadow.edition) if not halt.stream}
+    for each in shadow.projections:
+        place: tuple[int | None, bytes | None] = (None, None)
+        if not each.is_inline:
+            read = stopped.get(each.name, position + 1) - 1
+            found = connection.execute(sql["log.digest_at"], (read,)).fetchone()
+            place = (read, found and found[0])
+        connection.execute(sql["log.put_projection"], (each.name, each.version, shadow.edition, *place))
+        connection.execute(sql["log.clear_halts"], (each.name,))
+        connection.execute(sql["log.rename_halts"], (in_edition(each.name, shadow.edition), each.name))
+    # They may have been computed from rows that were damaged.
+    connection.execute(sql["contexts.clear"])
+    # With the table the row is gone; and only a change of the schema makes
+    # every other connection look again which tables are in use.
+    connection.execute(sql["log.drop_rebuilds"])
+    connection.execute(sql["log.create_rebuilds"])
+
+
+def _forget(connection: sqlite3.Connection, sql: Mapping[str, str], edition: int) -> None:
+    for halt in _halts(connection, sql, edition):
+        connection.execute(sql["log.clear_halts"], (in_edition(halt.projection, edition),))
+    connection.execute(sql["log.end_rebuild"], (edition,))
+
+
+def _halts(connection: sqlite3.Connection, sql: Mapping[str, str], edition: int) -> tuple[Halt, ...]:
+    """Return where projections stopped while the edition was filled."""
+    rows = [(*without_edition(name), *rest) for name, *rest in connection.execute(sql["log.halts"])]
+    return tuple(Halt(name, *rest) for name, number, *rest in rows if number == edition)
+
+
+def _require(connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, position: int) -> None:
+    row: Row | None = connection.execute(runner.book.now["log.rebuild_position"], (shadow.edition,)).fetchone()
+    if row is None or row[0] != position:
+        raise RebuildRunningError(runner.where)
+
+
+def _refuse_newer(connection: sqlite3.Connection, runner: BatchRunner, projections: Sequence[Projection]) -> None:
+    for each in projections:
+        row = connection.execute(runner.book.now["log.checkpoint"], (each.name,)).fetchone()
+        if row is not None and row[0] > each.version:
+            raise NewerSchemaError(runner.where, row[0], each.version)
+
+
+def _is_whole(connection: sqlite3.Connection, runner: BatchRunner, projections: Sequence[Projection], edition: int) -> bool:
+    """Say whether every table and index of an edition is there."""
+    there = {name for _, name, _ in connection.execute(runner.book.now["log.things"])}
+    return all(in_edition(name, edition) in there for each in projections for name in runner.book.editions.names(each.name))
+
+
+def _is_from(connection: sqlite3.Connection, sql: Mapping[str, str], position: int, digest: bytes | None) -> bool:
+    """Say whether the log has that event at that position."""
+    return position == 0 or connection.execute(sql["log.digest_at"], (position,)).fetchone() == (digest,)
+
+
+def _numbers(connection: sqlite3.Connection, runner: BatchRunner) -> list[int]:
+    """Return the editions that any table of ours is of."""
+    known = _known(runner)
+    things = (without_edition(name) for _, name, _ in connection.execute(runner.book.now["log.things"]))
+    return [edition for name, edition in things if name in known]
+
+
+def _left_over(connection: sqlite3.Connection, runner: BatchRunner) -> list[Row]:
+    """Return the tables and indexes of editions that are neither in use nor being filled."""
+    sql, known = runner.book.now, _known(runner)
+    used = set(in_use(connection, sql).items())
+    for edition, asked, *_ in connection.execute(sql["log.rebuilds"]):
+        used.update((each.partition(":")[0], edition) for each in asked.split(","))
+    found = []
+    for kind, name, declared in connection.execute(sql["log.things"]):
+        plain, edition = without_edition(name)
+        if plain in known and (known[plain], edition) not in used:
+            found.append((kind, name, declared))
+    return found
+
+
+def _known(runner: BatchRunner) -> dict[str, str]:
+    """Return whose each table and index is, by what statements call it."""
+    everyone = (*runner.projections, *runner.followers)
+    return {name: each.name for each in everyone for name in runner.book.editions.names(each.name)}
+
+
+def _meaning(sql: Mapping[str, str], statement: str, name: str, key: str = "") -> str:
+    """Return a statement on whatever is left over, as one on the thing of that name."""
+    return sql[statement].replace("left_over", name).replace("its_key", key)
+
+
+def _is_index_emptied(connection: sqlite3.Connection, sql: Mapping[str, str], name: str, rows: int) -> bool:
+    """Remove rows of the tables in which a full-text index is kept; say whether few are left.
+
+    What FTS5 needs to open it stays (https://sqlite.org/fts5.html, section 9).
+    """
+    there = {thing for _, thing, _ in connection.execute(sql["log.things"])}
+    for part in ("data", "content", "docsize"):
+        table = f"{name}_{part}"
+        if table in there and connection.execute(_meaning(sql, "log.empty_index", table), (rows,)).rowcount:
+            return False
+    return True
+
+
+def _is_emptied(connection: sqlite3.Connection, runner: BatchRunner, name: str, rows: int) -> bool:
+    """Remove rows of a table, in the order of its key; say whether none is left, or nobody knows the key."""
+    plain, statements = without_edition(name)[0], runner.statements
+    declared = [each for projection in (*runner.projections, *runner.followers) for each in projection.tables]
+    key = next((_key.search(statements[all_rows]) for table, all_rows in declared if table == plain), None)
+    if key is None:
+        return True
+    return connection.execute(_meaning(statements, "log.empty", name, key[1]), (rows,)).rowcount < rows
