@@ -47,7 +47,7 @@ def damage(path: Path) -> None:
 
 async def look(path: Path) -> None:
     """Verify the store, and print what was found."""
-    console.print(Text(str(await admin.verify(path))))
+    console.print(Text(str(await admin.verify(path))), soft_wrap=True)
 
 
 async def heal(path: Path) -> None:
@@ -63,7 +63,7 @@ async def heal(path: Path) -> None:
                 await t.user(f"And this came in meanwhile, number {written}.")
                 written += 1
             rebuilt = await done
-    console.print(Text(str(rebuilt)))
+    console.print(Text(str(rebuilt)), soft_wrap=True)
     console.print(f"{written} messages were written in the meantime.")
 
 

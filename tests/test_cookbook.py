@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from anyio import to_thread
 
-from cookbook import branch_and_compare, first_conversation, import_transcripts, stream_and_cancel
+from cookbook import admin_rebuild, branch_and_compare, first_conversation, import_transcripts, stream_and_cancel
 from tract import AsyncTract
 from tract.testing.server import Reply, serve
 
@@ -106,6 +106,16 @@ async def test_stopping_asks_the_server_it_is_given(capsys: pytest.CaptureFixtur
     assert "scripted" not in capsys.readouterr().out
 
 
+def test_a_table_that_was_broken_is_named_healed_and_clean_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert admin_rebuild.main(["--messages", "50"]) == 0
+    sound, broken, healed = capsys.readouterr().out.split("──\n")[1:]
+    assert ": clean; " in sound
+    assert "projection: table refs, row 3: a replay makes another head" in broken
+    assert ": 1 finding; " in broken
+    assert ": rebuilt tracts, commits, refs" in healed
+    assert ": clean; " in healed
+
+
 async def test_every_transcript_comes_back_as_it_was(trajectories: list[Said], tmp_path: Path, db: Path) -> None:
     first = trajectories[:10]
     assert await imported(written(tmp_path, *(line(task, 0, said) for task, said in enumerate(first))), db) == 0
@@ -180,6 +190,7 @@ def test_a_file_that_is_missing_is_told_in_one_line(tmp_path: Path, db: Path, ca
 def test_every_recipe_says_what_it_shows_and_how_to_run_it() -> None:
     recipes = sorted(path for path in COOKBOOK.glob("*.py"))
     assert [path.name for path in recipes] == [
+        "admin_rebuild.py",
         "branch_and_compare.py",
         "first_conversation.py",
         "import_transcripts.py",
