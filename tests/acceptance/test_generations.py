@@ -159,9 +159,11 @@ async def test_a_call_that_began_while_somebody_looks_runs(path: str) -> None:
         holding = [asyncio.create_task(t.read(hold)) for _ in range(2)]
         looking = asyncio.create_task(t.generations())
         await asyncio.sleep(0)
-        mark = t.mark()
+        appends, mark = t.statistics().appends, t.mark()
         chat = asyncio.create_task(t.chat("Hi"))
-        await t.changed(mark)
+        while t.statistics().appends == appends:
+            await t.changed(mark)
+            mark = t.mark()
         go_on.set()
         assert [info.status for info in await looking] == ["running"]
         model.say("Hello.")
