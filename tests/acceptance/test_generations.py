@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
-from threading import Event
+from threading import Event, get_ident
 from typing import Any
 
 import pytest
@@ -150,13 +150,20 @@ async def test_a_call_whose_process_died_is_recorded_as_interrupted_by_whoever_o
 
 
 async def test_a_call_that_began_while_somebody_looks_runs(path: str) -> None:
-    model, go_on = Dictated(), Event()
+    model, go_on, held, is_held = Dictated(), Event(), set[int](), asyncio.Semaphore(0)
+    loop = asyncio.get_running_loop()
 
     def hold(_: object) -> None:
+        if get_ident() not in held:
+            held.add(get_ident())
+            loop.call_soon_threadsafe(is_held.release)
         go_on.wait(10)
 
     async with opened(model, path) as t:
-        holding = [asyncio.create_task(t.read(hold)) for _ in range(2)]
+        # Two for each reader, one of which may be busy for somebody else just now.
+        holding = [asyncio.create_task(t.read(hold)) for _ in range(4)]
+        for _ in range(2):
+            await is_held.acquire()
         looking = asyncio.create_task(t.generations())
         await asyncio.sleep(0)
         appends, mark = t.statistics().appends, t.mark()
