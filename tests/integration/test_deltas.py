@@ -90,13 +90,14 @@ def test_the_pause_between_writes_is_ten_milliseconds() -> None:
 
 @pytest.fixture
 def levels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The level of synchronous at which each transaction of a store was committed."""
+    """The level of synchronous at which each transaction that holds deltas, leases or events was committed."""
     found: list[str] = []
 
     class Traced(ThreadConnection):
         """A connection that notes its commits."""
 
         level = "FULL"
+        counts = False
 
         def __init__(self, *args: Any, **settings: Any) -> None:
             super().__init__(*args, **settings)
@@ -106,8 +107,11 @@ def levels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if sql.startswith("PRAGMA synchronous = "):
                 # FULL is 2, NORMAL is 1.
                 self.level = {"2": "FULL", "1": "NORMAL"}.get(level := sql.rpartition(" ")[2], level)
+            elif sql.startswith("INSERT INTO") and sql.split()[2] in ("partials", "leases", "events"):
+                self.counts = True
             elif sql == "COMMIT":
-                found.append(self.level)
+                found.extend([self.level] * self.counts)
+                self.counts = False
 
     monkeypatch.setattr("tract.log.sqlite_files.ThreadConnection", Traced)
     return found
