@@ -83,6 +83,23 @@ SELECT ?1,
        coalesce(p.tokens, 3) + ?9
 FROM (SELECT 1) LEFT JOIN commits p ON substr(p.id, 1, 4) = substr(?3, 1, 4) AND p.id = ?3;
 
+-- The same behind one commit whose number is known. Without a SELECT from the
+-- table it goes into, it needs no table between.
+-- name: commits.insert_behind
+INSERT INTO commits VALUES (
+    ?1,
+    CASE WHEN EXISTS (SELECT 1 FROM commits c WHERE substr(c.id, 1, 4) = substr(?2, 1, 4) AND c.id = ?2) THEN NULL ELSE ?2 END,
+    ?3,
+    NULL,
+    (SELECT p.depth + 1 FROM commits p WHERE p.number = ?3),
+    coalesce((SELECT p.run FROM commits p WHERE p.number = ?3 AND p.number = (SELECT max(t.number) FROM commits t WHERE t.run = p.run)), ?1),
+    (SELECT b.number FROM blobs b WHERE substr(b.id, 1, 4) = substr(?4, 1, 4) AND b.id = ?4),
+    (SELECT b.number FROM blobs b WHERE substr(b.id, 1, 4) = substr(?5, 1, 4) AND b.id = ?5),
+    (SELECT b.number FROM blobs b WHERE substr(b.id, 1, 4) = substr(?6, 1, 4) AND b.id = ?6),
+    (SELECT p.slots FROM commits p WHERE p.number = ?3) + ?7,
+    (SELECT p.tokens FROM commits p WHERE p.number = ?3) + ?8
+);
+
 -- name: commits.by_id
 SELECT c.number, c.id, c.parent, c.run, c.depth, c.slots, c.tokens FROM commits c
 WHERE substr(c.id, 1, 4) = substr(?1, 1, 4) AND c.id = ?1;
@@ -236,12 +253,19 @@ SELECT ?1, ?1, NULL, (SELECT c.number FROM commits c WHERE substr(c.id, 1, 4) = 
 
 -- The movement before is where the ref was: read here and not in refs, so that
 -- the order in which the two projections see an event does not matter.
+-- A branch that is not there does not move: its ref is null then, and the row is
+-- ignored. A SELECT from the table that the row goes into would cost as much again.
 -- name: movements.branch_moved
-INSERT INTO movements
-SELECT r.number, ?1,
-       (SELECT m.after FROM movements m WHERE m.ref = r.number ORDER BY m.position DESC LIMIT 1),
-       ?1, NULL, NULL
-FROM refs r WHERE r.tract = (SELECT t.number FROM tracts t WHERE t.id = ?2) AND r.kind = 'branch' AND r.name = ?3;
+INSERT OR IGNORE INTO movements VALUES (
+    (SELECT r.number FROM tracts t JOIN refs r ON r.tract = t.number AND r.kind = 'branch' AND r.name = ?3 WHERE t.id = ?2),
+    ?1,
+    (SELECT m.after FROM movements m
+     WHERE m.ref = (SELECT r.number FROM tracts t JOIN refs r ON r.tract = t.number AND r.kind = 'branch' AND r.name = ?3 WHERE t.id = ?2)
+     ORDER BY m.position DESC LIMIT 1),
+    ?1,
+    NULL,
+    NULL
+);
 
 -- name: movements.worktree_moved
 INSERT INTO movements
