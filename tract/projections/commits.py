@@ -42,7 +42,7 @@ class Commits:
                 parents = commit.parents
                 number = seen.get(parents[0]) if len(parents) == 1 else None
                 if number is not None:
-                    # In half of the time: its parent need not be looked for.
+                    # In two thirds of the time: its parent need not be looked for.
                     yield Statement("commits.insert_behind", (event.position, id, number, *rest))
                 else:
                     first, second, *_ = *map(bytes.fromhex, parents), None, None
