@@ -52,18 +52,17 @@ async def _alone(workshop: Workshop) -> list[Result]:
         return await asyncio.to_thread(_write_rows, workshop.copied(path), changes)
 
     rates, bare = await alternate(workshop.rounds(5), ours, floor)
-    searched = await _rebuilt(await workshop.history(size))
     what = f"rebuild of {size:,} events"
     return [
         Row(what, median(rates), "/s", median(bare), "bare sqlite3, the same rows", Target(0.5, is_least=True)),
         *_waits(what, done),
-        # Its rows are not among those of the floor: to index the words takes most of the time.
-        Row(f"{what} and the search index", searched.rate, "/s", median(rates), "without one"),
     ]
 
 
 async def _beside_writers(workshop: Workshop) -> list[Result]:
-    path = await workshop.history(workshop.sizes[-1])
+    size = workshop.long
+    plain = await _rebuilt(await workshop.history(size, search=False))
+    path = await workshop.history(size)
     alone = await _rebuilt(path)
     beside: list[_Seen] = []
 
@@ -74,6 +73,8 @@ async def _beside_writers(workshop: Workshop) -> list[Result]:
     during = await writers_at_work(path, work)
     what = f"rebuild beside {WRITERS} writers"
     return [
+        # Its rows are not among those of the floor above; to index the words takes most of the time.
+        Row(f"rebuild of {size:,} events and the search index", alone.rate, "/s", plain.rate, "without the index"),
         Row(what, beside[0].rate, "/s", alone.rate, "nobody beside", Target(0.5, is_least=True)),
         *_waits(what, beside),
         Row("  append of theirs, p99", during.p99, "s", quiet.p99, "writers alone", Target(0.025, of="ours")),
@@ -83,7 +84,7 @@ async def _beside_writers(workshop: Workshop) -> list[Result]:
 
 async def _memory(workshop: Workshop) -> list[Result]:
     sizes = workshop.lengths
-    grown = {size: (await _rebuilt(await workshop.history(size))).memory for size in sizes}
+    grown = {size: (await _rebuilt(await workshop.history(size, search=False))).memory for size in sizes}
     return [
         Row(f"memory of rebuild, {size:,} events", grown[size], "B", grown[sizes[0]], f"at {sizes[0]:,}", Target(1.5))
         for size in sizes[1:]
