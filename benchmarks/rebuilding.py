@@ -25,6 +25,8 @@ from tract import admin
 
 BATCH = 250
 """Events of a transaction of the floor, about as many as a rebuild takes."""
+BESIDE = 10_000
+"""Events of the store that is rebuilt with its search index, alone and beside others."""
 BEGINNING = 3
 """Events before the first commit."""
 _TABLES = ("commits", "movements", "refs")
@@ -60,7 +62,7 @@ async def _alone(workshop: Workshop) -> list[Result]:
 
 
 async def _beside_writers(workshop: Workshop) -> list[Result]:
-    size = workshop.long
+    size = BESIDE
     plain = await _rebuilt(await workshop.history(size, search=False))
     path = await workshop.history(size)
     alone = await _rebuilt(path)
