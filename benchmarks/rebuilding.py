@@ -53,7 +53,7 @@ async def _alone(workshop: Workshop) -> list[Result]:
     async def floor() -> float:
         return await asyncio.to_thread(_write_rows, workshop.copied(path), changes)
 
-    rates, bare = await alternate(workshop.rounds(5), ours, floor)
+    rates, bare = await alternate(workshop.rounds(3), ours, floor)
     what = f"rebuild of {size:,} events"
     return [
         Row(what, median(rates), "/s", median(bare), "bare sqlite3, the same rows", Target(0.5, is_least=True)),
