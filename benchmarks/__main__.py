@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="tract-benchmarks-", dir=chosen.folder) as folder:
-        workshop = Workshop(Path(folder), is_quick=chosen.quick)
+        workshop = Workshop(Path(folder), is_quick=chosen.quick, is_large=chosen.large)
         for name in chosen.names or BENCHMARKS:
             start = perf_counter()
             results += asyncio.run(BENCHMARKS[name](workshop))
@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to run; everything by default")
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rounds: below a minute")
+    parser.add_argument("--large", action="store_true", help="memory with a million messages too: many minutes")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     parser.add_argument("--folder", default=_FOLDER, help="where files are made; on a real disk (default: %(default)s)")

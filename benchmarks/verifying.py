@@ -22,9 +22,6 @@ from benchmarks.table import Result, Row, Target
 from benchmarks.workload import Workshop
 from tract import admin
 
-LARGEST = 1_000_000
-"""Events at which the memory is measured at leisure; filling such a store takes minutes."""
-
 
 async def verifying(workshop: Workshop) -> list[Result]:
     """Verify a long store: the chain against bare hashing, everything, beside 20 writers, and its memory."""
@@ -71,7 +68,7 @@ async def _beside_writers(workshop: Workshop) -> list[Result]:
 
 
 async def _memory(workshop: Workshop) -> list[Result]:
-    sizes = [*workshop.sizes[-2:], *(() if workshop.is_quick else (LARGEST,))]
+    sizes = workshop.lengths
     grown = {size: (await _verified(await workshop.history(size), chain_only=False)).memory for size in sizes}
     first, *others = grown.values()
     against = f"at {sizes[0]:,}"

@@ -23,6 +23,8 @@ _PROSE = (
     "flight explains fee offers voucher waits reply"
 )
 _WORDS = _PROSE.split()
+LARGEST = 1_000_000
+"""Messages of a store that is made only where it is asked for: to fill it takes many minutes."""
 CHUNK = 2_000
 """Commits that are under way at once while a history is made."""
 
@@ -46,10 +48,12 @@ class Workshop:
     Attributes:
         folder: On a real disk.
         is_quick: Whether to be content with small sizes and few rounds.
+        is_large: Whether to measure memory with `LARGEST` messages too.
     """
 
     folder: Path
     is_quick: bool = False
+    is_large: bool = False
     _histories: dict[tuple[int, int, bool], Path] = field(factory=dict)
     _numbers: "count[int]" = field(factory=count)
 
@@ -57,6 +61,11 @@ class Workshop:
     def sizes(self) -> Sequence[int]:
         """Lengths of history at which growth is measured."""
         return (100, 1_000, 10_000) if self.is_quick else (100, 1_000, 10_000, 100_000)
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Lengths of history at which memory is measured."""
+        return (*self.sizes[-2:], *((LARGEST,) if self.is_large else ()))
 
     @property
     def long(self) -> int:

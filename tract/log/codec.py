@@ -24,6 +24,7 @@ from tract.log.upcasting import PASTS, Fields, read_past, upcast
 
 B = TypeVar("B")
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError, ConfigError)
+_fields = msgspec.json.Decoder(Fields)
 _tag = re.compile(r"[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,31}){1,3}")
 
 
@@ -142,17 +143,21 @@ def decode_operation(rows: Sequence[Row], *, file: str = "") -> tuple[tuple[Even
 def _decode_body(
     kind: type[Any], schema: int, data: str, made_by: tuple[OperationId, str | None], *, is_proved: bool
 ) -> tuple[EventBody, BlobId | None]:
-    fields, stored = msgspec.json.decode(data, type=Fields), data.encode()
+    fields, stored = _fields.decode(data), data.encode()
     request = _take_request(fields)
     if schema != kind.schema:
         fields = _decode_past(kind.tag, schema, fields, request, stored)
         stored = _encode(fields, request)
+    recorded: Fields = fields.get("commit") or {}
     if kind is CommitRecorded:
         operation, actor = made_by
         fields["commit"] = {**fields["commit"], "operation_id": operation, "actor": actor}
     body: EventBody = msgspec.convert(fields, kind)
+    if is_proved:
+        if isinstance(body, CommitRecorded):
+            body.commit.recall(recorded)
     # Missing and unknown keys, which the conversion lets pass, show here.
-    if not is_proved and encode_body(body, request) != stored:
+    elif encode_body(body, request) != stored:
         raise ValueError(f"{kind.tag} would be stored otherwise")
     return body, request
 
@@ -169,7 +174,7 @@ def _decode_past(tag: str, schema: int, fields: Fields, request: BlobId | None, 
 
 def _decode_unknown(tag: str, schema: int, data: str) -> tuple[UnknownEvent, BlobId | None]:
     """Return what every event has, whatever its type: a dotted tag, a schema number and an object in canonical JSON."""
-    fields = msgspec.json.decode(data, type=Fields)
+    fields = _fields.decode(data)
     if not _tag.fullmatch(tag) or schema < 1 or canonical.encode(fields) != data.encode():
         raise ValueError("it is no event of any version")
     return UnknownEvent(tag, schema, data), _take_request(fields)

@@ -29,8 +29,9 @@ class Rebuilding(Struct, frozen=True, eq=False):
         projections: Those that were rebuilt, in their order.
         events: How many the log had when it was done.
         resumed: How many of them an earlier rebuild had folded, which was killed.
-        holds: How long its transactions held the write lock, in seconds: the
-            median, the 99th percentile and the longest.
+        holds: How long its transactions, and emptying the write-ahead log
+            between them, held the write lock, in seconds: the median, the
+            99th percentile and the longest.
         swap: How long the one did that put the tables in use.
         halts: Where projections met an event that they could not fold.
     """

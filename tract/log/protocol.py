@@ -154,7 +154,12 @@ class Projection(Protocol):
         ...
 
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
-        """Return what the events change; pure, and the same however they are chunked.
+        """Return what the events change; pure, and the same rows however they are chunked.
+
+        A projection that is kept in step is shown one event after another,
+        and in a rebuild all of one type that stand together, before any later
+        projection is: so its statements read of an earlier one's tables only
+        what no other event of that type changes.
 
         Args:
             events: In the order of the log.

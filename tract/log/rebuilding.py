@@ -44,7 +44,8 @@ class Rebuild:
         read: Runs a function over one snapshot.
         write: Runs a function of `shadows` on the thread of the writer's
             connection; is given how many pages it may add to the write-ahead
-            log, it, and its arguments.
+            log, it, and its arguments. Returns what it did, and for how many
+            seconds the lock was held to empty that log.
         tell: Is told how many events are folded, of how many.
     """
 
@@ -53,11 +54,11 @@ class Rebuild:
         runner: BatchRunner,
         names: Collection[str] | None,
         read: Callable[[Callable[[Query], Any]], Awaitable[Any]],
-        write: Callable[..., Awaitable[Any]],
+        write: Callable[..., Awaitable[tuple[Any, float]]],
         tell: Callable[[int, int], None],
     ) -> None:
         self._runner, self._names = runner, names
-        self._read, self._write, self._tell = read, write, tell
+        self._read, self._run, self._tell = read, write, tell
         # Eight bytes for each of thousands of portions.
         self._holds = array("d")
 
@@ -116,6 +117,12 @@ class Rebuild:
                     self._holds.append(swapped.seconds)
                     return shadow, swapped
                 tries += 1
+
+    async def _write(self, pages: int, work: Callable[..., Any], *args: Any) -> Any:
+        done, emptying = await self._run(pages, work, *args)
+        if emptying:
+            self._holds.append(emptying)
+        return done
 
     async def _clear(self, clear: Callable[..., float | None] = shadows.clear) -> None:
         rows = ROWS

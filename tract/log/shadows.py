@@ -227,8 +227,8 @@ def _write(
     connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, portion: Portion, *, is_careful: bool
 ) -> list[Halt]:
     sql, cursor = _statements(connection, runner, shadow.projections, shadow.edition), connection.cursor()
-    if portion.is_whole and not is_careful:
-        write(cursor, sql, portion)
+    if portion.steps is not None and not is_careful:
+        write(cursor, sql, portion.steps)
         return []
     halts = write_carefully(cursor, sql, portion)
     for halt in halts:

@@ -229,10 +229,9 @@ class SqliteStore:
         self._changes.note()
         return done
 
-    async def _fill(self, pages: int, work: Callable[..., T], *args: Any) -> T:
+    async def _fill(self, pages: int, work: Callable[..., T], *args: Any) -> tuple[T, float]:
         done = await self._beside(work, *args)
-        await self._writing.wrote(pages)
-        return done
+        return done, await self._writing.wrote(pages)
 
     async def aclose(self) -> None:
         """Give up one use; the last one drains the writer and closes the file.

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -93,11 +94,16 @@ class WriteConnection:
         """
         return await on_thread(self.connection, _under, self._lock, function, *args)
 
-    async def wrote(self, pages: int) -> None:
-        """Note how much the write-ahead log grew; one that grew too long is emptied at once."""
+    async def wrote(self, pages: int) -> float:
+        """Note how much the write-ahead log grew; one that grew too long is emptied at once.
+
+        Returns:
+            For how many seconds that held the lock.
+        """
         self._wal_pages += pages
         if self._wal_pages > (FILLING_PAGES if self._is_filling else WAL_LIMIT_PAGES):
-            await self._checkpoint()
+            return await self._checkpoint()
+        return 0.0
 
     async def rest(self) -> None:
         """Empty a long write-ahead log now that nobody waits."""
@@ -130,17 +136,19 @@ class WriteConnection:
             await on_thread(self._connection, _close, self._path, self._lock, is_last)
             await self._connection.close()
 
-    async def _checkpoint(self) -> None:
+    async def _checkpoint(self) -> float:
         self._wal_pages = 0
         if self._lock is None:
-            return
+            return 0.0
         try:
-            await self.run(_checkpoint, self._is_lost)
+            seconds: float = await self.run(_checkpoint, self._is_lost)
             self.checkpoints += 1
+            return seconds
         except (sqlite3.Error, StoreError) as exc:
             # Nothing is lost: the pages are in the write-ahead log, and an
             # append will say so if the disk is full. It is tried again.
             warn("checkpoint.failed", store=self._path, error=type(exc).__name__)
+            return 0.0
 
 
 def _under(connection: sqlite3.Connection, lock: WriteLock | None, function: Callable[..., T], *args: Any) -> T:
@@ -174,6 +182,9 @@ def _leave(connection: sqlite3.Connection, path: str) -> None:
     connection.close()
 
 
-def _checkpoint(connection: sqlite3.Connection, is_lost: Callable[[], bool]) -> None:
+def _checkpoint(connection: sqlite3.Connection, is_lost: Callable[[], bool]) -> float:
+    """Write into the file what nobody reads in the write-ahead log any more; return how many seconds it took."""
+    started = perf_counter()
     if not is_lost():
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    return perf_counter() - started
