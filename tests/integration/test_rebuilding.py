@@ -410,3 +410,73 @@ async def test_an_event_that_a_projection_which_follows_cannot_fold_stops_it_the
         assert await store.read(lambda query: query("log.halts")) == [halt]
     after = dump(path)
     assert {name: rows for name, rows in after.items() if name != "lengths"} == before
+
+
+def damage_a_page(path: Path, table: str) -> None:
+    """Overwrite a leaf of a table's tree."""
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    data = bytearray(path.read_bytes())
+    page = data[(root - 1) * size : root * size]
+    # An inner page of a table, and its first cell, which begins with a page's number: https://sqlite.org/fileformat2.html#b_tree_pages
+    assert page[0] == 5
+    cell = int.from_bytes(page[12:14], "big")
+    child = int.from_bytes(page[cell : cell + 4], "big")
+    data[(child - 1) * size : child * size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+async def test_a_page_that_is_damaged_stops_no_rebuild_and_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await some_history(path)
+    async with AsyncTract.open(path) as t:
+        before = await t.log(3_000)
+    damage_a_page(path, "commits")
+    for _ in range(2):
+        rebuilt = await admin.rebuild(path)
+        assert rebuilt.leftovers == ("commits",)
+        assert "Not removed, as the file is damaged there: commits." in str(rebuilt)
+        async with AsyncTract.open(path) as t:
+            assert await t.log(3_000) == before
+    assert not is_resumable(path)
+
+
+async def test_a_sound_store_has_no_leftovers(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    assert (await admin.rebuild(path)).leftovers == ()
+
+
+async def searched(path: Path, word: str) -> int:
+    """How many texts a search finds."""
+    async with AsyncTract.open(path, name="sound") as t:
+        return len(await t.search(word, limit=100))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE search_texts_config SET v = 99", "DROP TABLE search_texts_data", "DROP TABLE search_texts_config"],
+    ids=["of another format", "without its data", "without its configuration"],
+)
+async def test_a_search_index_that_cannot_be_opened_is_made_anew_and_its_parts_are_removed(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    found = await searched(path, "sound")
+    run_sql(path, damage)
+    rebuilt = await admin.rebuild(path)
+    assert set(rebuilt.leftovers) <= {"search_texts"}
+    assert not [name for name in tables(path) if name.startswith("search_texts_") and not name.startswith("search_texts__1")]
+    assert await searched(path, "sound") == found > 0
+    assert (await admin.rebuild(path)).leftovers == rebuilt.leftovers
+
+
+@pytest.mark.parametrize("table", ["rebuilds", "contexts", "context_leaves"])
+async def test_a_rebuild_makes_what_it_needs_and_somebody_removed(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    before, made = dump(path), {name for name in tables(path) if name.startswith(table)}
+    run_sql(path, f"DROP TABLE {table}")
+    await admin.rebuild(path)
+    assert dump(path) == before
+    assert {name for name in tables(path) if name.startswith(table)} == made

@@ -97,7 +97,7 @@ CREATE TABLE halts (
 -- with a colon and the version of its fold, with commas between. Where it met an
 -- event that could not be folded stands in `halts`, under `name__edition`.
 -- name: log.create_rebuilds
-CREATE TABLE rebuilds (
+CREATE TABLE IF NOT EXISTS rebuilds (
     edition     INTEGER PRIMARY KEY,
     projections TEXT    NOT NULL,
     position    INTEGER NOT NULL,
