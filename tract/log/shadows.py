@@ -88,7 +88,7 @@ def begin(connection: sqlite3.Connection, runner: BatchRunner, names: Collection
     """Return an edition to fill: the one that was left half-filled, or a new one.
 
     All projections are every one that has tables. A family that stands still
-    does so in all that are kept in step, so then they are rebuilt together.
+    does so in all of them, so then they are rebuilt together.
 
     One that was left is gone on with if it has the tables of the same
     projections in the same versions, and the log is still the one that it was
@@ -245,8 +245,9 @@ def _chosen(connection: sqlite3.Connection, runner: BatchRunner, names: Collecti
     if names is None:
         return (*inline, *following)
     if not runner.book.halted:
-        inline = [each for each in inline if each.name in names]
-    return (*inline, *(each for each in runner.followers if each.name in names))
+        inline, following = [each for each in inline if each.name in names], []
+    # What follows the log was not shown the events of a family that stands still.
+    return (*inline, *(each for each in runner.followers if each in following or each.name in names))
 
 
 def _statements(
