@@ -502,3 +502,13 @@ async def test_a_family_that_is_served_again_is_found_again_whichever_projection
     assert (await admin.rebuild(path, "commits")).is_clean
     async with AsyncTract.open(path, name="poisoned") as t:
         assert await t.search("poisoned", limit=100) == found
+
+
+async def test_a_family_that_stood_still_is_served_and_found_again_by_a_version_that_folds_its_events(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    found = await halted_by_an_earlier_version(path)
+    run_sql(path, "UPDATE projections SET version = 0 WHERE name = 'commits'")
+    async with AsyncTract.open(path, name="poisoned") as t:
+        assert await t.search("poisoned", limit=100) == found
+        await t.user("is served")
+    assert (await admin.verify(path)).is_clean

@@ -124,6 +124,10 @@ ON CONFLICT (name) DO UPDATE SET
 -- name: log.advance
 UPDATE projections SET position = ?5, digest = ?6 WHERE name = ?1 AND version = ?2 AND edition = ?3 AND position = ?4;
 
+-- Whoever follows the log with one of these makes it anew.
+-- name: log.set_back
+UPDATE projections SET version = 0 WHERE position IS NOT NULL;
+
 -- Whether a table is there in an edition, called as in tract/log/editions.py.
 -- name: log.has_table
 SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 || CASE ?2 WHEN 0 THEN '' ELSE '__' || ?2 END;
