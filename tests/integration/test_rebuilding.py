@@ -512,3 +512,29 @@ async def test_a_family_that_stood_still_is_served_and_found_again_by_a_version_
         assert await t.search("poisoned", limit=100) == found
         await t.user("is served")
     assert (await admin.verify(path)).is_clean
+
+
+def words(number: int, of: int) -> str:
+    """A text of so many words that no other number has."""
+    return " ".join(f"w{number:03}x{each}" for each in range(of))
+
+
+async def test_the_write_ahead_log_of_a_rebuild_is_bounded_however_long_the_texts_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path, durability="normal") as t:
+        for number in range(40):
+            await t.user(words(number, 4_000))
+        await t.search("anything")
+    pages = 500
+    for limit in ("CHECKPOINT_PAGES", "WAL_LIMIT_PAGES", "FILLING_PAGES"):
+        monkeypatch.setattr(f"tract.log.write_connection.{limit}", pages)
+    longest = 0
+
+    def look(_: Progress) -> None:
+        nonlocal longest
+        longest = max(longest, Path(f"{path}-wal").stat().st_size)
+
+    await admin.rebuild(path, progress=look)
+    assert 0 < longest < 2 * pages * 4096
