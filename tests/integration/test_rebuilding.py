@@ -538,3 +538,32 @@ async def test_the_write_ahead_log_of_a_rebuild_is_bounded_however_long_the_text
 
     await admin.rebuild(path, progress=look)
     assert 0 < longest < 2 * pages * 4096
+
+
+LONG_TEXTS = """
+import asyncio, sys
+from tract import AsyncTract
+
+async def main():
+    async with AsyncTract.open(sys.argv[1], name="other") as t:
+        for number in range(10):
+            await t.user(f"{number} " * 10_000)
+
+asyncio.run(main())
+"""
+
+
+async def test_long_texts_that_come_before_the_swap_are_not_folded_while_it_holds_the_lock(tmp_path: Path) -> None:
+    path, told = tmp_path / "log.db", list[int]()
+
+    def tell(done: int, _: int) -> None:
+        if not told:
+            subprocess.run([sys.executable, "-c", LONG_TEXTS, str(path)], cwd=ROOT, check=True)
+        told.append(done)
+
+    async with AsyncTract.open(path) as t:
+        await t.user("short")
+        await t.search("short")
+        done = await t.collaborators.shared.store.rebuild(None, tell)
+    # Of two and more bytes a word, the last three texts at the most.
+    assert done.events - told[-1] <= 3

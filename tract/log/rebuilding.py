@@ -20,7 +20,7 @@ from tract.log import shadows
 from tract.log.batch import BatchRunner
 from tract.log.halts import Rebuilding
 from tract.log.protocol import Query
-from tract.log.refolding import Portion, Refold
+from tract.log.refolding import WORDS, Portion, Refold
 from tract.log.shadows import Cleared, Held, Shadow
 
 HOLD = 0.0035
@@ -113,7 +113,8 @@ class Rebuild:
             if portion is None or portion.is_last:
                 # And where they write without a pause, ever more is left to the swap.
                 most = min(REST << (tries // 8), MOST)
-                swapped: Held | None = await self._write(12 + most, shadows.swap, shadow, most)
+                weight = WORDS * (most // REST)
+                swapped: Held | None = await self._write(12 + most, shadows.swap, shadow, most, weight)
                 if swapped is not None:
                     self._holds.append(swapped.seconds)
                     return shadow, swapped

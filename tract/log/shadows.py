@@ -10,6 +10,7 @@ a prefix of it is there then, and what is missing is made again. Imports
 import re
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +22,7 @@ from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, in_edition, in_use, without_edition
 from tract.log.halts import Halt
 from tract.log.protocol import Projection, Row
-from tract.log.refolding import WORDS, Portion, Refold, write, write_carefully
+from tract.log.refolding import Portion, Refold, write, write_carefully
 from tract.log.sqlite_errors import DATABASE_ERRORS, DatabaseError, is_of_the_statement, translate
 
 NEEDED = (
@@ -144,9 +145,9 @@ def fill(
 
 
 def swap(
-    connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, most: int, *, is_careful: bool = False
+    connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, most: int, weight: int, *, is_careful: bool = False
 ) -> Held | None:
-    """Fold in what came since and have everybody use the edition; None where more than *most* events came.
+    """Fold in what came since and have everybody use the edition; None where more events came, or more bytes of blobs.
 
     Raises:
         CorruptLogError: An event does not follow the one before.
@@ -161,9 +162,7 @@ def swap(
             _require(connection, runner, shadow, position)
             _refuse_newer(connection, runner, shadow.projections)
             refold = Refold(runner.where, shadow.projections, shadow.halts)
-            portion = refold.read(
-                lambda name, *row: connection.execute(sql[name], row).fetchall(), position, most + 1, WORDS * most
-            )
+            portion = refold.read(partial(_ask, connection, sql), position, most + 1, weight)
             if portion is not None and not (portion.is_last and portion.after - position <= most):
                 return None
             halts: list[Halt] = []
@@ -176,7 +175,7 @@ def swap(
     except Exception as exc:
         if is_careful or not is_of_the_statement(exc):
             raise
-        return swap(connection, runner, shadow, most, is_careful=True)
+        return swap(connection, runner, shadow, most, weight, is_careful=True)
     return Held(perf_counter() - started, tuple(halts), position)
 
 
@@ -198,7 +197,7 @@ def clear(connection: sqlite3.Connection, runner: BatchRunner, rows: int, stuck:
     Args:
         connection: The writer's.
         runner: Of the store.
-        rows: So many.
+        rows: So many of them.
         stuck: What could not be removed and is passed over.
 
     Raises:
