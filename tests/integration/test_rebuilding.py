@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 
 from tests.builders import canonical, linked, uuid_of
 from tests.integration.test_projections import Dump, close_all, dump, write_program
-from tract import AsyncTract, admin
+from tract import AsyncTract, SearchHit, admin
 from tract.admin import Progress
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId
@@ -154,8 +154,8 @@ async def test_a_family_whose_first_event_cannot_be_folded_is_not_taken_for_none
 async def test_a_rebuild_of_one_projection_is_one_of_all_while_a_family_stands_still(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     await poisoned(path, POISONS["a shape of a later version"][0])
-    await admin.rebuild(path)
-    assert (await admin.rebuild(path, "settings")).projections == ALL
+    everything = await admin.rebuild(path)
+    assert (await admin.rebuild(path, "settings")).projections == everything.projections
 
 
 async def test_a_family_is_served_again_once_its_events_can_be_folded(tmp_path: Path) -> None:
@@ -410,3 +410,160 @@ async def test_an_event_that_a_projection_which_follows_cannot_fold_stops_it_the
         assert await store.read(lambda query: query("log.halts")) == [halt]
     after = dump(path)
     assert {name: rows for name, rows in after.items() if name != "lengths"} == before
+
+
+def damage_a_page(path: Path, table: str) -> None:
+    """Overwrite a leaf of a table's tree."""
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    data = bytearray(path.read_bytes())
+    page = data[(root - 1) * size : root * size]
+    # An inner page of a table, and its first cell, which begins with a page's number: https://sqlite.org/fileformat2.html#b_tree_pages
+    assert page[0] == 5
+    cell = int.from_bytes(page[12:14], "big")
+    child = int.from_bytes(page[cell : cell + 4], "big")
+    data[(child - 1) * size : child * size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+async def test_a_page_that_is_damaged_stops_no_rebuild_and_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await some_history(path)
+    async with AsyncTract.open(path) as t:
+        before = await t.log(3_000)
+    damage_a_page(path, "commits")
+    for _ in range(2):
+        rebuilt = await admin.rebuild(path)
+        assert rebuilt.leftovers == ("commits",)
+        assert "Not removed, as the file is damaged there: commits." in str(rebuilt)
+        async with AsyncTract.open(path) as t:
+            assert await t.log(3_000) == before
+    assert not is_resumable(path)
+
+
+async def test_a_sound_store_has_no_leftovers(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    assert (await admin.rebuild(path)).leftovers == ()
+
+
+async def searched(path: Path, word: str) -> int:
+    """How many texts a search finds."""
+    async with AsyncTract.open(path, name="sound") as t:
+        return len(await t.search(word, limit=100))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE search_texts_config SET v = 99", "DROP TABLE search_texts_data", "DROP TABLE search_texts_config"],
+    ids=["of another format", "without its data", "without its configuration"],
+)
+async def test_a_search_index_that_cannot_be_opened_is_made_anew_and_its_parts_are_removed(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    found = await searched(path, "sound")
+    run_sql(path, damage)
+    rebuilt = await admin.rebuild(path)
+    assert set(rebuilt.leftovers) <= {"search_texts"}
+    assert not [name for name in tables(path) if name.startswith("search_texts_") and not name.startswith("search_texts__1")]
+    assert await searched(path, "sound") == found > 0
+    assert (await admin.rebuild(path)).leftovers == rebuilt.leftovers
+
+
+@pytest.mark.parametrize("table", ["rebuilds", "contexts", "context_leaves"])
+async def test_a_rebuild_makes_what_it_needs_and_somebody_removed(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    before, made = dump(path), {name for name in tables(path) if name.startswith(table)}
+    run_sql(path, f"DROP TABLE {table}")
+    await admin.rebuild(path)
+    assert dump(path) == before
+    assert {name for name in tables(path) if name.startswith(table)} == made
+
+
+async def halted_by_an_earlier_version(path: Path) -> tuple[SearchHit, ...]:
+    """Write what a rebuild of a version leaves that stopped at the first commit; return what a search found before."""
+    await two_families(path)
+    async with AsyncTract.open(path, name="poisoned") as t:
+        found = await t.search("poisoned", limit=100)
+    position = min(row[0] for row in of_family(dump(path), path, "poisoned"))
+    halt = f"SELECT 'commits', stream_id, position, 'commit.recorded cannot be folded' FROM events WHERE position = {position}"
+    run_sql(path, f"INSERT INTO halts {halt}", f"DELETE FROM commits WHERE number >= {position}", "DELETE FROM search_entries")
+    with pytest.raises(ProjectionError):
+        await AsyncTract.open(path, name="poisoned")
+    return found
+
+
+async def test_a_family_that_is_served_again_is_found_again_whichever_projection_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    found = await halted_by_an_earlier_version(path)
+    assert found
+    assert (await admin.rebuild(path, "commits")).is_clean
+    async with AsyncTract.open(path, name="poisoned") as t:
+        assert await t.search("poisoned", limit=100) == found
+
+
+async def test_a_family_that_stood_still_is_served_and_found_again_by_a_version_that_folds_its_events(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    found = await halted_by_an_earlier_version(path)
+    run_sql(path, "UPDATE projections SET version = 0 WHERE name = 'commits'")
+    async with AsyncTract.open(path, name="poisoned") as t:
+        assert await t.search("poisoned", limit=100) == found
+        await t.user("is served")
+    assert (await admin.verify(path)).is_clean
+
+
+def words(number: int, of: int) -> str:
+    """A text of so many words that no other number has."""
+    return " ".join(f"w{number:03}x{each}" for each in range(of))
+
+
+async def test_the_write_ahead_log_of_a_rebuild_is_bounded_however_long_the_texts_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path, durability="normal") as t:
+        for number in range(40):
+            await t.user(words(number, 4_000))
+        await t.search("anything")
+    pages = 500
+    for limit in ("CHECKPOINT_PAGES", "WAL_LIMIT_PAGES", "FILLING_PAGES"):
+        monkeypatch.setattr(f"tract.log.write_connection.{limit}", pages)
+    longest = 0
+
+    def look(_: Progress) -> None:
+        nonlocal longest
+        longest = max(longest, Path(f"{path}-wal").stat().st_size)
+
+    await admin.rebuild(path, progress=look)
+    assert 0 < longest < 2 * pages * 4096
+
+
+LONG_TEXTS = """
+import asyncio, sys
+from tract import AsyncTract
+
+async def main():
+    async with AsyncTract.open(sys.argv[1], name="other") as t:
+        for number in range(10):
+            await t.user(f"{number} " * 10_000)
+
+asyncio.run(main())
+"""
+
+
+async def test_long_texts_that_come_before_the_swap_are_not_folded_while_it_holds_the_lock(tmp_path: Path) -> None:
+    path, told = tmp_path / "log.db", list[int]()
+
+    def tell(done: int, _: int) -> None:
+        if not told:
+            subprocess.run([sys.executable, "-c", LONG_TEXTS, str(path)], cwd=ROOT, check=True)
+        told.append(done)
+
+    async with AsyncTract.open(path) as t:
+        await t.user("short")
+        await t.search("short")
+        done = await t.collaborators.shared.store.rebuild(None, tell)
+    # Of two and more bytes a word, the last three texts at the most.
+    assert done.events - told[-1] <= 3

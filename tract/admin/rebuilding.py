@@ -29,6 +29,9 @@ async def rebuild(path: str | PathLike[str], projection: str | None = None, *, p
     names it, and until a rebuild gets over it nothing can be added to that
     family and none of its tracts be opened.
 
+    An old table that is too damaged to be removed stays, and the result names
+    it; a store that is exported and imported into a new file is without it.
+
     Who has the store open reads the tables in use from its next read on. What
     it compiled before from rows that were damaged stays in its memory until it
     opens the store again.
@@ -89,4 +92,5 @@ async def rebuild(path: str | PathLike[str], projection: str | None = None, *, p
         holds=done.holds,
         swap=done.swap,
         halted=halted,
+        leftovers=done.leftovers,
     )

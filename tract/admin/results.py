@@ -249,6 +249,7 @@ class Rebuilt:
             the median, the 99th percentile and the longest.
         swap: How long they had to for the one that put the tables in use.
         halted: What stands still, as one of its events cannot be folded.
+        leftovers: What nobody uses any more and was too damaged to be removed.
     """
 
     path: str
@@ -259,6 +260,7 @@ class Rebuilt:
     holds: tuple[float, float, float]
     swap: float
     halted: tuple[Halted, ...] = ()
+    leftovers: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -270,6 +272,7 @@ class Rebuilt:
         resumed = f", gone on with at {self.resumed:,}" if self.resumed else ""
         lines = [f"{one}" for one in self.halted]
         lines += [] if self.is_clean else ["Upgrade tract-context if a later version wrote that, then rebuild again."]
+        lines += [f"Not removed, as the file is damaged there: {', '.join(self.leftovers)}."] if self.leftovers else []
         lines.append(
             f"{self.path}: rebuilt {', '.join(self.projections)} from {self.events:,} events{resumed} in {self.seconds:.2f} s; "
             f"others waited {median} ms at a time (p50), {most} (p99), {longest} at most, {self.swap * 1e3:.1f} for the swap"

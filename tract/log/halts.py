@@ -34,6 +34,7 @@ class Rebuilding(Struct, frozen=True, eq=False):
             99th percentile and the longest.
         swap: How long the one did that put the tables in use.
         halts: Where projections met an event that they could not fold.
+        leftovers: Tables that nobody uses any more and that could not be removed.
     """
 
     projections: tuple[str, ...]
@@ -42,3 +43,4 @@ class Rebuilding(Struct, frozen=True, eq=False):
     holds: tuple[float, float, float]
     swap: float
     halts: tuple[Halt, ...]
+    leftovers: tuple[str, ...] = ()

@@ -89,6 +89,10 @@ def _refold(connection: sqlite3.Connection, runner: BatchRunner) -> None:
     create_all(connection, sql, runner.projections)
     for name in KEPT:
         connection.execute(sql[name])
+    cleared = [connection.execute(sql["log.clear_halts"], (each.name,)).rowcount for each in runner.projections]
+    if any(cleared):
+        # What follows the log may have passed over families that stood still.
+        connection.execute(sql["log.set_back"])
     refold, cursor = Refold(runner.where, runner.projections), connection.cursor()
     while True:
         portion = refold.read(lambda name, *row: connection.execute(sql[name], row).fetchall(), position, 500)

@@ -20,8 +20,8 @@ from tract.log import shadows
 from tract.log.batch import BatchRunner
 from tract.log.halts import Rebuilding
 from tract.log.protocol import Query
-from tract.log.refolding import Portion, Refold
-from tract.log.shadows import Held, Shadow
+from tract.log.refolding import WORDS, Portion, Refold
+from tract.log.shadows import Cleared, Held, Shadow
 
 HOLD = 0.0035
 """Seconds that a transaction shall hold the write lock; one that is met by others takes longer."""
@@ -61,6 +61,7 @@ class Rebuild:
         self._read, self._run, self._tell = read, write, tell
         # Eight bytes for each of thousands of portions.
         self._holds = array("d")
+        self._stuck: set[str] = set()
 
     async def run(self) -> Rebuilding:
         """Fill, swap and clear away.
@@ -90,6 +91,7 @@ class Rebuild:
             holds=(holds[len(holds) // 2], holds[len(holds) * 99 // 100], holds[-1]),
             swap=swapped.seconds,
             halts=(*shadow.halts, *swapped.halts),
+            leftovers=tuple(sorted(self._stuck)),
         )
 
     async def _filled_and_swapped(self, shadow: Shadow) -> tuple[Shadow, Held]:
@@ -112,7 +114,8 @@ class Rebuild:
             if portion is None or portion.is_last:
                 # And where they write without a pause, ever more is left to the swap.
                 most = min(REST << (tries // 8), MOST)
-                swapped: Held | None = await self._write(12 + most, shadows.swap, shadow, most)
+                weight = WORDS * (most // REST)
+                swapped: Held | None = await self._write(12 + most, shadows.swap, shadow, most, weight)
                 if swapped is not None:
                     self._holds.append(swapped.seconds)
                     return shadow, swapped
@@ -124,14 +127,17 @@ class Rebuild:
             self._holds.append(emptying)
         return done
 
-    async def _clear(self, clear: Callable[..., float | None] = shadows.clear) -> None:
+    async def _clear(self, clear: Callable[..., Cleared | None] = shadows.clear) -> None:
         rows = ROWS
         while True:
-            seconds: float | None = await self._write(12 + rows // 64, clear, rows)
-            if seconds is None:
+            cleared: Cleared | None = await self._write(12 + rows // 64, clear, rows, frozenset(self._stuck))
+            if cleared is None:
                 return
-            self._holds.append(seconds)
-            rows = _adapted(rows, HOLD / seconds, FEWEST, MOST_ROWS)
+            self._holds.append(cleared.seconds)
+            if cleared.stuck:
+                self._stuck.add(cleared.stuck)
+            # Rows of another table take another time.
+            rows = _adapted(rows, HOLD / cleared.seconds, FEWEST, MOST_ROWS) if cleared.is_more else ROWS
 
 
 def _next(refold: Refold, position: int, most: int, query: Query) -> tuple[Portion | None, int]:

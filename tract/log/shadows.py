@@ -10,19 +10,33 @@ a prefix of it is there then, and what is missing is made again. Imports
 import re
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from msgspec import Struct
 
-from tract.errors import NewerSchemaError, RebuildRunningError, TractError
+from tract.errors import CorruptLogError, NewerSchemaError, RebuildRunningError, TractError
 from tract.log.advancing import lazy_transaction
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, in_edition, in_use, without_edition
 from tract.log.halts import Halt
 from tract.log.protocol import Projection, Row
-from tract.log.refolding import WORDS, Portion, Refold, write, write_carefully
-from tract.log.sqlite_errors import is_of_the_statement
+from tract.log.refolding import Portion, Refold, write, write_carefully
+from tract.log.sqlite_errors import DATABASE_ERRORS, DatabaseError, is_of_the_statement, translate
+
+NEEDED = (
+    "log.create_rebuilds",
+    "contexts.create",
+    "contexts.create_by_run",
+    "contexts.create_by_origin",
+    "contexts.create_leaves",
+    "contexts.create_leaves_by_origin",
+)
+"""What makes the tables that a rebuild writes to besides those that it fills, where somebody removed one."""
+EMPTIED_PARTS = ("data", "content", "docsize")
+"""The tables of a full-text index that hold much, each under a number."""
+OTHER_PARTS = ("idx", "config")
 
 _key = re.compile(r"ORDER BY ([\w, ]+)$")
 
@@ -43,6 +57,20 @@ class Shadow(Struct, frozen=True, eq=False):
     halts: tuple[Halt, ...]
 
 
+class Cleared(Struct, frozen=True, gc=False):
+    """What a transaction removed.
+
+    Attributes:
+        seconds: How long it held the lock.
+        stuck: What could not be removed, if that was so.
+        is_more: Whether there may be more of the same.
+    """
+
+    seconds: float
+    stuck: str = ""
+    is_more: bool = False
+
+
 class Held(Struct, frozen=True, gc=False):
     """What a transaction did.
 
@@ -61,7 +89,7 @@ def begin(connection: sqlite3.Connection, runner: BatchRunner, names: Collection
     """Return an edition to fill: the one that was left half-filled, or a new one.
 
     All projections are every one that has tables. A family that stands still
-    does so in all that are kept in step, so then they are rebuilt together.
+    does so in all of them, so then they are rebuilt together.
 
     One that was left is gone on with if it has the tables of the same
     projections in the same versions, and the log is still the one that it was
@@ -73,6 +101,8 @@ def begin(connection: sqlite3.Connection, runner: BatchRunner, names: Collection
     """
     with lazy_transaction(connection, runner):
         sql = runner.book.now
+        for name in NEEDED:
+            connection.execute(sql[name])
         projections = _chosen(connection, runner, names)
         _refuse_newer(connection, runner, projections)
         asked = ",".join(f"{each.name}:{each.version}" for each in projections)
@@ -115,9 +145,9 @@ def fill(
 
 
 def swap(
-    connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, most: int, *, is_careful: bool = False
+    connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow, most: int, weight: int, *, is_careful: bool = False
 ) -> Held | None:
-    """Fold in what came since and have everybody use the edition; None where more than *most* events came.
+    """Fold in what came since and have everybody use the edition; None where more events came, or more bytes of blobs.
 
     Raises:
         CorruptLogError: An event does not follow the one before.
@@ -132,9 +162,7 @@ def swap(
             _require(connection, runner, shadow, position)
             _refuse_newer(connection, runner, shadow.projections)
             refold = Refold(runner.where, shadow.projections, shadow.halts)
-            portion = refold.read(
-                lambda name, *row: connection.execute(sql[name], row).fetchall(), position, most + 1, WORDS * most
-            )
+            portion = refold.read(partial(_ask, connection, sql), position, most + 1, weight)
             if portion is not None and not (portion.is_last and portion.after - position <= most):
                 return None
             halts: list[Halt] = []
@@ -147,7 +175,7 @@ def swap(
     except Exception as exc:
         if is_careful or not is_of_the_statement(exc):
             raise
-        return swap(connection, runner, shadow, most, is_careful=True)
+        return swap(connection, runner, shadow, most, weight, is_careful=True)
     return Held(perf_counter() - started, tuple(halts), position)
 
 
@@ -161,48 +189,53 @@ def discard(connection: sqlite3.Connection, runner: BatchRunner, shadow: Shadow)
         _forget(connection, runner.book.now, shadow.edition)
 
 
-def clear(connection: sqlite3.Connection, runner: BatchRunner, rows: int) -> float | None:
-    """Remove an index, a table, or so many rows of one, that nobody uses any more; None where there is nothing.
+def clear(connection: sqlite3.Connection, runner: BatchRunner, rows: int, stuck: Collection[str]) -> Cleared | None:
+    """Remove so many rows of a table that nobody uses any more, or it, or an index; None where there is nothing.
 
     A table that is dropped is walked, page by page, so it is emptied first.
 
-    Returns:
-        How long the lock was held, in seconds.
+    Args:
+        connection: The writer's.
+        runner: Of the store.
+        rows: So many of them.
+        stuck: What could not be removed and is passed over.
 
     Raises:
-        sqlite3.Error: Nothing was changed.
+        sqlite3.Error: Nothing was changed, and not because of what was to be removed.
     """
-    started = perf_counter()
-    with lazy_transaction(connection, runner):
-        sql = runner.book.now
-        left = _left_over(connection, runner)
-        if not left:
-            return None
-        # Without its indexes a table is emptied page by page.
-        kind, name, declared = min(left)
-        if declared.startswith("CREATE VIRTUAL"):
-            if _is_index_emptied(connection, sql, name, rows):
-                connection.execute(_meaning(sql, "log.drop_table", name))
-        elif kind == "index":
-            connection.execute(_meaning(sql, "log.drop_index", name))
-        elif _is_emptied(connection, runner, name, rows):
-            connection.execute(_meaning(sql, "log.drop_table", name))
-    return perf_counter() - started
+    started, name, is_more = perf_counter(), "", False
+    try:
+        with lazy_transaction(connection, runner):
+            left = _left_over(connection, runner, stuck)
+            if not left:
+                return None
+            # An index is never removed before its table: to drop a full one takes long.
+            kind, name, declared = min(left, key=lambda each: (each[0] == "index", each[1]))
+            is_more = _remove(connection, runner, kind, name, declared, rows)
+    except DATABASE_ERRORS as exc:
+        if not name or not _is_of_the_thing(exc, runner):
+            raise
+        return Cleared(perf_counter() - started, name)
+    return Cleared(perf_counter() - started, is_more=is_more)
 
 
-def clear_contexts(connection: sqlite3.Connection, runner: BatchRunner, rows: int) -> float | None:
+def clear_contexts(connection: sqlite3.Connection, runner: BatchRunner, rows: int, stuck: Collection[str]) -> Cleared | None:
     """Remove so many parts of contexts that were kept before the swap; None where there is nothing.
 
-    Returns:
-        How long the lock was held, in seconds.
-
     Raises:
-        sqlite3.Error: Nothing was changed.
+        sqlite3.Error: Nothing was changed, and not because of what was to be removed.
     """
-    started = perf_counter()
-    with lazy_transaction(connection, runner):
-        removed = connection.execute(runner.book.now["contexts.clear_some_leaves"], (rows,)).rowcount
-    return perf_counter() - started if removed else None
+    started, name = perf_counter(), "context_leaves"
+    if name in stuck:
+        return None
+    try:
+        with lazy_transaction(connection, runner):
+            removed = connection.execute(runner.book.now["contexts.clear_some_leaves"], (rows,)).rowcount
+    except DATABASE_ERRORS as exc:
+        if not _is_of_the_thing(exc, runner):
+            raise
+        return Cleared(perf_counter() - started, name)
+    return Cleared(perf_counter() - started, is_more=True) if removed else None
 
 
 def _chosen(connection: sqlite3.Connection, runner: BatchRunner, names: Collection[str] | None) -> tuple[Projection, ...]:
@@ -211,8 +244,9 @@ def _chosen(connection: sqlite3.Connection, runner: BatchRunner, names: Collecti
     if names is None:
         return (*inline, *following)
     if not runner.book.halted:
-        inline = [each for each in inline if each.name in names]
-    return (*inline, *(each for each in runner.followers if each.name in names))
+        inline, following = [each for each in inline if each.name in names], []
+    # What follows the log was not shown the events of a family that stands still.
+    return (*inline, *(each for each in runner.followers if each in following or each.name in names))
 
 
 def _statements(
@@ -303,16 +337,19 @@ def _numbers(connection: sqlite3.Connection, runner: BatchRunner) -> list[int]:
     return [edition for name, edition in things if name in known]
 
 
-def _left_over(connection: sqlite3.Connection, runner: BatchRunner) -> list[Row]:
-    """Return the tables and indexes of editions that are neither in use nor being filled."""
+def _left_over(connection: sqlite3.Connection, runner: BatchRunner, stuck: Collection[str]) -> list[Row]:
+    """Return the tables and indexes of editions that are neither in use nor being filled, but for those that are stuck."""
     sql, known = runner.book.now, _known(runner)
     used = set(in_use(connection, sql).items())
     for edition, asked, *_ in connection.execute(sql["log.rebuilds"]):
         used.update((each.partition(":")[0], edition) for each in asked.split(","))
+    # A full-text index that cannot be opened is not dropped, but what it is kept in is.
+    parts = {f"{name}_{part}" for name in stuck for part in (*EMPTIED_PARTS, *OTHER_PARTS)}
     found = []
     for kind, name, declared in connection.execute(sql["log.things"]):
         plain, edition = without_edition(name)
-        if plain in known and (known[plain], edition) not in used:
+        is_left = name in parts or (plain in known and (known[plain], edition) not in used)
+        if is_left and name not in stuck:
             found.append((kind, name, declared))
     return found
 
@@ -328,24 +365,35 @@ def _meaning(sql: Mapping[str, str], statement: str, name: str, key: str = "") -
     return sql[statement].replace("left_over", name).replace("its_key", key)
 
 
-def _is_index_emptied(connection: sqlite3.Connection, sql: Mapping[str, str], name: str, rows: int) -> bool:
-    """Remove rows of the tables in which a full-text index is kept; say whether few are left.
+def _remove(connection: sqlite3.Connection, runner: BatchRunner, kind: str, name: str, declared: str, rows: int) -> bool:
+    """Remove rows of a table, or what is left over itself where it has none; say whether there may be more of the same."""
+    sql = runner.book.now
+    for statement in _emptying(connection, runner, name, declared):
+        removed = connection.execute(statement, (rows,)).rowcount
+        if removed:
+            return removed == rows
+    connection.execute(_meaning(sql, "log.drop_index" if kind == "index" else "log.drop_table", name))
+    return False
+
+
+def _emptying(connection: sqlite3.Connection, runner: BatchRunner, name: str, declared: str) -> list[str]:
+    """Return the statements that remove rows: in the order of a table's key, or of what a full-text index is kept in.
 
     What FTS5 needs to open it stays (https://sqlite.org/fts5.html, section 9).
     """
-    there = {thing for _, thing, _ in connection.execute(sql["log.things"])}
-    for part in ("data", "content", "docsize"):
-        table = f"{name}_{part}"
-        if table in there and connection.execute(_meaning(sql, "log.empty_index", table), (rows,)).rowcount:
-            return False
-    return True
+    sql = runner.book.now
+    if declared.startswith("CREATE VIRTUAL"):
+        there = {thing for _, thing, _ in connection.execute(sql["log.things"])}
+        parts = [f"{name}_{part}" for part in EMPTIED_PARTS]
+        return [_meaning(sql, "log.empty_index", part) for part in parts if part in there]
+    plain = without_edition(name)[0]
+    all_tables = [each for projection in (*runner.projections, *runner.followers) for each in projection.tables]
+    key = next((_key.search(runner.statements[all_rows]) for table, all_rows in all_tables if table == plain), None)
+    if key is not None:
+        return [_meaning(sql, "log.empty", name, key[1])]
+    return [_meaning(sql, "log.empty_index", name)] if name.endswith(EMPTIED_PARTS) else []
 
 
-def _is_emptied(connection: sqlite3.Connection, runner: BatchRunner, name: str, rows: int) -> bool:
-    """Remove rows of a table, in the order of its key; say whether none is left, or nobody knows the key."""
-    plain, statements = without_edition(name)[0], runner.statements
-    declared = [each for projection in (*runner.projections, *runner.followers) for each in projection.tables]
-    key = next((_key.search(statements[all_rows]) for table, all_rows in declared if table == plain), None)
-    if key is None:
-        return True
-    return connection.execute(_meaning(statements, "log.empty", name, key[1]), (rows,)).rowcount < rows
+def _is_of_the_thing(error: DatabaseError, runner: BatchRunner) -> bool:
+    """Say whether something cannot be removed because of what it is, or of what became of it."""
+    return is_of_the_statement(error) or isinstance(translate(error, runner.where), CorruptLogError)

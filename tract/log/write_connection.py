@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PAGE = 4096
+"""Bytes of a page."""
 CHECKPOINT_PAGES = 4_000
 """A write-ahead log of about so many pages goes into the file when nobody waits."""
 WAL_LIMIT_PAGES = 16_000
@@ -50,6 +52,7 @@ class WriteConnection:
         self._lock = None if path == MEMORY else WriteLock(path, patience)
         self._connection: aiosqlite.Connection | None = None
         self._wal_pages = 0
+        self._wal_size = 0
         self.checkpoints = 0
         self._is_filling = False
 
@@ -60,6 +63,9 @@ class WriteConnection:
             sqlite3.Error: It cannot be opened.
         """
         self._connection = await connect(self._path, mode="rwc")
+        # SQLite begins the file again from its start once all of it was
+        # checkpointed; cut to this then, what it has beyond is what grew since.
+        await self._connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_PAGES * PAGE}")
 
     @property
     def connection(self) -> "aiosqlite.Connection":
@@ -95,13 +101,14 @@ class WriteConnection:
         return await on_thread(self.connection, _under, self._lock, function, *args)
 
     async def wrote(self, pages: int) -> float:
-        """Note how much the write-ahead log grew; one that grew too long is emptied at once.
+        """Note how much the write-ahead log grew, as far as that can be told; one that grew too long is emptied at once.
 
         Returns:
             For how many seconds that held the lock.
         """
         self._wal_pages += pages
-        if self._wal_pages > (FILLING_PAGES if self._is_filling else WAL_LIMIT_PAGES):
+        most = FILLING_PAGES if self._is_filling else WAL_LIMIT_PAGES
+        if self._wal_pages > most or self._is_longer(most):
             return await self._checkpoint()
         return 0.0
 
@@ -136,8 +143,19 @@ class WriteConnection:
             await on_thread(self._connection, _close, self._path, self._lock, is_last)
             await self._connection.close()
 
+    def _is_longer(self, pages: int) -> bool:
+        """Say whether the write-ahead log is longer than that, and grew since the last checkpoint.
+
+        What the texts come to in an index is not foretold, so the file is looked at.
+        """
+        size = self.wal_size()
+        if size < self._wal_size:
+            self._wal_size = 0
+        # Somebody who reads may keep it from beginning again: then not at each write.
+        return size > pages * PAGE and (not self._wal_size or size > self._wal_size + pages * PAGE // 8)
+
     async def _checkpoint(self) -> float:
-        self._wal_pages = 0
+        self._wal_pages, self._wal_size = 0, self.wal_size()
         if self._lock is None:
             return 0.0
         try:

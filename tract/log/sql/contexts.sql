@@ -6,7 +6,7 @@
 -- One context: its commit with that one's run, the first commit of its history,
 -- the version of the shapes, the keys of its leaves as a JSON array, and its root.
 -- name: contexts.create
-CREATE TABLE contexts (
+CREATE TABLE IF NOT EXISTS contexts (
     number  INTEGER PRIMARY KEY,
     run     INTEGER NOT NULL,
     origin  INTEGER NOT NULL,
@@ -16,21 +16,21 @@ CREATE TABLE contexts (
 ) STRICT;
 
 -- name: contexts.create_by_run
-CREATE INDEX contexts_by_run ON contexts (run, number);
+CREATE INDEX IF NOT EXISTS contexts_by_run ON contexts (run, number);
 
 -- name: contexts.create_by_origin
-CREATE INDEX contexts_by_origin ON contexts (origin, number);
+CREATE INDEX IF NOT EXISTS contexts_by_origin ON contexts (origin, number);
 
 -- Parts of contexts, under their checksums: what several have in common is here once.
 -- name: contexts.create_leaves
-CREATE TABLE context_leaves (
+CREATE TABLE IF NOT EXISTS context_leaves (
     key    INTEGER PRIMARY KEY,
     origin INTEGER NOT NULL,
     data   BLOB    NOT NULL
 ) STRICT;
 
 -- name: contexts.create_leaves_by_origin
-CREATE INDEX context_leaves_by_origin ON context_leaves (origin);
+CREATE INDEX IF NOT EXISTS context_leaves_by_origin ON context_leaves (origin);
 
 -- The last one in a stretch of a run.
 -- name: contexts.nearest

@@ -97,7 +97,7 @@ CREATE TABLE halts (
 -- with a colon and the version of its fold, with commas between. Where it met an
 -- event that could not be folded stands in `halts`, under `name__edition`.
 -- name: log.create_rebuilds
-CREATE TABLE rebuilds (
+CREATE TABLE IF NOT EXISTS rebuilds (
     edition     INTEGER PRIMARY KEY,
     projections TEXT    NOT NULL,
     position    INTEGER NOT NULL,
@@ -123,6 +123,10 @@ ON CONFLICT (name) DO UPDATE SET
 
 -- name: log.advance
 UPDATE projections SET position = ?5, digest = ?6 WHERE name = ?1 AND version = ?2 AND edition = ?3 AND position = ?4;
+
+-- Whoever follows the log with one of these makes it anew.
+-- name: log.set_back
+UPDATE projections SET version = 0 WHERE position IS NOT NULL;
 
 -- Whether a table is there in an edition, called as in tract/log/editions.py.
 -- name: log.has_table
