@@ -23,7 +23,7 @@ from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
 from tract.domain.statistics import Percentiles, StoreStatistics
 from tract.errors import ClosedError, OperationMismatchError, ProjectionError, WrongLoopError
 from tract.log.codec import encode_body
-from tract.log.halts import Halt, Rebuilding
+from tract.log.halts import Halt, InUse, Rebuilding
 from tract.log.protocol import (
     BlobDraft,
     Chunk,
@@ -352,6 +352,7 @@ class Reading:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self.facts = store.facts
+        self.in_use = InUse()
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:
         if name == "log.events_after":

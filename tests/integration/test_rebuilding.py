@@ -273,6 +273,17 @@ async def test_rows_that_were_damaged_are_read_right_by_those_who_have_the_store
     assert (await admin.verify(path)).is_clean
 
 
+async def test_what_was_compiled_from_damaged_rows_is_compiled_again_by_those_who_have_the_store_open(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path) as t:
+        await asyncio.gather(*(t.user(f"{number}") for number in range(5)))
+    run_sql(path, "DELETE FROM commits WHERE number = (SELECT min(number) + 2 FROM commits)")
+    async with AsyncTract.open(path) as t:
+        assert len((await t.compile()).messages) == 4
+        await admin.rebuild(path)
+        assert len((await t.compile()).messages) == 5
+
+
 async def test_a_rebuild_of_a_log_that_is_broken_leaves_the_tables_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     before, made = await some_history(path), tables(path)

@@ -29,9 +29,8 @@ async def rebuild(path: str | PathLike[str], projection: str | None = None, *, p
     names it, and until a rebuild gets over it nothing can be added to that
     family and none of its tracts be opened.
 
-    Who has the store open reads the tables in use from its next read on. What
-    it compiled before from rows that were damaged stays in its memory until it
-    opens the store again.
+    Who has the store open reads the tables in use from its next read on, and
+    uses nothing any more that it computed from those before.
 
     Args:
         path: The store.
