@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 
 from tests.builders import canonical, linked, uuid_of
 from tests.integration.test_projections import Dump, close_all, dump, write_program
-from tract import AsyncTract, admin
+from tract import AsyncTract, LLMConfig, admin
 from tract.admin import Progress
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId
@@ -131,6 +131,39 @@ async def test_nothing_is_appended_to_a_family_that_stands_still_by_whoever_has_
         with pytest.raises(ProjectionError, match="stands still"):
             await t.user("refused")
         await other.user("appended")
+
+
+@pytest.mark.parametrize("verb", ["compile", "log", "status", "branches", "search", "timeline", "usage"])
+async def test_nothing_is_read_of_a_family_that_stands_still_by_whoever_has_it_open(tmp_path: Path, verb: str) -> None:
+    path = tmp_path / "log.db"
+    position = await poisoned(path, POISONS["a shape of a later version"][0])
+    async with AsyncTract.open(path, name="poisoned") as t:
+        await admin.rebuild(path)
+        with pytest.raises(ProjectionError, match="stands still") as refused:
+            await getattr(t, verb)(*(("word",) if verb == "search" else ()))
+        assert (refused.value.family, refused.value.position) == (t.place.stream, position)
+
+
+async def test_the_timeline_of_a_store_tells_of_families_that_stand_still(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await poisoned(path, POISONS["a shape of a later version"][0])
+    async with AsyncTract.open(path, name="sound") as t:
+        before = await t.timeline(200, scope="store")
+        await admin.rebuild(path)
+        after = await t.timeline(200, scope="store")
+    assert [one.operation_id for one in after] == [one.operation_id for one in before]
+    assert [one.did for one in after] == [one.did for one in before]
+
+
+async def test_what_a_tract_was_configured_with_is_known_again_once_damaged_rows_were_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path) as t:
+        await t.configure(llm_config=LLMConfig(model="large"))
+    run_sql(path, "DELETE FROM settings")
+    async with AsyncTract.open(path) as t:
+        await admin.rebuild(path)
+        await t.status()
+        assert t.config.model == "large"
 
 
 async def test_a_family_whose_first_event_cannot_be_folded_is_not_taken_for_none(tmp_path: Path) -> None:
