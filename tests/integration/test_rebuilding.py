@@ -357,8 +357,9 @@ class Lengths:
     tables = (("lengths", "lengths.rows"),)
     reads = ()
 
-    def __init__(self, poison: int = 0) -> None:
+    def __init__(self, poison: int = 0, failure: type[Exception] = ZeroDivisionError) -> None:
         self.poison = poison
+        self.failure = failure
 
     def words(self, event: Event) -> Iterable[BlobId]:
         content = event.body.commit.content if isinstance(event.body, CommitRecorded) else None
@@ -367,7 +368,7 @@ class Lengths:
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         for event in events:
             if event.position == self.poison:
-                raise ZeroDivisionError
+                raise self.failure
             yield Statement("lengths.insert", (event.position, sum(len(blobs[blob]) for blob in self.words(event))))
 
 
@@ -454,3 +455,15 @@ async def test_an_event_that_a_projection_which_follows_cannot_fold_stops_it_the
         assert await store.read(lambda query: query("log.halts")) == [halt]
     after = dump(path)
     assert {name: rows for name, rows in after.items() if name != "lengths"} == before
+
+
+async def test_memory_that_runs_out_fails_a_rebuild_and_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    async with store_with(path, Lengths(30, MemoryError)) as store:
+        await store.adopt(Lengths())
+        with pytest.raises(MemoryError):
+            await store.rebuild()
+    async with store_with(path, Lengths()) as store:
+        assert (await store.rebuild()).halts == ()
+        assert len(await lengths(store)) == 80

@@ -345,8 +345,8 @@ class EventStore(Protocol):
         """
         ...
 
-    async def halt(self, halt: Halt) -> None:
-        """Note where a projection met an event that it cannot fold.
+    async def halt(self, checkpoint: Checkpoint, before: int, halt: Halt) -> bool:
+        """Note where a projection met an event that it cannot fold, if it still is before that; say whether it was.
 
         Raises:
             StoreError: Nothing was changed.

@@ -187,7 +187,7 @@ class Refold:
             if not projection.is_inline:
                 _load(ask, projection, event, blobs)
             return Change(projection, tuple(projection.apply((event,), blobs)))
-        except sqlite3.Error:
+        except (sqlite3.Error, MemoryError):
             raise
         except Exception:  # noqa: BLE001 - whatever the code of a projection raises stops no other
             return Change(projection, (), f"{event.body.tag} cannot be folded")
