@@ -76,6 +76,19 @@ class Tally:
             yield failure or Statement("tally.insert", (event.position, event.body.branch))
 
 
+class Failing(Tally):
+    """Fails once, as nothing in the log is the reason for."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__()
+        self.failures = [failure]
+
+    def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
+        if self.failures:
+            raise self.failures.pop()
+        return super().apply(events, blobs)
+
+
 class Echo:
     """Every event of two kinds, by position."""
 

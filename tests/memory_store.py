@@ -23,9 +23,10 @@ from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
 from tract.domain.statistics import Percentiles, StoreStatistics
 from tract.errors import ClosedError, OperationMismatchError, ProjectionError, WrongLoopError
 from tract.log.codec import encode_body
-from tract.log.halts import Halt, Rebuilding
+from tract.log.halts import Halt, InUse, Rebuilding
 from tract.log.protocol import (
     BlobDraft,
+    Checkpoint,
     Chunk,
     Companion,
     Projection,
@@ -149,9 +150,9 @@ class MemoryStore:
     async def advance(self, chunk: Chunk) -> bool:
         return await self.beside(lambda: self.advanced(chunk))
 
-    async def halt(self, halt: Halt) -> None:
+    async def halt(self, checkpoint: Checkpoint, before: int, halt: Halt) -> bool:
         row = (halt.projection, halt.stream, halt.position, halt.finding)
-        await self.beside(lambda: self.execute([Statement("log.halt", row)]))
+        return await self.beside(lambda: self.is_at(checkpoint, before) and self.execute([Statement("log.halt", row)]) == (1,))
 
     async def beside(self, write: Callable[[], T]) -> T:
         self.check()
@@ -319,11 +320,13 @@ class MemoryStore:
         self.execute([Statement("log.put_projection", (projection.name, projection.version, 0, 0, None))])
         return 0
 
+    def is_at(self, checkpoint: Checkpoint, position: int) -> bool:
+        rows = self.derived.execute(self.statements["log.checkpoint"], (checkpoint.name,)).fetchall()
+        return [row[:3] for row in rows] == [(checkpoint.version, checkpoint.edition, position)]
+
     def advanced(self, chunk: Chunk) -> bool:
-        for each in chunk.projections:
-            rows = self.derived.execute(self.statements["log.checkpoint"], (each.name,)).fetchall()
-            if [row[:3] for row in rows] != [(each.version, each.edition, chunk.before)]:
-                return False
+        if not all(self.is_at(each, chunk.before) for each in chunk.projections):
+            return False
         for each in chunk.projections:
             row = (each.name, each.version, each.edition, chunk.before, chunk.after, chunk.digest)
             self.execute([Statement("log.advance", row)])
@@ -352,6 +355,7 @@ class Reading:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self.facts = store.facts
+        self.in_use = InUse()
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:
         if name == "log.events_after":

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from tests.builders import tract_id
 from tests.contract.test_stores import STORES, Store
-from tests.following import FAILURES, STATEMENTS, UNASKED, Echo, Tally, Unmade, creating, look_at, rows_of, tallied
+from tests.following import FAILURES, STATEMENTS, UNASKED, Echo, Failing, Tally, Unmade, creating, look_at, rows_of, tallied
 from tests.memory_store import MemoryStore
 from tract.errors import ClosedError, ProjectionError, StoreFailedError
+from tract.log.halts import Halt
 from tract.log.protocol import Checkpoint, Chunk, Statement, UnfitStatementError
 from tract.log.store import SqliteStore
 from tract.projections import INLINE
@@ -226,6 +227,37 @@ async def test_a_chunk_for_what_is_no_longer_so_changes_nothing(store: Store, ch
     assert not await store.advance(chunk)
     assert await store.adopt(Tally()) == 0
     assert await tallied(store) == []
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "before"),
+    [
+        (Checkpoint("tally", 1, 0), 1),
+        (Checkpoint("tally", 2, 0), 0),
+        (Checkpoint("tally", 1, 3), 0),
+        (Checkpoint("echo", 1, 0), 0),
+    ],
+    ids=["another place", "another version", "another edition", "one that is not there"],
+)
+async def test_a_halt_of_what_is_no_longer_so_is_not_noted(store: Store, checkpoint: Checkpoint, before: int) -> None:
+    await store.adopt(Tally())
+    assert not await store.halt(checkpoint, before, Halt(checkpoint.name, b"", 1, "it cannot be folded"))
+    assert await rows_of(store, "log.halts") == []
+
+
+async def test_a_halt_is_noted(store: Store) -> None:
+    await store.adopt(Tally())
+    assert await store.halt(Checkpoint("tally", 1, 0), 0, Halt("tally", b"", 1, "it cannot be folded"))
+    assert await rows_of(store, "log.halts") == [("tally", b"", 1, "it cannot be folded")]
+
+
+async def test_memory_that_runs_out_stops_no_projection(store: Store) -> None:
+    await store.append(creating("a"))
+    runner = following(store, Failing(MemoryError()))
+    with pytest.raises(StoreFailedError, match="MemoryError"):
+        await runner.caught_up("tally")
+    await runner.caught_up("tally")
+    assert await tallied(store) == [("a", 0)]
 
 
 async def test_a_chunk_with_a_statement_that_cannot_be_applied_changes_nothing(store: Store) -> None:

@@ -11,6 +11,7 @@ from tract import AsyncTract, TokenBudget
 from tract.domain.events import Event
 from tract.domain.ids import OperationId
 from tract.errors import BudgetExceededError
+from tract.log.halts import InUse
 from tract.log.protocol import Decide, Query, Statement
 from tract.testing import ScriptedLLM
 
@@ -42,6 +43,10 @@ class Noting:
     @property
     def facts(self) -> dict[Any, Any]:
         return self._query.facts
+
+    @property
+    def in_use(self) -> InUse:
+        return self._query.in_use
 
     def __call__(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
         self._seen.append(name)

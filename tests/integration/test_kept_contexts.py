@@ -23,6 +23,7 @@ from tract.core.graph import resolve
 from tract.core.keeping import STRIDE, keep_contexts
 from tract.core.kept import about
 from tract.errors import CorruptLogError
+from tract.log.halts import InUse
 from tract.log.protocol import Query, Row, Statement
 from tract.operations.frozen import sealed, unsealed
 from tract.operations.slots import Slot, StoredContent
@@ -71,6 +72,10 @@ class Counting:
     @property
     def facts(self) -> dict[Any, Any]:
         return {}
+
+    @property
+    def in_use(self) -> InUse:
+        return self._query.in_use
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:
         self.counts[name] += 1
@@ -462,6 +467,30 @@ async def test_a_damaged_context_and_one_of_no_commit_are_found(long: Path) -> N
 async def test_what_was_computed_from_tables_goes_when_they_are_made_anew(long: Path) -> None:
     await admin.rebuild(long)
     assert execute(long, "SELECT count(*) FROM contexts UNION ALL SELECT count(*) FROM context_leaves") == [(0,), (0,)]
+
+
+async def test_what_was_compiled_from_damaged_rows_is_not_kept_once_they_were_made_anew(path: Path) -> None:
+    async with AsyncTract.open(path) as t, t.batch():
+        for number in range(STRIDE + 88):
+            await t.user(f"{number}")
+    execute(path, "DELETE FROM contexts")
+    execute(path, "DELETE FROM commits WHERE number = 104")
+    async with AsyncTract.open(path) as t:
+        assert len((await t.compile()).messages) < STRIDE + 88
+        await admin.rebuild(path)
+    async with AsyncTract.open(path) as t:
+        assert len((await t.compile()).messages) == STRIDE + 88
+
+
+async def test_a_context_is_not_kept_where_the_tables_were_made_anew_meanwhile(long: Path) -> None:
+    execute(long, "DELETE FROM contexts")
+    async with AsyncTract.open(long) as t:
+        shared = t.collaborators.shared
+        head = await t.read(lambda query: resolve(query, t.place, "HEAD"))
+        edition = execute(long, "SELECT edition FROM projections WHERE name = 'commits'")[0][0]
+        row = (head.number, head.run, head.number, 1, b"[]", b"")
+        assert await shared.store.scratch([Statement("contexts.put", (*row, edition + 1))]).wait() == (0,)
+        assert await shared.store.scratch([Statement("contexts.put", (*row, edition))]).wait() == (1,)
 
 
 async def test_a_history_that_cannot_be_compiled_keeps_no_other_from_being_kept(path: Path) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 
 from tests.builders import canonical, linked, uuid_of
 from tests.integration.test_projections import Dump, close_all, dump, write_program
-from tract import AsyncTract, SearchHit, admin
+from tract import AsyncTract, LLMConfig, SearchHit, admin
 from tract.admin import Progress
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId
@@ -131,6 +131,39 @@ async def test_nothing_is_appended_to_a_family_that_stands_still_by_whoever_has_
         with pytest.raises(ProjectionError, match="stands still"):
             await t.user("refused")
         await other.user("appended")
+
+
+@pytest.mark.parametrize("verb", ["compile", "log", "status", "branches", "search", "timeline", "usage"])
+async def test_nothing_is_read_of_a_family_that_stands_still_by_whoever_has_it_open(tmp_path: Path, verb: str) -> None:
+    path = tmp_path / "log.db"
+    position = await poisoned(path, POISONS["a shape of a later version"][0])
+    async with AsyncTract.open(path, name="poisoned") as t:
+        await admin.rebuild(path)
+        with pytest.raises(ProjectionError, match="stands still") as refused:
+            await getattr(t, verb)(*(("word",) if verb == "search" else ()))
+        assert (refused.value.family, refused.value.position) == (t.place.stream, position)
+
+
+async def test_the_timeline_of_a_store_tells_of_families_that_stand_still(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await poisoned(path, POISONS["a shape of a later version"][0])
+    async with AsyncTract.open(path, name="sound") as t:
+        before = await t.timeline(200, scope="store")
+        await admin.rebuild(path)
+        after = await t.timeline(200, scope="store")
+    assert [one.operation_id for one in after] == [one.operation_id for one in before]
+    assert [one.did for one in after] == [one.did for one in before]
+
+
+async def test_what_a_tract_was_configured_with_is_known_again_once_damaged_rows_were_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path) as t:
+        await t.configure(llm_config=LLMConfig(model="large"))
+    run_sql(path, "DELETE FROM settings")
+    async with AsyncTract.open(path) as t:
+        await admin.rebuild(path)
+        await t.status()
+        assert t.config.model == "large"
 
 
 async def test_a_family_whose_first_event_cannot_be_folded_is_not_taken_for_none(tmp_path: Path) -> None:
@@ -273,6 +306,17 @@ async def test_rows_that_were_damaged_are_read_right_by_those_who_have_the_store
     assert (await admin.verify(path)).is_clean
 
 
+async def test_what_was_compiled_from_damaged_rows_is_compiled_again_by_those_who_have_the_store_open(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path) as t:
+        await asyncio.gather(*(t.user(f"{number}") for number in range(5)))
+    run_sql(path, "DELETE FROM commits WHERE number = (SELECT min(number) + 2 FROM commits)")
+    async with AsyncTract.open(path) as t:
+        assert len((await t.compile()).messages) == 4
+        await admin.rebuild(path)
+        assert len((await t.compile()).messages) == 5
+
+
 async def test_a_rebuild_of_a_log_that_is_broken_leaves_the_tables_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     before, made = await some_history(path), tables(path)
@@ -313,8 +357,9 @@ class Lengths:
     tables = (("lengths", "lengths.rows"),)
     reads = ()
 
-    def __init__(self, poison: int = 0) -> None:
+    def __init__(self, poison: int = 0, failure: type[Exception] = ZeroDivisionError) -> None:
         self.poison = poison
+        self.failure = failure
 
     def words(self, event: Event) -> Iterable[BlobId]:
         content = event.body.commit.content if isinstance(event.body, CommitRecorded) else None
@@ -323,7 +368,7 @@ class Lengths:
     def apply(self, events: Sequence[Event], blobs: Mapping[BlobId, bytes]) -> Iterable[Statement]:
         for event in events:
             if event.position == self.poison:
-                raise ZeroDivisionError
+                raise self.failure
             yield Statement("lengths.insert", (event.position, sum(len(blobs[blob]) for blob in self.words(event))))
 
 
@@ -567,3 +612,15 @@ async def test_long_texts_that_come_before_the_swap_are_not_folded_while_it_hold
         done = await t.collaborators.shared.store.rebuild(None, tell)
     # Of two and more bytes a word, the last three texts at the most.
     assert done.events - told[-1] <= 3
+
+
+async def test_memory_that_runs_out_fails_a_rebuild_and_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await two_families(path)
+    async with store_with(path, Lengths(30, MemoryError)) as store:
+        await store.adopt(Lengths())
+        with pytest.raises(MemoryError):
+            await store.rebuild()
+    async with store_with(path, Lengths()) as store:
+        assert (await store.rebuild()).halts == ()
+        assert len(await lengths(store)) == 80

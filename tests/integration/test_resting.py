@@ -43,6 +43,20 @@ async def test_a_long_history_is_kept_in_the_file_while_it_is_open(tmp_path: Pat
                     mark = t.mark()
 
 
+async def test_an_error_that_nobody_expected_does_not_end_it(tmp_path: Path) -> None:
+    store, done = await opened(tmp_path / "log.db"), asyncio.Event()
+    failures: list[Exception] = [OSError("hush"), MemoryError()]
+
+    async def work() -> None:
+        if failures:
+            raise failures.pop()
+        done.set()
+
+    AtRest(store, work).start()
+    await asyncio.wait_for(done.wait(), 10)
+    await store.aclose()
+
+
 async def test_it_works_once_at_first_and_once_after_what_is_written(tmp_path: Path) -> None:
     store, done = await opened(tmp_path / "log.db"), asyncio.Semaphore(0)
 

@@ -18,7 +18,7 @@ from tests.children import started
 from tests.following import STATEMENTS, Tally, creating, look_at, rows_of, tallied
 from tests.integration.test_projections import write_program
 from tract import AsyncTract, LLMConfig
-from tract.errors import NewerSchemaError, ProjectionError, ProjectionLagError, StoreFullError, StoreLockedError
+from tract.errors import NewerSchemaError, ProjectionError, ProjectionLagError, StoreFailedError, StoreFullError, StoreLockedError
 from tract.log.locking import WriteLock
 from tract.log.protocol import Chunk, EventStore, FollowingProjection
 from tract.log.store import SqliteStore
@@ -178,6 +178,36 @@ async def test_a_projection_goes_on_once_its_halt_was_cleared(tmp_path: Path) ->
     executed(path, "DELETE FROM halts")
     await runner.caught_up("tally")
     assert await tallied(store) == [("sound", 0)]
+    await store.aclose()
+
+
+class Stumbling(Tally):
+    """A projection that asks for more than its code: whatever it is asked for fails once, where nobody expects that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_well = False
+
+    @property
+    def tables(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override]
+        if not self.is_well:
+            self.is_well = True
+            raise OSError("hush")
+        return (("tally", "tally.rows"),)
+
+
+async def test_an_error_that_nobody_expected_is_told_to_who_waits_and_the_runner_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await write(path, "a")
+    store = await opened(path)
+    runner = Runner(store)
+    runner.follow(Stumbling())
+    with pytest.raises(StoreFailedError, match="OSError"):
+        await runner.caught_up("tally")
+    await runner.caught_up("tally")
+    await store.append(creating("b"))
+    await runner.caught_up("tally")
+    assert await tallied(store) == [("a", 0), ("b", 0)]
     await store.aclose()
 
 

@@ -257,6 +257,7 @@ class Counting:
     def __init__(self, query: Query) -> None:
         self.query = query
         self.facts: dict[Any, Any] = {}
+        self.in_use = query.in_use
         self.asked = 0
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:

@@ -19,6 +19,7 @@ class Counting:
     def __init__(self, query: Query) -> None:
         self._query = query
         self.facts = query.facts
+        self.in_use = query.in_use
         self.asked = 0
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:

@@ -24,6 +24,7 @@ from tract.core.checking import check_contexts
 from tract.domain.ids import uuid_text
 from tract.errors import CorruptLogError
 from tract.log.editions import in_edition
+from tract.log.halts import InUse
 from tract.log.protocol import Projection, Row
 from tract.projections import INLINE
 
@@ -183,6 +184,7 @@ class _Query:
 
     snapshot: Snapshot
     facts: dict[Any, Any] = field(factory=dict)
+    in_use: InUse = field(factory=InUse)
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:
         return self.snapshot(name, *parameters).fetchall()

@@ -32,9 +32,8 @@ async def rebuild(path: str | PathLike[str], projection: str | None = None, *, p
     An old table that is too damaged to be removed stays, and the result names
     it; a store that is exported and imported into a new file is without it.
 
-    Who has the store open reads the tables in use from its next read on. What
-    it compiled before from rows that were damaged stays in its memory until it
-    opens the store again.
+    Who has the store open reads the tables in use from its next read on, and
+    uses nothing any more that it computed from those before.
 
     Args:
         path: The store.

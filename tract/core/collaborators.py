@@ -15,8 +15,10 @@ from tract.core.edges import Clock
 from tract.core.gates import Hold
 from tract.core.settings import OnBudget
 from tract.core.sharing import Shared
-from tract.domain.ids import TractId
+from tract.domain.ids import TractId, uuid_bytes
+from tract.errors import ProjectionError
 from tract.llm.protocol import TokenCounter
+from tract.log.protocol import Query
 from tract.operations.compilers import Compiler
 
 
@@ -35,6 +37,20 @@ class Identity:
     name: str
     number: int
     stream: TractId
+
+    def require_sound(self, query: Query, file: str) -> None:
+        """Refuse to read what is not what the log says.
+
+        Args:
+            query: The snapshot.
+            file: The store, for people.
+
+        Raises:
+            ProjectionError: The family stands still.
+        """
+        halt = query.in_use.halted.get(uuid_bytes(self.stream)) if query.in_use.halted else None
+        if halt is not None:
+            raise ProjectionError(file, halt.projection, self.stream, halt.position, halt.finding)
 
 
 @frozen(eq=False, repr=False)

@@ -64,60 +64,56 @@ class _RecordedJson(msgspec.Struct, gc=False):
 _recorded = msgspec.json.Decoder(_RecordedJson)
 
 
-class ContextCache:
-    """Recent contexts of one store, by the number of their commit.
+class Known:
+    """Recent contexts that come from one edition of the tables, by the number of their commit.
 
     Args:
-        where: The store, for people.
-        reads_kept: Whether to begin with what is kept in the file.
+        edition: The edition.
 
     Attributes:
-        looked: The position up to which it was looked which contexts to keep.
+        edition: The edition.
+        looked: The position up to which it was looked which contexts to keep in the file.
     """
 
-    def __init__(self, where: str, *, reads_kept: bool = True) -> None:
+    def __init__(self, edition: int) -> None:
+        self.edition = edition
         self.looked = 0
-        self._where = where
-        self._reads_kept = reads_kept
         self._memories: OrderedDict[int, Memory] = OrderedDict()
         self._kept: OrderedDict[int, tuple[int, Context]] = OrderedDict()
         self._by_run: dict[int, list[int]] = {}
-        self._recent: OrderedDict[int, Step] = OrderedDict()
         self._lock = threading.Lock()
-        self._found = self._grew = self._folded = 0
 
-    def remember(self, number: int, step: Step) -> None:
-        """Keep the step of a commit that was just appended here.
+    def __len__(self) -> int:
+        return len(self._kept)
 
-        To read it back would be a third of the time of a compile after an append.
-        """
+    def find(self, number: int) -> Context | None:
+        """Return the context of a commit if it is known."""
         with self._lock:
-            self._recent[number] = step
-            if len(self._recent) > RECENT:
-                self._recent.popitem(last=False)
+            found = self._kept.get(number)
+            if found is None:
+                return None
+            self._kept.move_to_end(number)
+            return found[1]
 
-    def statistics(self) -> ContextStatistics:
-        """Return how the contexts came about that were asked for."""
+    def put(self, number: int, run: int, context: Context) -> None:
+        """Know the context of a commit from now on."""
         with self._lock:
-            return ContextStatistics(self._found, self._grew, self._folded, len(self._kept))
+            if number in self._kept:
+                return
+            self._kept[number] = (run, context)
+            insort(self._by_run.setdefault(run, []), number)
+            if len(self._kept) > CAPACITY:
+                oldest, (its_run, _) = self._kept.popitem(last=False)
+                self._by_run[its_run].remove(oldest)
+                if not self._by_run[its_run]:
+                    del self._by_run[its_run]
 
-    def context(self, query: Query, head: Node | None) -> Context:
-        """Return the context after *head*, folding what is not known yet."""
-        if head is None:
-            return EMPTY
-        known = self._find(head.number) or self._grown(head)
-        if known is not None:
-            return known
-        base, context, segments = self._way_to(query, head)
-        rows = [row for run, low, last in segments if low < last for row in query("commits.steps", run, low, last)]
-        if any(row[3] is not None for row in rows):
-            rows = _with_merged(query, head, base)
-        if rows:
-            context = fold(context, self._steps(query, rows))
-            self._keep(head.number, head.run, context)
+    def nearest(self, run: int, last: int) -> tuple[int, Context] | None:
+        """Return number and context of the last commit of a run, up to a number, that is known."""
         with self._lock:
-            self._folded += 1
-        return context
+            numbers = self._by_run.get(run, [])
+            place = bisect_right(numbers, last)
+            return (numbers[place - 1], self._kept[numbers[place - 1]][1]) if place else None
 
     def grown(self, least: int) -> set[int]:
         """Return the commits with a context that has *least* slots and changes more than when it was kept."""
@@ -138,61 +134,116 @@ class ContextCache:
             if len(self._memories) > HISTORIES:
                 self._memories.popitem(last=False)
 
-    def _find(self, number: int) -> Context | None:
-        with self._lock:
-            found = self._kept.get(number)
-            if found is None:
-                return None
-            self._kept.move_to_end(number)
-            self._found += 1
-            return found[1]
 
-    def _grown(self, head: Node) -> Context | None:
-        """Return the context after an append made here, if that before it is known."""
+class ContextCache:
+    """What was compiled of one store.
+
+    Args:
+        where: The store, for people.
+        reads_kept: Whether to begin with what is kept in the file.
+    """
+
+    def __init__(self, where: str, *, reads_kept: bool = True) -> None:
+        self._where = where
+        self._reads_kept = reads_kept
+        self._known = Known(0)
+        self._recent: OrderedDict[int, Step] = OrderedDict()
+        self._lock = threading.Lock()
+        self._found = self._grew = self._folded = 0
+
+    def remember(self, number: int, step: Step) -> None:
+        """Keep the step of a commit that was just appended here.
+
+        To read it back would be a third of the time of a compile after an append.
+        """
         with self._lock:
-            step, before = self._recent.get(head.number), self._kept.get(head.parent or 0)
-            if step is None or before is None:
-                return None
-            self._grew += 1
-        context = fold(before[1], (step,))
-        self._keep(head.number, head.run, context)
+            self._recent[number] = step
+            if len(self._recent) > RECENT:
+                self._recent.popitem(last=False)
+
+    def statistics(self) -> ContextStatistics:
+        """Return how the contexts came about that were asked for."""
+        with self._lock:
+            return ContextStatistics(self._found, self._grew, self._folded, len(self._known))
+
+    def context(self, query: Query, head: Node | None) -> Context:
+        """Return the context after *head*, folding what is not known yet."""
+        if head is None:
+            return EMPTY
+        known = self.known(query)
+        found = self._find(known, head.number) or self._grown(known, head)
+        if found is not None:
+            return found
+        base, context, segments = self._way_to(query, known, head)
+        rows = [row for run, low, last in segments if low < last for row in query("commits.steps", run, low, last)]
+        if any(row[3] is not None for row in rows):
+            rows = _with_merged(query, head, base)
+        if rows:
+            context = fold(context, self._steps(query, rows))
+            known.put(head.number, head.run, context)
+        with self._lock:
+            self._folded += 1
         return context
 
-    def _keep(self, number: int, run: int, context: Context) -> None:
-        with self._lock:
-            if number in self._kept:
-                return
-            self._kept[number] = (run, context)
-            insort(self._by_run.setdefault(run, []), number)
-            if len(self._kept) > CAPACITY:
-                oldest, (its_run, _) = self._kept.popitem(last=False)
-                self._by_run[its_run].remove(oldest)
-                if not self._by_run[its_run]:
-                    del self._by_run[its_run]
+    def known(self, query: Query) -> Known:
+        """Return what is known of the tables that a snapshot shows.
 
-    def _nearest(self, query: Query, run: int, last: int) -> tuple[int, Context] | None:
-        with self._lock:
-            numbers = self._by_run.get(run, [])
-            place = bisect_right(numbers, last)
-            known = (numbers[place - 1], self._kept[numbers[place - 1]][1]) if place else None
-        above = 0 if known is None else known[0]
-        if not self._reads_kept or (known is not None and last - above < FAR):
+        They are made anew where rows were damaged, so nothing that comes from
+        those before is used, and nothing that comes from them arrives later.
+        """
+        edition = query.in_use.editions.get("commits", 0)
+        known = self._known
+        if known.edition == edition:
             return known
+        with self._lock:
+            if self._known.edition < edition:
+                self._known = Known(edition)
+            return self._known if self._known.edition == edition else Known(edition)
+
+    def grown(self, least: int) -> set[int]:
+        """Return the commits with a context that has *least* slots and changes more than when it was kept."""
+        return self._known.grown(least)
+
+    def _find(self, known: Known, number: int) -> Context | None:
+        found = known.find(number)
+        if found is not None:
+            with self._lock:
+                self._found += 1
+        return found
+
+    def _grown(self, known: Known, head: Node) -> Context | None:
+        """Return the context after an append made here, if that before it is known."""
+        with self._lock:
+            step = self._recent.get(head.number)
+        before = None if step is None else known.find(head.parent or 0)
+        if step is None or before is None:
+            return None
+        with self._lock:
+            self._grew += 1
+        context = fold(before, (step,))
+        known.put(head.number, head.run, context)
+        return context
+
+    def _nearest(self, query: Query, known: Known, run: int, last: int) -> tuple[int, Context] | None:
+        found = known.nearest(run, last)
+        above = 0 if found is None else found[0]
+        if not self._reads_kept or (found is not None and last - above < FAR):
+            return found
         kept = find_kept(query, self._where, run, range(above + 1, last + 1))
         if kept is None:
-            return known
-        self._keep(kept.number, run, kept.context)
-        self.memorise(kept.origin, kept.memory)
+            return found
+        known.put(kept.number, run, kept.context)
+        known.memorise(kept.origin, kept.memory)
         return kept.number, kept.context
 
-    def _way_to(self, query: Query, head: Node) -> tuple[int | None, Context, list[tuple[int, int, int]]]:
+    def _way_to(self, query: Query, known: Known, head: Node) -> tuple[int | None, Context, list[tuple[int, int, int]]]:
         """Return the nearest known first-parent ancestor, its context, and the ranges from there to *head*.
 
         A range is a run, the number before it and its last number.
         """
         segments: list[tuple[int, int, int]] = []
         for run, last in stretches(query, head):
-            nearest = self._nearest(query, run, last)
+            nearest = self._nearest(query, known, run, last)
             segments.append((run, 0 if nearest is None else nearest[0], last))
             if nearest is not None:
                 return *nearest, segments[::-1]

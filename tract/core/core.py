@@ -18,6 +18,7 @@ from tract.core.edges import new_id
 from tract.core.gates import Gates, Hold
 from tract.core.graph import Head, Place, find_head
 from tract.core.models import Models
+from tract.core.reading import own
 from tract.core.settings import Settings
 from tract.domain import canonical
 from tract.domain.budgets import TokenBudget
@@ -277,14 +278,12 @@ class TractCore:
 
         Raises:
             ClosedError: The tract is closed.
+            ProjectionError: Its family stands still.
             StoreError: The file could not be read.
         """
         self.require_open()
-        batch = find_batch(self)
-        if batch is not None and batch.is_open:
-            sight = batch.seen_from_inside()
-            return await self._with.shared.store.read(lambda snapshot: query(sight.of(snapshot)))
-        return await self._with.shared.store.read(query)
+        store = self._with.shared.store
+        return await store.read(own(query, find_batch(self), self._identity, self._settings, store.where))
 
     def mark(self) -> int:
         """Return a number for what was written so far, to wait for more with `changed`.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from tract.core.contexts import ContextCache
+from tract.core.contexts import ContextCache, Known
 from tract.core.graph import Node, node, stretches
 from tract.core.kept import about, find_kept_place
 from tract.domain.canonical import encode_plain
@@ -40,12 +40,14 @@ class Keeping:
     Attributes:
         head: Its commit.
         origin: The first commit of its history.
+        known: Where it comes from.
         frozen: Its bytes.
         has_grown: Whether it has every leaf that the one before had.
     """
 
     head: Node
     origin: int
+    known: Known
     frozen: Frozen
     has_grown: bool
 
@@ -54,11 +56,11 @@ class Keeping:
         return [Statement("contexts.put_leaf", (key, self.origin, data)) for key, data in self.frozen.leaves.items()]
 
     def root(self) -> list[Statement]:
-        """Return what writes the root, and then removes what it replaces."""
+        """Return what writes the root, where the tables in use still are those it comes from, and removes what it replaces."""
         head, keys = self.head, encode_plain(list(self.frozen.keys))
         data = sealed(self.frozen.root, *about(head.run, bytes.fromhex(head.id), keys))
         return [
-            Statement("contexts.put", (head.number, head.run, self.origin, VERSION, keys, data)),
+            Statement("contexts.put", (head.number, head.run, self.origin, VERSION, keys, data, self.known.edition)),
             Statement("contexts.remove_before", (head.run, head.number)),
             Statement("contexts.remove_oldest", (self.origin, ROOTS)),
         ]
@@ -81,11 +83,10 @@ async def keep_contexts(store: EventStore, contexts: ContextCache, *, stride: in
     """
     if store.where == _MEMORY:
         return 0
-    after = contexts.looked
-    heads = await store.read(lambda query: _heads(query, after))
+    known, heads = await store.read(lambda query: _moved(query, contexts))
     due = await store.read(lambda query: [head for head in heads if _is_due(query, head, stride)])
     kept = [await _keep(store, contexts, head) for head in due]
-    contexts.looked = max((head.number for head in heads), default=after)
+    known.looked = max((head.number for head in heads), default=known.looked)
     return sum(kept)
 
 
@@ -103,9 +104,18 @@ async def keep_known_contexts(store: EventStore, contexts: ContextCache) -> int:
     if store.where == _MEMORY or not grown:
         return 0
     heads = await store.read(lambda query: _heads(query, min(grown) - 1))
-    due = await store.read(lambda query: [head for head in heads if head.number in grown and _is_due(query, head, STRIDE)])
+    due = await store.read(
+        lambda query: [
+            head for head in heads if head.number in contexts.known(query).grown(STRIDE) and _is_due(query, head, STRIDE)
+        ]
+    )
     kept = [await _keep(store, contexts, head, most=MOST_AT_CLOSING) for head in due]
     return sum(kept)
+
+
+def _moved(query: Query, contexts: ContextCache) -> tuple[Known, list[Node]]:
+    known = contexts.known(query)
+    return known, _heads(query, known.looked)
 
 
 def _heads(query: Query, after: int) -> list[Node]:
@@ -119,6 +129,12 @@ def _is_due(query: Query, head: Node, stride: int) -> bool:
         return False
     kept = _last_kept(query, head)
     return kept is None or head.depth - kept[1] >= stride
+
+
+def _are_due(query: Query, known: Known, heads: Iterable[Node]) -> list[Node]:
+    """Return the heads that are due and whose contexts were compiled here."""
+    grown = known.grown(STRIDE)
+    return [head for head in heads if head.number in grown and _is_due(query, head, STRIDE)]
 
 
 def _last_kept(query: Query, head: Node) -> tuple[int, int] | None:
@@ -151,17 +167,19 @@ async def _keep(store: EventStore, contexts: ContextCache, head: Node, most: int
             # Not every time: at a million messages it holds the write lock for 10 ms.
             await store.scratch([Statement("contexts.sweep", (keeping.origin,))]).wait()
         if is_there:
-            contexts.memorise(keeping.origin, keeping.frozen.memory)
+            keeping.known.memorise(keeping.origin, keeping.frozen.memory)
             return True
-        # Somebody removed leaves that are remembered here: all are written.
-        contexts.memorise(keeping.origin, Memory())
+        # Somebody removed leaves that are remembered here, or made the tables
+        # anew: all are written, of what they say now.
+        keeping.known.memorise(keeping.origin, Memory())
     return False
 
 
 def _frozen(query: Query, contexts: ContextCache, head: Node, most: int | None) -> Keeping | None:
     context = contexts.context(query, head)
     *_, (origin, _) = stretches(query, head)
-    memory = contexts.memory(origin)
+    known = contexts.known(query)
+    memory = known.memory(origin)
     if most is not None and sum(id(leaf) not in memory.keys for leaf in context.slots.leaves) > most:
         return None
     try:
@@ -169,8 +187,8 @@ def _frozen(query: Query, contexts: ContextCache, head: Node, most: int | None) 
     except LookupError:
         # The tables do not fit the context: what they say is not to be kept.
         return None
-    known = {key for _, key in memory.keys.values()}
-    return Keeping(head, origin, frozen, has_grown=bool(known) and known.issubset(frozen.keys))
+    keys = {key for _, key in memory.keys.values()}
+    return Keeping(head, origin, known, frozen, has_grown=bool(keys) and keys.issubset(frozen.keys))
 
 
 def _numbers(query: Query, head: Node, memory: Memory) -> Iterator[Row]:

@@ -19,7 +19,7 @@ from tract.core.edges import Clock, new_id
 from tract.core.graph import is_written, worktree_head
 from tract.core.interrupting import interrupt_abandoned
 from tract.core.models import Models
-from tract.core.settings import OnBudget, Settings, configured, require_budget, tell_nobody
+from tract.core.settings import OnBudget, Settings, find_configured, require_budget, tell_nobody
 from tract.core.sharing import shared
 from tract.domain import canonical
 from tract.domain.budgets import TokenBudget
@@ -126,9 +126,7 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
         await interrupt_abandoned(store, counter, options.clock)
         identity = await _find_tract(store, options) or await _create_tract(store, options)
         number = identity.number
-        head, found = await store.read(
-            lambda query: (worktree_head(query, number, MAIN), configured(query("settings.of_tract", number)))
-        )
+        head, found = await store.read(lambda query: (worktree_head(query, number, MAIN), find_configured(query, number)))
         config = options.llm_config or LLMConfig(model=options.model)
         settings = Settings(number, together.configured, config, options.budget)
         settings.learn(found)

@@ -16,6 +16,7 @@ from tract.core.graph import PER_CONTEXT, Node
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId, hex_bytes, uuid_bytes
 from tract.log.codec import encode_body
+from tract.log.halts import InUse
 from tract.log.protocol import BlobDraft, Query, Row
 
 SPAN = 1 << 32
@@ -123,6 +124,11 @@ class PendingQuery:
     def facts(self) -> dict[Any, Any]:
         """A place to remember what the log, with these commits, can never change again."""
         return self._pending.facts
+
+    @property
+    def in_use(self) -> InUse:
+        """Which tables the snapshot shows."""
+        return self._query.in_use
 
     @classmethod
     def answered(cls) -> frozenset[str]:

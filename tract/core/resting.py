@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from tract.diagnostics import warn
-from tract.errors import ClosedError, TractError
+from tract.errors import ClosedError
 from tract.log.protocol import EventStore
 
 _ROUNDS = 10
@@ -58,7 +58,7 @@ class AtRest:
                 await self._store.changed(mark, is_patient=True)
             except ClosedError:
                 return
-            except TractError as exc:
+            except Exception as exc:  # noqa: BLE001 - as the reason may be gone then
                 # What was not done is done another time.
                 warn("rest.failed", store=self._store.where, error=type(exc).__name__)
                 await asyncio.sleep(self.quiet)

@@ -8,13 +8,13 @@ handles of the tract in this process know in common. Imports `domain` and
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tract.core.contexts import decode_config
 from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.config import LLMConfig
 from tract.errors import ConfigError
-from tract.log.protocol import Row
+from tract.log.protocol import Query, Row
 
 OnBudget: TypeAlias = Callable[[BudgetReport], Awaitable[None]]
 """Is told when a context grew to its budget's mark or beyond."""
@@ -42,11 +42,22 @@ class Configured:
         number: The position of the event that says so; 0 where none does.
         llm_config: How models are asked, or None.
         budget: What contexts may cost, or None.
+        edition: Of the tables that say so; None where it was recorded just now.
     """
 
     number: int = 0
     llm_config: LLMConfig | None = None
     budget: TokenBudget | None = None
+    edition: int | None = None
+
+
+def find_configured(query: Query, tract: int) -> Configured:
+    """Return what a tract was configured with, by the tables of a snapshot."""
+    return evolve(configured(query("settings.of_tract", tract)), edition=_edition(query))
+
+
+def _edition(query: Query) -> int:
+    return query.in_use.editions.get("settings", 0)
 
 
 def configured(rows: Sequence[Row]) -> Configured:
@@ -95,8 +106,15 @@ class Settings:
 
     def learn(self, found: Configured) -> None:
         """Take up what the tract is configured with, unless something newer is known."""
-        if found.number >= self._known.get(self._tract, _nothing).number:
-            self._known[self._tract] = found
+        known = self._known.get(self._tract, _nothing)
+        edition = known.edition if found.edition is None else found.edition
+        if (edition or 0, found.number) >= (known.edition or 0, known.number):
+            self._known[self._tract] = evolve(found, edition=edition)
+
+    def look(self, query: Query) -> None:
+        """Learn what the tract is configured with again where the tables were made anew: they may have been damaged."""
+        if _edition(query) > (self._known.get(self._tract, _nothing).edition or 0):
+            self.learn(find_configured(query, self._tract))
 
     def ask_with(self, config: LLMConfig) -> None:
         """Have this handle ask with *config* from now on."""

@@ -13,7 +13,7 @@ from tract.errors import NewerSchemaError
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, drop_all
 from tract.log.halts import Halt
-from tract.log.protocol import Chunk, Projection, Row, Statement, UnfitStatementError
+from tract.log.protocol import Checkpoint, Chunk, Projection, Row, Statement, UnfitStatementError
 from tract.log.sqlite_errors import is_of_the_statement
 from tract.log.sqlite_files import schema_of
 
@@ -112,11 +112,14 @@ def _execute(cursor: sqlite3.Cursor, runner: BatchRunner, statements: Sequence[S
         raise UnfitStatementError from exc
 
 
-def halt(connection: sqlite3.Connection, runner: BatchRunner, given: Halt) -> None:
-    """Note where a projection met an event that it could not fold.
+def halt(connection: sqlite3.Connection, runner: BatchRunner, checkpoint: Checkpoint, before: int, given: Halt) -> bool:
+    """Note where a projection met an event that it could not fold, if it still is where it was; say whether it is.
+
+    Else somebody made it anew meanwhile, or got over the event.
 
     Raises:
         sqlite3.Error: Nothing was changed.
     """
+    row = (given.projection, given.stream, given.position, given.finding, checkpoint.version, checkpoint.edition, before)
     with lazy_transaction(connection, runner):
-        connection.execute(runner.book.now["log.halt"], (given.projection, given.stream, given.position, given.finding))
+        return connection.execute(runner.book.now["log.halt_at"], row).rowcount == 1

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from tract.log.halts import Halt
+from tract.log.halts import Halt, InUse
 from tract.log.protocol import Projection
 
 _made = re.compile(r"\bCREATE (?:VIRTUAL TABLE|TABLE|UNIQUE INDEX|INDEX) (?:IF NOT EXISTS )?(\w+)")
@@ -72,7 +72,7 @@ class Book:
     Attributes:
         editions: Those of the store.
         now: The statements, on the tables that were in use when it looked.
-        halted: Where the families stand still that do, by their 16 bytes.
+        in_use: Those tables, and what families stand still in them.
 
     Args:
         editions: Those of the store.
@@ -81,8 +81,13 @@ class Book:
     def __init__(self, editions: Editions) -> None:
         self.editions = editions
         self.now = editions.statements
-        self.halted: Mapping[bytes, Halt] = {}
+        self.in_use = InUse()
         self._seen: int | None = None
+
+    @property
+    def halted(self) -> Mapping[bytes, Halt]:
+        """Where the families stand still that do, by their 16 bytes."""
+        return self.in_use.halted
 
     def look(self, connection: sqlite3.Connection) -> Mapping[str, str]:
         """Return the statements to use in the transaction that is open; a microsecond.
@@ -95,8 +100,9 @@ class Book:
         """
         (seen,) = connection.execute("PRAGMA schema_version").fetchone()
         if seen != self._seen:
-            self.now = self.editions.using(in_use(connection, self.editions.statements))
-            self.halted = _halted(connection, self.editions.statements)
+            editions = in_use(connection, self.editions.statements)
+            self.now = self.editions.using(editions)
+            self.in_use = InUse(editions, _halted(connection, self.editions.statements))
             self._seen = seen
         return self.now
 

@@ -1,9 +1,15 @@
-"""Where projections stand still, and what making them anew came to.
+"""Where projections stand still, which tables are in use, and what making them anew came to.
 
 Imports nothing of ours.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from msgspec import Struct
+
+_none: Mapping[Any, Any] = MappingProxyType({})
 
 
 class Halt(Struct, frozen=True, eq=False):
@@ -20,6 +26,18 @@ class Halt(Struct, frozen=True, eq=False):
     stream: bytes
     position: int
     finding: str
+
+
+class InUse(Struct, frozen=True, eq=False):
+    """Which tables are in use.
+
+    Attributes:
+        editions: Theirs, by the name of the projection; 0 where none is given.
+        halted: Where the families stand still that do, by their 16 bytes.
+    """
+
+    editions: Mapping[str, int] = _none
+    halted: Mapping[bytes, Halt] = _none
 
 
 class Rebuilding(Struct, frozen=True, eq=False):

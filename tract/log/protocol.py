@@ -13,7 +13,7 @@ from msgspec import Struct
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId
 from tract.domain.statistics import StoreStatistics
-from tract.log.halts import Halt, Rebuilding
+from tract.log.halts import Halt, InUse, Rebuilding
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -100,6 +100,11 @@ class Query(Protocol):
     @property
     def facts(self) -> dict[Any, Any]:
         """A place to remember what the log can never change again; the store's own."""
+        ...
+
+    @property
+    def in_use(self) -> InUse:
+        """Which tables the snapshot shows."""
         ...
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:
@@ -345,8 +350,8 @@ class EventStore(Protocol):
         """
         ...
 
-    async def halt(self, halt: Halt) -> None:
-        """Note where a projection met an event that it cannot fold.
+    async def halt(self, checkpoint: Checkpoint, before: int, halt: Halt) -> bool:
+        """Note where a projection met an event that it cannot fold, if it still is before that; say whether it was.
 
         Raises:
             StoreError: Nothing was changed.

@@ -12,6 +12,7 @@ import msgspec
 
 from tract.errors import CorruptLogError
 from tract.log.editions import Book, Editions
+from tract.log.halts import InUse
 from tract.log.protocol import Query, Row
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import connect, on_thread, prepare_reader
@@ -116,7 +117,7 @@ class Readers:
         connection.execute("BEGIN")
         try:
             statements = book.look(connection)
-            return query(_Snapshot(connection.cursor(), statements, self._facts_of(statements)))
+            return query(_Snapshot(connection.cursor(), statements, self._facts_of(statements), book.in_use))
         finally:
             connection.execute("ROLLBACK")
 
@@ -134,12 +135,13 @@ class Readers:
 class _Snapshot:
     """A `Query` over one transaction of a reader."""
 
-    __slots__ = ("_cursor", "_statements", "facts")
+    __slots__ = ("_cursor", "_statements", "facts", "in_use")
 
-    def __init__(self, cursor: sqlite3.Cursor, statements: Mapping[str, str], facts: dict[Any, Any]) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, statements: Mapping[str, str], facts: dict[Any, Any], in_use: InUse) -> None:
         self._cursor = cursor
         self._statements = statements
         self.facts = facts
+        self.in_use = in_use
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:
         return self._cursor.execute(self._statements[name], parameters).fetchall()

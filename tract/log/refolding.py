@@ -178,7 +178,7 @@ class Refold:
         for each in following:
             try:
                 _load(ask, each, event, blobs)
-            except sqlite3.Error:
+            except (sqlite3.Error, MemoryError):
                 raise
             except Exception:  # noqa: BLE001 - whatever the code of a projection raises stops no other
                 findings[each.name] = f"{tag} cannot be folded"
@@ -226,6 +226,8 @@ def _steps(events: Iterable[Folded]) -> tuple[Step, ...] | None:
         for projection in projections:
             try:
                 statements = tuple(projection.apply(shown, blobs))
+            except MemoryError:
+                raise
             except Exception:  # noqa: BLE001 - which one it is, and whom it stops, `write_carefully` finds
                 return None
             for name, alike in groupby(statements, key=attrgetter("name")):
@@ -306,6 +308,8 @@ def _applied(cursor: sqlite3.Cursor, sql: Mapping[str, str], event: Folded, proj
         return finding
     try:
         statements = tuple(projection.apply((event.event,), event.blobs))
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - whatever the code of a projection raises stops no other
         return f"{event.tag} cannot be folded"
     try:

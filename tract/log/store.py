@@ -34,7 +34,7 @@ from tract.log.looking import refuse_unfit
 from tract.log.measuring import measured
 from tract.log.migrating import migrate
 from tract.log.places import Hold, Presence
-from tract.log.protocol import BlobDraft, Chunk, Companion, Projection, Query, Request, Scratch, Statement, Work
+from tract.log.protocol import BlobDraft, Checkpoint, Chunk, Companion, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
 from tract.log.rebuilding import Rebuild
 from tract.log.salting import Salts
@@ -179,9 +179,10 @@ class SqliteStore:
         await self._writing.wrote(4 + sum(len(each.parameters) for each in chunk.statements) // 32)
         return is_done
 
-    async def halt(self, halt: Halt) -> None:
-        """Note where a projection met an event that it cannot fold."""
-        await self._beside(advancing.halt, halt)
+    async def halt(self, checkpoint: Checkpoint, before: int, halt: Halt) -> bool:
+        """Note where a projection met an event that it cannot fold, if it still is before that."""
+        is_noted: bool = await self._beside(advancing.halt, checkpoint, before, halt)
+        return is_noted
 
     async def _beside(self, work: Callable[..., T], *args: Any) -> T:
         """Run work of the writer's connection that is not in its queue."""

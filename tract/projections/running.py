@@ -175,7 +175,7 @@ class Runner:
         self._moved = asyncio.Event()
 
     async def _go_on(self) -> TractError | None:
-        """Read to the end of the log; return what the store refused, if anything: then nothing is lost, and it is tried again."""
+        """Read to the end of the log; return what kept it from that, if anything: then nothing is lost, and it is tried again."""
         try:
             while await self._round():
                 self._wake()
@@ -183,6 +183,11 @@ class Runner:
             raise
         except TractError as exc:
             return exc
+        except Exception as exc:  # noqa: BLE001 - a reader is told of it, and another day it may go well
+            warn("projections.stumbled", store=self._store.where, error=type(exc).__name__)
+            failure = StoreFailedError(self._store.where, type(exc).__name__)
+            failure.__cause__ = exc
+            return failure
         return None
 
     async def _rest(self, mark: int) -> None:
@@ -200,7 +205,7 @@ class Runner:
                 await asyncio.wait((hurrying,), timeout=LINGER)
         except ClosedError:
             raise
-        except TractError:
+        except Exception:  # noqa: BLE001 - as above
             # It cannot even be looked at: the next round says so.
             await self._pause()
         finally:
@@ -281,8 +286,11 @@ class Runner:
             failure = stretch.failures.get(name)
             if failure is not None or not await self._advance(stretch.group, stretch):
                 finding = f"{stretch.last} cannot be folded ({failure or 'a statement failed'})"
-                await self._store.halt(Halt(name, b"", stretch.after, finding))
-                warn("projection.halted", store=self._store.where, projection=name, position=stretch.after)
+                (standing,) = stretch.group
+                halt = Halt(name, b"", stretch.after, finding)
+                # Somebody may have made it anew meanwhile: the next look says.
+                if await self._store.halt(standing.checkpoint(), stretch.before, halt):
+                    warn("projection.halted", store=self._store.where, projection=name, position=stretch.after)
 
 
 def _cause(task: "asyncio.Task[None] | None") -> BaseException | None:

@@ -146,6 +146,9 @@ class _Reader:
         """Add an event; return how many bytes of blobs came with it."""
         try:
             wanted = {id: bytes.fromhex(id) for id in self.standing.projection.words(event) if id not in self.blobs}
+        except MemoryError:
+            # No fault of the event's: another time it can be folded.
+            raise
         except Exception as exc:  # noqa: BLE001 - whatever the code of a projection raises stops that projection alone
             self.failure = type(exc).__name__
             return 0
@@ -164,6 +167,8 @@ class _Reader:
             return ()
         try:
             return tuple(self.standing.projection.apply(self.events, self.blobs))
+        except MemoryError:
+            raise
         except Exception as exc:  # noqa: BLE001 - as above
             self.failure = type(exc).__name__
             return ()

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import asdict
 
 from tract.core import TractCore
-from tract.core.settings import Configured, configured, require_budget
+from tract.core.settings import Configured, configured, find_configured, require_budget
 from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import NewEvent, TractConfigured, UsageRecorded
@@ -89,7 +89,7 @@ async def configure(
             t.settings.drop_budget()
 
     async def take_up_again() -> None:
-        found.append(await t.read(lambda query: configured(query("settings.of_tract", t.place.tract))))
+        found.append(await t.read(lambda query: find_configured(query, t.place.tract)))
         take_up()
 
     if await find_recorded(t, operation, digest) is not None:

@@ -27,7 +27,8 @@ async def timeline(
     commits on every branch and on none, branches, settings, and model calls,
     those that run included. An operation stands where it began. What is in a
     `batch()` that is still open is not there yet; then the whole block is one
-    operation.
+    operation. Of a family that stands still a commit or a call may be missing
+    from what its operations came to.
 
     Args:
         t: The tract.
@@ -37,6 +38,7 @@ async def timeline(
 
     Raises:
         ContentValidationError: *limit* or *scope* makes no sense, or *cursor* is no operation there.
+        ProjectionError: The family of *t* stands still.
         NewerEventError: A later version recorded a model call in a way that cannot be read here.
     """
     if type(limit) is not int or not 1 <= limit <= MOST:
@@ -94,15 +96,23 @@ def _entry(query: Query, row: Row, file: str, seen: Presence) -> TimelineEntry:
         actor=actor,
         did=did,
         branch=branch,
-        commit=None if commit is None else CommitId(query("commits.by_number", commit)[0][1].hex()),
+        commit=None if commit is None else _commit(query, commit),
         tokens=None if commit is None else tokens,
         verb=verb,
         status=status,
     )
 
 
-def _call(query: Query, number: int, file: str, seen: Presence) -> tuple[str | None, GenerationStatus]:
-    *columns, status, until = query("generations.by_start", number)[0]
+def _commit(query: Query, number: int) -> CommitId | None:
+    rows = query("commits.by_number", number)
+    return None if not rows and query.in_use.halted else CommitId(rows[0][1].hex())
+
+
+def _call(query: Query, number: int, file: str, seen: Presence) -> tuple[str | None, GenerationStatus | None]:
+    rows = query("generations.by_start", number)
+    if not rows and query.in_use.halted:
+        return None, None
+    *columns, status, until = rows[0]
     event, started = started_by(tuple(columns), file)
     if status == "running" and has_ended(event, until, seen):
         return started.verb, "interrupted"

@@ -69,12 +69,14 @@ SELECT DISTINCT r.head FROM refs r WHERE r.kind = 'branch' AND r.head > ?1 ORDER
 INSERT INTO context_leaves VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET data = excluded.data;
 
 -- Not without its leaves: another process may have removed one that was there.
+-- Nor once the commits stand in other tables than those it was computed from.
 -- name: contexts.put
 INSERT INTO contexts
 SELECT ?1, ?2, ?3, ?4, ?5, ?6
 WHERE NOT EXISTS (
     SELECT 1 FROM json_each(CAST(?5 AS TEXT)) k WHERE NOT EXISTS (SELECT 1 FROM context_leaves l WHERE l.key = k.value)
 )
+AND coalesce((SELECT p.edition FROM projections p WHERE p.name = 'commits'), 0) = ?7
 ON CONFLICT (number) DO UPDATE SET
     run = excluded.run, origin = excluded.origin, version = excluded.version, leaves = excluded.leaves, data = excluded.data;
 

@@ -138,6 +138,11 @@ SELECT projection, stream, position, finding FROM halts ORDER BY projection, str
 -- name: log.halt
 INSERT OR REPLACE INTO halts VALUES (?, ?, ?, ?);
 
+-- The same, of a projection that still is where it was.
+-- name: log.halt_at
+INSERT OR REPLACE INTO halts SELECT ?1, ?2, ?3, ?4
+WHERE EXISTS (SELECT 1 FROM projections p WHERE p.name = ?1 AND p.version = ?5 AND p.edition = ?6 AND p.position = ?7);
+
 -- name: log.clear_halts
 DELETE FROM halts WHERE projection = ?;
 
