@@ -23,12 +23,12 @@ from tract.domain.ids import BlobId, OperationId, TractId, uuid_bytes
 from tract.domain.statistics import Percentiles, StoreStatistics
 from tract.errors import ClosedError, OperationMismatchError, ProjectionError, WrongLoopError
 from tract.log.codec import encode_body
+from tract.log.companions import Companion
 from tract.log.halts import Halt, InUse, Rebuilding
 from tract.log.protocol import (
     BlobDraft,
     Checkpoint,
     Chunk,
-    Companion,
     Projection,
     Query,
     Request,

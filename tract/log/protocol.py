@@ -13,6 +13,7 @@ from msgspec import Struct
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId
 from tract.domain.statistics import StoreStatistics
+from tract.log.companions import Companion
 from tract.log.halts import Halt, InUse, Rebuilding
 
 T = TypeVar("T")
@@ -215,14 +216,6 @@ class Chunk(Struct, frozen=True, eq=False):
 
 class UnfitStatementError(Exception):
     """A statement of a chunk cannot be applied, and that is not the file's fault or the disk's."""
-
-
-class Companion(Protocol):
-    """What works beside a store and ends before it."""
-
-    async def aclose(self) -> None:
-        """Stop; the store still answers meanwhile."""
-        ...
 
 
 class EventStore(Protocol):

@@ -27,6 +27,7 @@ from tract.errors import (
 from tract.log import advancing
 from tract.log.batch import BatchRunner, Outcome, UnknownOutcomeError, pages
 from tract.log.changes import Changes
+from tract.log.companions import Companion
 from tract.log.entropy import forks
 from tract.log.halts import Halt, Rebuilding
 from tract.log.locking import PATIENCE, RebuildLock
@@ -34,7 +35,7 @@ from tract.log.looking import refuse_unfit
 from tract.log.measuring import measured
 from tract.log.migrating import migrate
 from tract.log.places import Hold, Presence
-from tract.log.protocol import BlobDraft, Checkpoint, Chunk, Companion, Projection, Query, Request, Scratch, Statement, Work
+from tract.log.protocol import BlobDraft, Checkpoint, Chunk, Projection, Query, Request, Scratch, Statement, Work
 from tract.log.readers import Readers
 from tract.log.rebuilding import Rebuild
 from tract.log.salting import Salts
