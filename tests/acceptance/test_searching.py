@@ -328,6 +328,43 @@ async def test_a_long_text_that_is_full_of_a_word_gives_a_snippet_at_once(t: Asy
     assert len(hit.snippet) < 400
 
 
+async def test_a_search_in_long_texts_leaves_the_reader_to_others(path: str) -> None:
+    line = "2026-11-22 12:00:00 error in module foo at line 17 code 5\n"
+    async with AsyncTract.open(path) as t:
+        for _ in range(2):
+            await t.user(line * 20_000)
+        await t.search("nothing")
+        async with asyncio.timeout(5):
+            hits = await t.search("error module line code")
+            assert [hit.snippet.count("[error]") for hit in hits] == [2, 2]
+
+
+async def test_what_stands_far_behind_in_a_long_text_is_shown(t: AsyncTract) -> None:
+    await t.user("filler " * 50_000 + "zürich needle")
+    assert (await found(t, "zurich"))[0].endswith("filler zürich needle")
+
+
+async def test_a_phrase_that_is_longer_than_a_snippet_is_cut(t: AsyncTract) -> None:
+    await t.user("漢" * 20_000)
+    (hit,) = await t.search("漢" * 500)
+    assert hit.snippet == "[" + "漢" * 160 + "]…"
+
+
+@pytest.mark.parametrize(
+    ("said", "word", "snippet"),
+    [
+        ("abc\x00def secret tail", "secret", "abc\x00def [secret] tail"),
+        ("secret\x00tail", "secret", "[secret]\x00tail"),
+        ("one secret two\x00three secret four", "three", "one secret two\x00[three] secret four"),
+        ("漢\x00字", "字", "漢\x00[字]"),
+        ("a\x02b\x03 secret\x1f z", "secret", "a\x02b\x03 [secret]  z"),
+    ],
+)
+async def test_a_snippet_holds_control_characters_as_they_are(t: AsyncTract, said: str, word: str, snippet: str) -> None:
+    await t.user(said)
+    assert [hit.snippet for hit in await t.search(word)] == [snippet]
+
+
 async def test_a_cursor_must_be_a_hit(t: AsyncTract) -> None:
     await t.user("word")
     other = await t.user("another")

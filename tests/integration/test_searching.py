@@ -215,7 +215,7 @@ async def test_an_edition_beside_the_one_in_use_is_filled_and_searched_like_it(t
         drop_all(copy, STATEMENTS, (SEARCH,))
         found = copy.execute(statements["search.ranked"], (match, 9, 0)).fetchall()
         assert found[0][2].hex() == live[0].commit_id
-        assert copy.execute(statements["search.highlighted"], (match, found[0][0])).fetchall() == [("new \x02word\x03",)]
+        assert copy.execute(statements["search.text"], (found[0][0], 6)).fetchall() == [(b"new wo",)]
 
 
 async def test_a_text_that_was_erased_is_not_found_and_is_gone_once_the_index_is_made_anew(tmp_path: Path) -> None:

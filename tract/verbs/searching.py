@@ -17,13 +17,17 @@ from tract.domain.results import moment
 from tract.domain.texts import require_text
 from tract.errors import ContentValidationError, SearchUnavailableError
 from tract.log.protocol import Query, Row
-from tract.operations.searching import expression, snippet
+from tract.operations.searching import Finder, expression, snippet, unparted
 from tract.projections.searching import Search, can_search
 
 MOST = 1_000
 """Hits that one call of `search` returns at the most."""
 LONGEST = 1_000
 """Characters that can be searched for."""
+LOOKED_THROUGH = 1_000_000
+"""Bytes of text that one search looks through for where its words stand: some 100 ms."""
+AT_LEAST = 2_000
+"""Bytes of each hit, when those are used up."""
 _NOT_ASKED = "it was opened with search=False; open it without that, and the index catches up"
 _NO_MODULE = "this Python's SQLite was built without FTS5; use a Python that has it; everything else works"
 _ROLES = ("system", "user", "assistant", "tool")
@@ -90,6 +94,7 @@ async def search(
         ((family,),) = query("search.family", uuid_bytes(place.stream))
         match = f'family : "{family}" AND text : ({words})'
         sight = _Sight(query, place, at)
+        excerpts = _Excerpts(query, text, marks)
         after = None if cursor is None else resolve(query, place, cursor).number
         hits: list[SearchHit] = []
         for row in _ranked(query, match, limit, after):
@@ -99,8 +104,7 @@ async def search(
             shown = sight.of(found.text)
             if shown is None and not (superseded and found.tract == place.tract):
                 continue
-            ((highlighted,),) = query("search.highlighted", match, found.text.number)
-            hits.append(_hit(query, found, shown, snippet(highlighted, *marks)))
+            hits.append(_hit(query, found, shown, excerpts.of(found.text.number)))
             if len(hits) == limit:
                 break
         return hits
@@ -207,6 +211,23 @@ class _Sight:
         if found is None:
             found = self._lineages[head] = Lineage(self._query, head)
         return found
+
+
+class _Excerpts:
+    """Snippets of the hits of one search, which looks through so much text and no more."""
+
+    def __init__(self, query: Query, text: str, marks: tuple[str, str]) -> None:
+        self._query = query
+        self._finder = Finder(text)
+        self._marks = marks
+        self._left = LOOKED_THROUGH
+
+    def of(self, number: int) -> str:
+        ((stored,),) = self._query("search.text", number, max(self._left, AT_LEAST))
+        self._left -= len(stored)
+        # The end may have been cut within a character.
+        text = unparted(stored.decode(errors="ignore"))
+        return snippet(text, self._finder.spans(text), self._marks)
 
 
 def _hit(query: Query, found: _Found, shown: _Shown | None, excerpt: str) -> SearchHit:

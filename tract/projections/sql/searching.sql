@@ -78,8 +78,9 @@ JOIN events e ON e.position = s.number
 LEFT JOIN blobs b ON b.number = c.content
 ORDER BY s.score, s.number DESC;
 
--- name: search.highlighted
-SELECT highlight(search_texts, 1, char(2), char(3)) FROM search_texts WHERE search_texts MATCH ?1 AND rowid = ?2;
+-- As bytes, for to SQLite a text ends at a NUL.
+-- name: search.text
+SELECT substr(CAST(text AS BLOB), 1, ?2) FROM search_texts WHERE rowid = ?1;
 
 -- name: search.changes
 SELECT number FROM search_changes WHERE target = ? ORDER BY number;
