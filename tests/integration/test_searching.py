@@ -18,7 +18,7 @@ from tests.programs import Step as Call
 from tests.programs import play, programs
 from tract import AsyncTract
 from tract.core.graph import find_head, node
-from tract.core.visibility import Brought, Lineage, find_priority
+from tract.core.visibility import Brought, Lineage, Visibility
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
 from tract.domain.events import CommitRecorded, NewEvent
 from tract.domain.ids import CommitId
@@ -86,6 +86,32 @@ async def check(history: History) -> None:
 @given(histories())
 async def test_at_every_commit_of_any_history_what_it_shows_is_found(history: History) -> None:
     await check(history)
+
+
+@settings(max_examples=60)
+@given(histories())
+async def test_what_is_remembered_of_one_commit_is_right_for_all_others(history: History) -> None:
+    async with AsyncTract.open() as t:
+        events, blobs, ids = recorded(t, history)
+        await t.record(events[0].body.commit.operation_id, lambda _: events, blobs=blobs)  # type: ignore[union-attr]
+        await t.search("shared")
+
+        def brought(query: Query, name: CommitId) -> Brought:
+            step, at = history.steps[name], node(query, numbers(query, ids[name])[0])
+            slot = step.targets[0] if step.operation is CommitOperation.EDIT else name
+            number = numbers(query, ids[slot])[0] if slot in ids else at.number
+            return Brought(at.number, at.run, at.id, number, step.operation, step.priority or Priority.NORMAL)
+
+        def remembering(query: Query) -> list[dict[CommitId, Priority | None]]:
+            visibility, heads = Visibility(query), [node(query, numbers(query, ids[name])[0]) for name in history.steps]
+            texts = {name: brought(query, name) for name, step in history.steps.items() if step.content is not None}
+            return [
+                {name: visibility.find_priority(lineage, text) for name, text in texts.items()}
+                for lineage in (Lineage(query, (head.run, head.number)) for head in heads)
+            ]
+
+        for head, found in zip(history.steps, await t.read(remembering), strict=True):
+            assert {name: priority for name, priority in found.items() if priority is not None} == shown(history, head)
 
 
 def line(*steps: Any, **parents: tuple[str, ...]) -> History:
@@ -274,7 +300,7 @@ async def test_whether_a_text_is_shown_costs_the_same_however_long_the_history(t
             lineage = Lineage(counting, (head.run, head.number))
             at = node(query, edited)
             text = Brought(at.number, at.run, at.id, slot, CommitOperation.EDIT, Priority.NORMAL)
-            assert find_priority(counting, lineage, text) is Priority.PINNED
+            assert Visibility(counting).find_priority(lineage, text) is Priority.PINNED
             return counting.asked
 
         first = await t.user("first")
@@ -287,6 +313,34 @@ async def test_whether_a_text_is_shown_costs_the_same_however_long_the_history(t
             await t.user(f"hay {number}")
         await t.search("changed")
         assert await t.read(asked) == before < 20
+
+
+async def test_of_a_slot_that_was_edited_often_all_texts_are_judged_on_all_branches_at_the_cost_of_one() -> None:
+    async with AsyncTract.open() as t:
+        first = await t.user("first")
+        edits = [await t.edit(first.id, f"changed {number}") for number in range(20)]
+        for number in range(10):
+            await t.branch(f"branch{number}")
+            await t.user("goes on")
+        await t.search("changed")
+
+        def asked(query: Query) -> list[int]:
+            (slot,) = numbers(query, first.id)
+            texts = [
+                Brought(at.number, at.run, at.id, slot, CommitOperation.EDIT, Priority.NORMAL)
+                for at in (node(query, numbers(query, edit.id)[0]) for edit in edits)
+            ]
+            lineages = [Lineage(query, (run, number)) for _, run, number in query("search.heads", t.place.tract)]
+            counting = Counting(query)
+            visibility, counts = Visibility(counting), []
+            for lineage in lineages:
+                found = [visibility.find_priority(lineage, text) for text in texts]
+                assert found == [None] * 19 + [Priority.NORMAL]
+                counts.append(counting.asked)
+            return counts
+
+        counts = await t.read(asked)
+        assert set(counts) == {counts[0]}
 
 
 def numbers(query: Query, *ids: str) -> list[int]:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from tract.core import TractCore
 from tract.core.graph import Place, Spot, resolve
-from tract.core.visibility import Brought, Lineage, find_priority
+from tract.core.visibility import Brought, Lineage, Visibility
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.hits import SearchHit
 from tract.domain.ids import CommitId, uuid_bytes
@@ -186,6 +186,7 @@ class _Sight:
 
     def __init__(self, query: Query, place: Place, at: str | None) -> None:
         self._query = query
+        self._visibility = Visibility(query)
         self._lineages: dict[Spot, Lineage] = {}
         if at is not None:
             node = resolve(query, place, at)
@@ -201,7 +202,7 @@ class _Sight:
         for branch, head in self._heads:
             if head not in asked:
                 asked.add(head)
-                priority = find_priority(self._query, self._lineage(head), text)
+                priority = self._visibility.find_priority(self._lineage(head), text)
                 if priority is not None:
                     return _Shown(branch, priority)
         return None
