@@ -21,7 +21,7 @@ from tract.core.graph import find_head, node
 from tract.core.visibility import Brought, Lineage, Visibility
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
 from tract.domain.events import CommitRecorded, NewEvent
-from tract.domain.ids import CommitId
+from tract.domain.ids import CommitId, uuid_bytes
 from tract.errors import ContentValidationError, ProjectionError
 from tract.log.codec import decode_event
 from tract.log.editions import Editions, create_all, drop_all
@@ -31,7 +31,7 @@ from tract.log.statements import load
 from tract.operations.folding import EMPTY, fold
 from tract.operations.searching import searchable
 from tract.projections import INLINE, SQL
-from tract.projections.searching import Search
+from tract.projections.searching import Search, type_word
 
 STATEMENTS = load(*SQL)
 SEARCH = Search()
@@ -100,7 +100,7 @@ async def test_what_is_remembered_of_one_commit_is_right_for_all_others(history:
             step, at = history.steps[name], node(query, numbers(query, ids[name])[0])
             slot = step.targets[0] if step.operation is CommitOperation.EDIT else name
             number = numbers(query, ids[slot])[0] if slot in ids else at.number
-            return Brought(at.number, at.run, at.id, number, step.operation, step.priority or Priority.NORMAL)
+            return Brought(at.number, at.run, at.id, number)
 
         def remembering(query: Query) -> list[dict[CommitId, Priority | None]]:
             visibility, heads = Visibility(query), [node(query, numbers(query, ids[name])[0]) for name in history.steps]
@@ -244,6 +244,22 @@ async def test_an_edition_beside_the_one_in_use_is_filled_and_searched_like_it(t
         assert copy.execute(statements["search.text"], (found[0][0], 6)).fetchall() == [(b"new wo",)]
 
 
+async def test_texts_of_another_role_or_type_are_not_looked_at() -> None:
+    async with AsyncTract.open() as t:
+        await t.system("word")
+        for _ in range(50):
+            await t.user("word")
+        await t.search("word")
+        kinds = ("system", "user", type_word("dialogue"), type_word("other"), type_word("user"))
+
+        def count(query: Query) -> list[int]:
+            ((family,),) = query("search.family", uuid_bytes(t.id))
+            matches = [f'family : "{family}" AND kind : "{kind}" AND text : ("word")' for kind in kinds]
+            return [len(query("search.ranked", match, MANY, 0)) for match in matches]
+
+        assert await t.read(count) == [1, 50, 50, 0, 0]
+
+
 async def test_a_text_that_was_erased_is_not_found_and_is_gone_once_the_index_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     async with AsyncTract.open(str(path)) as t:
@@ -261,7 +277,7 @@ async def test_a_text_that_was_erased_is_not_found_and_is_gone_once_the_index_is
             await t.search("secret", cursor="HEAD")
     with copied(path) as copy:
         drop_all(copy, STATEMENTS, (SEARCH,))
-        assert [text for _, _, text in refolded(copy, STATEMENTS, repeat(9))["search_texts"]] == ["another word"]
+        assert [text for *_, text in refolded(copy, STATEMENTS, repeat(9))["search_texts"]] == ["another word"]
 
 
 async def test_a_content_that_this_version_cannot_read_stops_the_index_and_is_named(tmp_path: Path) -> None:
@@ -299,7 +315,7 @@ async def test_whether_a_text_is_shown_costs_the_same_however_long_the_history(t
             assert head is not None
             lineage = Lineage(counting, (head.run, head.number))
             at = node(query, edited)
-            text = Brought(at.number, at.run, at.id, slot, CommitOperation.EDIT, Priority.NORMAL)
+            text = Brought(at.number, at.run, at.id, slot)
             assert Visibility(counting).find_priority(lineage, text) is Priority.PINNED
             return counting.asked
 
@@ -327,8 +343,7 @@ async def test_of_a_slot_that_was_edited_often_all_texts_are_judged_on_all_branc
         def asked(query: Query) -> list[int]:
             (slot,) = numbers(query, first.id)
             texts = [
-                Brought(at.number, at.run, at.id, slot, CommitOperation.EDIT, Priority.NORMAL)
-                for at in (node(query, numbers(query, edit.id)[0]) for edit in edits)
+                Brought(at.number, at.run, at.id, slot) for at in (node(query, numbers(query, edit.id)[0]) for edit in edits)
             ]
             lineages = [Lineage(query, (run, number)) for _, run, number in query("search.heads", t.place.tract)]
             counting = Counting(query)
@@ -355,6 +370,6 @@ def test_the_index_leads_to_a_word_and_keys_lead_to_everything_else() -> None:
         create_all(connection, STATEMENTS, (*INLINE, SEARCH))
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {STATEMENTS['search.ranked']}", ("a", 1, 0))]
     assert [step for step in plan if step.startswith("SCAN") and step != "SCAN s"] == [
-        "SCAN search_texts VIRTUAL TABLE INDEX 0:M2"
+        "SCAN search_texts VIRTUAL TABLE INDEX 0:M3"
     ]
-    assert len([step for step in plan if "USING INTEGER PRIMARY KEY" in step]) == 4
+    assert len([step for step in plan if "USING INTEGER PRIMARY KEY" in step]) == 3

@@ -47,6 +47,7 @@ KNOWS_NO_COMMITS = {
     "search.ranked",
     "search.step",
     "search.text",
+    "search.time",
     "settings.budget",
     "settings.of_tract",
     "tracts.root_by_name",

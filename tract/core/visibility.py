@@ -83,16 +83,12 @@ class Brought:
         run: The stretch of history that it belongs to.
         id: Its id.
         slot: The number of the slot that it brought it to.
-        operation: What it does.
-        priority: That it gave its slot.
     """
 
     number: int
     run: int
     id: CommitId
     slot: int
-    operation: CommitOperation
-    priority: Priority
 
 
 class Visibility:
@@ -116,8 +112,9 @@ class Visibility:
         """
         if lineage.rank(text.run, text.number) is None:
             return None
-        if text.operation is CommitOperation.APPEND and not self._changes.of(text.number):
-            return text.priority
+        _, step = self._changes.step(text.number)
+        if step.operation is CommitOperation.APPEND and not self._changes.of(text.number):
+            return step.priority or Priority.NORMAL
         key = text.slot, lineage
         if key not in self._slots:
             self._slots[key] = self._slot(*key)

@@ -10,7 +10,7 @@ from attrs import frozen
 from tract.core import TractCore
 from tract.core.graph import Place, Spot, resolve
 from tract.core.visibility import Brought, Lineage, Visibility
-from tract.domain.commits import CommitOperation, Priority
+from tract.domain.commits import Priority
 from tract.domain.hits import SearchHit
 from tract.domain.ids import CommitId, uuid_bytes
 from tract.domain.results import moment
@@ -18,7 +18,7 @@ from tract.domain.texts import require_text
 from tract.errors import ContentValidationError, SearchUnavailableError
 from tract.log.protocol import Query, Row
 from tract.operations.searching import Finder, expression, snippet, unparted
-from tract.projections.searching import Search, can_search
+from tract.projections.searching import Search, can_search, type_word
 
 MOST = 1_000
 """Hits that one call of `search` returns at the most."""
@@ -92,15 +92,15 @@ async def search(
 
     def load(query: Query) -> list[SearchHit]:
         ((family,),) = query("search.family", uuid_bytes(place.stream))
-        match = f'family : "{family}" AND text : ({words})'
+        kinds = [] if role is None else [role]
+        kinds += [] if content_type is None else [type_word(content_type)]
+        match = " AND ".join([f'family : "{family}"', *(f'kind : "{kind}"' for kind in kinds), f"text : ({words})"])
         sight = _Sight(query, place, at)
         excerpts = _Excerpts(query, text, marks)
         after = None if cursor is None else resolve(query, place, cursor).number
         hits: list[SearchHit] = []
         for row in _ranked(query, match, limit, after):
             found = _found(row)
-            if role not in (None, found.role) or content_type not in (None, found.content_type):
-                continue
             shown = sight.of(found.text)
             if shown is None and not (superseded and found.tract == place.tract):
                 continue
@@ -144,14 +144,11 @@ class _Found:
     role: str
     content_type: str
     score: float
-    time: int
 
 
 def _found(row: Row) -> _Found:
-    number, run, id, slot, tract, role, content_type, score, operation, priority, time, _ = row
-    given = Priority.NORMAL if priority is None else Priority(priority)
-    text = Brought(number, run, CommitId(id.hex()), slot, CommitOperation(operation), given)
-    return _Found(text, tract, role, content_type, -score, time)
+    number, run, id, slot, tract, role, content_type, score, _ = row
+    return _Found(Brought(number, run, CommitId(id.hex()), slot), tract, role, content_type, -score)
 
 
 def _ranked(query: Query, match: str, limit: int, after: int | None) -> Iterator[Row]:
@@ -236,6 +233,7 @@ def _hit(query: Query, found: _Found, shown: _Shown | None, excerpt: str) -> Sea
     slot = text.id
     if text.slot != text.number:
         slot = CommitId(query("commits.by_number", text.slot)[0][1].hex())
+    ((time,),) = query("search.time", text.number)
     return SearchHit(
         commit_id=text.id,
         slot_id=slot,
@@ -245,5 +243,5 @@ def _hit(query: Query, found: _Found, shown: _Shown | None, excerpt: str) -> Sea
         snippet=excerpt,
         score=found.score,
         priority=None if shown is None else shown.priority,
-        time=moment(found.time),
+        time=moment(time),
     )
