@@ -115,6 +115,19 @@ async def test_pages_follow_one_another_without_gap_or_repeat(t: AsyncTract) -> 
     assert pages == whole
 
 
+async def test_a_page_is_what_stands_behind_the_cursor_in_the_order_of_its_moment(t: AsyncTract) -> None:
+    for number in range(40):
+        await t.user("word " * (number % 6 + 1) + "fill " * (number * 7 % 60))
+    before = await t.search("word", limit=100)
+    cursor = before[9].commit_id
+    await t.user("nothing " * 20_000)
+    await t.edit(cursor, "edited away")
+    now = [hit.commit_id for hit in await t.search("word", limit=100, superseded=True)]
+    assert now != [hit.commit_id for hit in before]
+    page = await t.search("word", limit=7, cursor=cursor)
+    assert [hit.commit_id for hit in page] == now[now.index(cursor) + 1 :][:7]
+
+
 async def test_what_was_edited_away_is_found_by_its_new_words_alone(t: AsyncTract) -> None:
     first = await t.user("old words")
     edit = await t.edit(first.id, "new words")

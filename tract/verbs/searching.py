@@ -57,6 +57,11 @@ async def search(
     Words are letters and digits, whatever their case and accents; everything
     else parts them. A Chinese or Japanese character is a word. Emoji are none.
 
+    Pages follow one another without gap or repeat as long as nothing is recorded
+    in the store. Whatever is may change the order of all others, for how rare a word is
+    and how long a text compare with the rest: a page is what stands behind the cursor
+    in the order of its own moment. What must be complete is asked for in one call.
+
     Args:
         t: The tract.
         text: Words, parted by spaces, in any order. Those `"in quotes"`, or
