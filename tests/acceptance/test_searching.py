@@ -115,6 +115,19 @@ async def test_pages_follow_one_another_without_gap_or_repeat(t: AsyncTract) -> 
     assert pages == whole
 
 
+async def test_a_page_is_what_stands_behind_the_cursor_in_the_order_of_its_moment(t: AsyncTract) -> None:
+    for number in range(40):
+        await t.user("word " * (number % 6 + 1) + "fill " * (number * 7 % 60))
+    before = await t.search("word", limit=100)
+    cursor = before[9].commit_id
+    await t.user("nothing " * 20_000)
+    await t.edit(cursor, "edited away")
+    now = [hit.commit_id for hit in await t.search("word", limit=100, superseded=True)]
+    assert now != [hit.commit_id for hit in before]
+    page = await t.search("word", limit=7, cursor=cursor)
+    assert [hit.commit_id for hit in page] == now[now.index(cursor) + 1 :][:7]
+
+
 async def test_what_was_edited_away_is_found_by_its_new_words_alone(t: AsyncTract) -> None:
     first = await t.user("old words")
     edit = await t.edit(first.id, "new words")
@@ -206,6 +219,8 @@ async def test_hits_are_narrowed_by_role_and_type(t: AsyncTract) -> None:
     assert [hit.role for hit in await t.search("word", role="user")] == ["user"]
     assert [hit.content_type for hit in await t.search("word", content_type="reasoning")] == ["reasoning"]
     assert await t.search("word", role="user", content_type="reasoning") == ()
+    for nothing in ("", "user", "dialog", '" OR "'):
+        assert await t.search("word", content_type=nothing) == ()
 
 
 async def test_a_snippet_is_cut_at_words_and_marked_as_asked(t: AsyncTract) -> None:
@@ -326,6 +341,43 @@ async def test_a_long_text_that_is_full_of_a_word_gives_a_snippet_at_once(t: Asy
     (hit,) = await t.search("the")
     assert hit.snippet.startswith("[the] cat [the] cat")
     assert len(hit.snippet) < 400
+
+
+async def test_a_search_in_long_texts_leaves_the_reader_to_others(path: str) -> None:
+    line = "2026-11-22 12:00:00 error in module foo at line 17 code 5\n"
+    async with AsyncTract.open(path) as t:
+        for _ in range(2):
+            await t.user(line * 20_000)
+        await t.search("nothing")
+        async with asyncio.timeout(5):
+            hits = await t.search("error module line code")
+            assert [hit.snippet.count("[error]") for hit in hits] == [2, 2]
+
+
+async def test_what_stands_far_behind_in_a_long_text_is_shown(t: AsyncTract) -> None:
+    await t.user("filler " * 50_000 + "zürich needle")
+    assert (await found(t, "zurich"))[0].endswith("filler zürich needle")
+
+
+async def test_a_phrase_that_is_longer_than_a_snippet_is_cut(t: AsyncTract) -> None:
+    await t.user("漢" * 20_000)
+    (hit,) = await t.search("漢" * 500)
+    assert hit.snippet == "[" + "漢" * 160 + "]…"
+
+
+@pytest.mark.parametrize(
+    ("said", "word", "snippet"),
+    [
+        ("abc\x00def secret tail", "secret", "abc\x00def [secret] tail"),
+        ("secret\x00tail", "secret", "[secret]\x00tail"),
+        ("one secret two\x00three secret four", "three", "one secret two\x00[three] secret four"),
+        ("漢\x00字", "字", "漢\x00[字]"),
+        ("a\x02b\x03 secret\x1f z", "secret", "a\x02b\x03 [secret]  z"),
+    ],
+)
+async def test_a_snippet_holds_control_characters_as_they_are(t: AsyncTract, said: str, word: str, snippet: str) -> None:
+    await t.user(said)
+    assert [hit.snippet for hit in await t.search(word)] == [snippet]
 
 
 async def test_a_cursor_must_be_a_hit(t: AsyncTract) -> None:

@@ -18,10 +18,10 @@ from tests.programs import Step as Call
 from tests.programs import play, programs
 from tract import AsyncTract
 from tract.core.graph import find_head, node
-from tract.core.visibility import Brought, Lineage, find_priority
+from tract.core.visibility import Brought, Lineage, Visibility
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
 from tract.domain.events import CommitRecorded, NewEvent
-from tract.domain.ids import CommitId
+from tract.domain.ids import CommitId, uuid_bytes
 from tract.errors import ContentValidationError, ProjectionError
 from tract.log.codec import decode_event
 from tract.log.editions import Editions, create_all, drop_all
@@ -31,7 +31,7 @@ from tract.log.statements import load
 from tract.operations.folding import EMPTY, fold
 from tract.operations.searching import searchable
 from tract.projections import INLINE, SQL
-from tract.projections.searching import Search
+from tract.projections.searching import Search, type_word
 
 STATEMENTS = load(*SQL)
 SEARCH = Search()
@@ -86,6 +86,32 @@ async def check(history: History) -> None:
 @given(histories())
 async def test_at_every_commit_of_any_history_what_it_shows_is_found(history: History) -> None:
     await check(history)
+
+
+@settings(max_examples=60)
+@given(histories())
+async def test_what_is_remembered_of_one_commit_is_right_for_all_others(history: History) -> None:
+    async with AsyncTract.open() as t:
+        events, blobs, ids = recorded(t, history)
+        await t.record(events[0].body.commit.operation_id, lambda _: events, blobs=blobs)  # type: ignore[union-attr]
+        await t.search("shared")
+
+        def brought(query: Query, name: CommitId) -> Brought:
+            step, at = history.steps[name], node(query, numbers(query, ids[name])[0])
+            slot = step.targets[0] if step.operation is CommitOperation.EDIT else name
+            number = numbers(query, ids[slot])[0] if slot in ids else at.number
+            return Brought(at.number, at.run, at.id, number)
+
+        def remembering(query: Query) -> list[dict[CommitId, Priority | None]]:
+            visibility, heads = Visibility(query), [node(query, numbers(query, ids[name])[0]) for name in history.steps]
+            texts = {name: brought(query, name) for name, step in history.steps.items() if step.content is not None}
+            return [
+                {name: visibility.find_priority(lineage, text) for name, text in texts.items()}
+                for lineage in (Lineage(query, (head.run, head.number)) for head in heads)
+            ]
+
+        for head, found in zip(history.steps, await t.read(remembering), strict=True):
+            assert {name: priority for name, priority in found.items() if priority is not None} == shown(history, head)
 
 
 def line(*steps: Any, **parents: tuple[str, ...]) -> History:
@@ -215,7 +241,23 @@ async def test_an_edition_beside_the_one_in_use_is_filled_and_searched_like_it(t
         drop_all(copy, STATEMENTS, (SEARCH,))
         found = copy.execute(statements["search.ranked"], (match, 9, 0)).fetchall()
         assert found[0][2].hex() == live[0].commit_id
-        assert copy.execute(statements["search.highlighted"], (match, found[0][0])).fetchall() == [("new \x02word\x03",)]
+        assert copy.execute(statements["search.text"], (found[0][0], 6)).fetchall() == [(b"new wo",)]
+
+
+async def test_texts_of_another_role_or_type_are_not_looked_at() -> None:
+    async with AsyncTract.open() as t:
+        await t.system("word")
+        for _ in range(50):
+            await t.user("word")
+        await t.search("word")
+        kinds = ("system", "user", type_word("dialogue"), type_word("other"), type_word("user"))
+
+        def count(query: Query) -> list[int]:
+            ((family,),) = query("search.family", uuid_bytes(t.id))
+            matches = [f'family : "{family}" AND kind : "{kind}" AND text : ("word")' for kind in kinds]
+            return [len(query("search.ranked", match, MANY, 0)) for match in matches]
+
+        assert await t.read(count) == [1, 50, 50, 0, 0]
 
 
 async def test_a_text_that_was_erased_is_not_found_and_is_gone_once_the_index_is_made_anew(tmp_path: Path) -> None:
@@ -235,7 +277,7 @@ async def test_a_text_that_was_erased_is_not_found_and_is_gone_once_the_index_is
             await t.search("secret", cursor="HEAD")
     with copied(path) as copy:
         drop_all(copy, STATEMENTS, (SEARCH,))
-        assert [text for _, _, text in refolded(copy, STATEMENTS, repeat(9))["search_texts"]] == ["another word"]
+        assert [text for *_, text in refolded(copy, STATEMENTS, repeat(9))["search_texts"]] == ["another word"]
 
 
 async def test_a_content_that_this_version_cannot_read_stops_the_index_and_is_named(tmp_path: Path) -> None:
@@ -274,8 +316,8 @@ async def test_whether_a_text_is_shown_costs_the_same_however_long_the_history(t
             assert head is not None
             lineage = Lineage(counting, (head.run, head.number))
             at = node(query, edited)
-            text = Brought(at.number, at.run, at.id, slot, CommitOperation.EDIT, Priority.NORMAL)
-            assert find_priority(counting, lineage, text) is Priority.PINNED
+            text = Brought(at.number, at.run, at.id, slot)
+            assert Visibility(counting).find_priority(lineage, text) is Priority.PINNED
             return counting.asked
 
         first = await t.user("first")
@@ -290,6 +332,33 @@ async def test_whether_a_text_is_shown_costs_the_same_however_long_the_history(t
         assert await t.read(asked) == before < 20
 
 
+async def test_of_a_slot_that_was_edited_often_all_texts_are_judged_on_all_branches_at_the_cost_of_one() -> None:
+    async with AsyncTract.open() as t:
+        first = await t.user("first")
+        edits = [await t.edit(first.id, f"changed {number}") for number in range(20)]
+        for number in range(10):
+            await t.branch(f"branch{number}")
+            await t.user("goes on")
+        await t.search("changed")
+
+        def asked(query: Query) -> list[int]:
+            (slot,) = numbers(query, first.id)
+            texts = [
+                Brought(at.number, at.run, at.id, slot) for at in (node(query, numbers(query, edit.id)[0]) for edit in edits)
+            ]
+            lineages = [Lineage(query, (run, number)) for _, run, number in query("search.heads", t.place.tract)]
+            counting = Counting(query)
+            visibility, counts = Visibility(counting), []
+            for lineage in lineages:
+                found = [visibility.find_priority(lineage, text) for text in texts]
+                assert found == [None] * 19 + [Priority.NORMAL]
+                counts.append(counting.asked)
+            return counts
+
+        counts = await t.read(asked)
+        assert set(counts) == {counts[0]}
+
+
 def numbers(query: Query, *ids: str) -> list[int]:
     return [query("commits.by_id", bytes.fromhex(id))[0][0] for id in ids]
 
@@ -302,6 +371,6 @@ def test_the_index_leads_to_a_word_and_keys_lead_to_everything_else() -> None:
         create_all(connection, STATEMENTS, (*INLINE, SEARCH))
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {STATEMENTS['search.ranked']}", ("a", 1, 0))]
     assert [step for step in plan if step.startswith("SCAN") and step != "SCAN s"] == [
-        "SCAN search_texts VIRTUAL TABLE INDEX 0:M2"
+        "SCAN search_texts VIRTUAL TABLE INDEX 0:M3"
     ]
-    assert len([step for step in plan if "USING INTEGER PRIMARY KEY" in step]) == 4
+    assert len([step for step in plan if "USING INTEGER PRIMARY KEY" in step]) == 3

@@ -1,15 +1,17 @@
 """What somebody searches for becomes an expression that FTS5 can read, whatever it is."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tract import ImagePart, Message, TextPart, ToolCall
-from tract.operations.searching import CLOSE, OPEN, expression, parted, searchable, snippet, unparted
+from tract.operations.searching import Finder, expression, parted, searchable, snippet, unparted
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_whatever_is_searched_for_fts5_reads_it(index: sqlite3.Connection, words
         finds(index, words, "text")
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_characters="\x02\x03\x1f")))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x1f")))
 def test_a_text_comes_back_as_it_was(text: str) -> None:
     assert unparted(parted(text)) == text
 
@@ -110,7 +112,50 @@ def test_of_a_message_the_texts_and_calls_are_searched_and_no_images() -> None:
 
 def shown(text: str) -> str:
     """Return the snippet of a text in which what was found stands in brackets."""
-    return snippet(text.replace("[", OPEN).replace("]", CLOSE), "<", ">")
+    pieces = re.split(r"[\[\]]", text)
+    ends = list(accumulate(map(len, pieces)))
+    return snippet("".join(pieces), list(zip(ends[::2], ends[1::2], strict=False)), ("<", ">"))
+
+
+def marked(words: str, text: str) -> str:
+    """Return a text with what is searched for in brackets."""
+    ends = [0, *(end for span in Finder(words).spans(text) for end in span), len(text)]
+    pieces = [text[start:end] for start, end in pairwise(ends)]
+    return "".join(f"[{piece}]" if number % 2 else piece for number, piece in enumerate(pieces))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("refund", "A [REFUND], please, refunded"),
+        ("refun*", "A [REFUND], please, [refunded]"),
+        ("zurich", "[Zürich] [Zu\u0308rich] zurichs"),
+        ("это", "[Это] этот"),
+        ('"two words"', "two, [two words] words"),
+        ("two words", "[two] [words]"),
+        ('"two wor"*', "[two words] words"),
+        ("one one_two", "[one_two] [one two] [one]"),
+        ("refund_policy", "policy [refund_policy].md"),
+        ("東京 た", "明日[東京][た]ワー京"),
+        ("a* a", "[abc] [a]"),
+        ("\ue000", "[\ue000]"),
+        ('"a b c"', "a b a b"),
+    ],
+)
+def test_what_is_searched_for_is_found_in_a_text(words: str, expected: str) -> None:
+    text = re.sub(r"[\[\]]", "", expected)
+    assert marked(words, text) == expected
+
+
+@given(st.text("ab東た é-_", min_size=1), st.text("ab東た é-_"))
+def test_whatever_the_index_finds_is_found_in_the_text(index: sqlite3.Connection, words: str, text: str) -> None:
+    if expression(words) is not None:
+        assert not finds(index, words, text) or Finder(words).spans(text)
+
+
+def test_what_stands_across_the_blocks_of_a_text_is_found() -> None:
+    for count in range(4_090, 4_100):
+        assert marked('"two words"', "a " * count + "two words") == "a " * count + "[two words]"
 
 
 @pytest.mark.parametrize(
@@ -119,11 +164,13 @@ def shown(text: str) -> str:
         ("a [cat]", "a <cat>"),
         ("[cat]", "<cat>"),
         ("[cat] [dog]", "<cat> <dog>"),
-        ("東\x1f[京]\x1f", "東<京>"),
+        ("[東]" + "京" * 300, "<東>" + "京" * 159 + "…"),
+        ("", ""),
+        ("word " * 99, "word " * 31 + "word…"),
         ("word " * 99 + "[cat]", "…" + "word " * 8 + "<cat>"),
         ("[cat]" + " word" * 99, "<cat>" + " word" * 31 + "…"),
         ("[cat] " + "word " * 99 + "[cat] [dog]", "…" + "word " * 8 + "<cat> <dog>"),
-        ("[" + "x" * 300 + "] y", "<" + "x" * 300 + ">…"),
+        ("[" + "x" * 300 + "] y", "<" + "x" * 160 + ">…"),
         ("a" * 300 + "-[cat]", "…-<cat>"),
         ("[cat] " + "a" * 300, "<cat>…"),
         ("[cat]" + " word" * 30 + " [" + "dog " * 20 + "]", "<cat>" + " word" * 30 + "…"),

@@ -3,7 +3,7 @@
 A commit compiles by folding the whole of its history. Of a single slot only
 the few commits count that name it, so those alone are folded here, in the same
 order and by the same rules. Imports `domain`, `graph`, `log` and `operations`.
-Read `find_priority`.
+Read `Visibility`.
 """
 
 from bisect import bisect_left
@@ -68,6 +68,11 @@ class Lineage:
         found = bisect_left(stretches, (number, 0))
         return (stretches[found][1], number) if found < len(stretches) else None
 
+    def order(self, commits: Iterable[Spot]) -> tuple[int, ...]:
+        """Return the numbers of those of some commits that are in the history, as they are folded."""
+        ranks = (self.rank(run, number) for run, number in commits)
+        return tuple(number for _, number in sorted(rank for rank in ranks if rank is not None))
+
 
 @frozen(eq=False, repr=False)
 class Brought:
@@ -78,37 +83,100 @@ class Brought:
         run: The stretch of history that it belongs to.
         id: Its id.
         slot: The number of the slot that it brought it to.
-        operation: What it does.
-        priority: That it gave its slot.
     """
 
     number: int
     run: int
     id: CommitId
     slot: int
-    operation: CommitOperation
-    priority: Priority
 
 
-def find_priority(query: Query, lineage: Lineage, text: Brought) -> Priority | None:
-    """Return the priority of the slot that shows a text; None where none does any more.
+class Visibility:
+    """What histories show, remembered while one snapshot is read.
 
-    A slot that is skipped shows its text too. Costs a look-up where nothing
-    changed the slot, and else as much as there are changes of it.
+    Many texts are of one slot, and many branches are one history as far as a
+    slot's changes go. Each slot is folded once for all of these, so that a
+    text costs a look-up where nothing changed its slot, and else, once a slot
+    and different history, as much as there are changes of it.
     """
-    if lineage.rank(text.run, text.number) is None:
-        return None
-    if text.operation is CommitOperation.APPEND and not query("search.changes", text.number):
-        return text.priority
-    slot = _Excerpt(query, lineage).slot(text.slot)
-    return slot.priority if slot is not None and slot.live and slot.commit == text.id else None
+
+    def __init__(self, query: Query) -> None:
+        self._changes = _Changes(query)
+        self._slots: dict[tuple[int, Lineage], Slot | None] = {}
+        self._folded: dict[int, dict[tuple[Spot, ...], dict[tuple[int, ...], Slot | None]]] = {}
+
+    def find_priority(self, lineage: Lineage, text: Brought) -> Priority | None:
+        """Return the priority of the slot that shows a text; None where none does any more.
+
+        A slot that is skipped shows its text too.
+        """
+        if lineage.rank(text.run, text.number) is None:
+            return None
+        _, step = self._changes.step(text.number)
+        if step.operation is CommitOperation.APPEND and not self._changes.of(text.number):
+            return step.priority or Priority.NORMAL
+        key = text.slot, lineage
+        if key not in self._slots:
+            self._slots[key] = self._slot(*key)
+        slot = self._slots[key]
+        return slot.priority if slot is not None and slot.live and slot.commit == text.id else None
+
+    def _slot(self, number: int, lineage: Lineage) -> Slot | None:
+        folded = self._folded.setdefault(number, {})
+        for asked, slots in folded.items():
+            order = lineage.order(asked)
+            if order in slots:
+                return slots[order]
+        excerpt = _Excerpt(self._changes, lineage)
+        slot = excerpt.slot(number)
+        # What was asked led from one to the next: who answers it alike has the same slot.
+        asked = tuple(excerpt.asked)
+        folded.setdefault(asked, {})[lineage.order(asked)] = slot
+        return slot
+
+
+class _Changes:
+    """What changes slots, each read once."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._of: dict[int, tuple[int, ...]] = {}
+        self._steps: dict[int, tuple[int, Step]] = {}
+        self._numbers: dict[CommitId, tuple[int, ...]] = {}
+
+    def of(self, number: int) -> tuple[int, ...]:
+        """Return the commits that edit, annotate, compress or revert one."""
+        if number not in self._of:
+            self._of[number] = tuple(row[0] for row in self._query("search.changes", number))
+        return self._of[number]
+
+    def step(self, number: int) -> tuple[int, Step]:
+        """Return the run of a commit, and what it does."""
+        if number not in self._steps:
+            key, run, operation, targets, priority, has_content = self._query("search.step", number)[0]
+            id, named = CommitId(key.hex()), tuple(_targets.decode(targets))
+            content = SlotContent(id, "", BlobId(""), 1, _SAID, 0) if has_content else None
+            given = None if priority is None else Priority(priority)
+            self._steps[number] = run, Step(id, CommitOperation(operation), named, given, content)
+        return self._steps[number]
+
+    def numbers(self, id: CommitId) -> tuple[int, ...]:
+        """Return the number of a commit; nothing where it is not there."""
+        if id not in self._numbers:
+            self._numbers[id] = tuple(row[0] for row in self._query("commits.by_id", bytes.fromhex(id)))
+        return self._numbers[id]
 
 
 class _Excerpt:
-    """The part of a history that decides about one slot."""
+    """The part of a history that decides about one slot.
 
-    def __init__(self, query: Query, lineage: Lineage) -> None:
-        self._query = query
+    Attributes:
+        asked: The commits of which it was asked whether and when they are folded.
+    """
+
+    def __init__(self, changes: _Changes, lineage: Lineage) -> None:
+        self.asked: dict[Spot, None] = {}
+        self._changes = changes
         self._lineage = lineage
         self._steps: dict[int, tuple[Rank, Step]] = {}
         self._below: list[CommitId] = []
@@ -128,31 +196,26 @@ class _Excerpt:
             below, self._below = self._below[:more], self._below[more:]
             more *= 2
             for target in below:
-                self._add(*(row[0] for row in self._query("commits.by_id", bytes.fromhex(target))))
+                self._add(*self._changes.numbers(target))
 
     def _add(self, *numbers: int) -> None:
         """Take up commits, and all that change what they made."""
         for number in numbers:
             self._below += self._step(number)
-        work = [change for number in numbers for change in self._changes(number)]
+        work = [change for number in numbers for change in self._changes.of(number)]
         while work:
             number = work.pop()
             if number not in self._steps:
                 self._step(number)
                 # What is not in the history is changed by nothing that is.
-                work += self._changes(number) if number in self._steps else ()
+                work += self._changes.of(number) if number in self._steps else ()
 
-    def _changes(self, number: int) -> Iterable[int]:
-        return (row[0] for row in self._query("search.changes", number))
-
-    def _step(self, number: int) -> list[CommitId]:
+    def _step(self, number: int) -> tuple[CommitId, ...]:
         """Take up one commit, if it is in the history; return what it was made of, where it is a summary."""
-        key, run, operation, targets, priority, has_content = self._query("search.step", number)[0]
+        run, step = self._changes.step(number)
+        self.asked[run, number] = None
         rank = self._lineage.rank(run, number)
         if rank is None:
-            return []
-        id, kind, named = CommitId(key.hex()), CommitOperation(operation), _targets.decode(targets)
-        content = SlotContent(id, "", BlobId(""), 1, _SAID, 0) if has_content else None
-        given = None if priority is None else Priority(priority)
-        self._steps[number] = rank, Step(id, kind, tuple(named), given, content)
-        return named if kind is CommitOperation.COMPRESS else []
+            return ()
+        self._steps[number] = rank, step
+        return step.targets if step.operation is CommitOperation.COMPRESS else ()

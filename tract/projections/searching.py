@@ -25,6 +25,11 @@ def can_search(query: Query) -> bool:
     return bool(query("search.module"))
 
 
+def type_word(content_type: str) -> str:
+    """Return what stands for a type of contents in the index: one word, and none that stands for a role."""
+    return f"t{content_type.encode().hex()}"
+
+
 class Search:
     """The tables `search_texts`, `search_entries` and `search_changes`.
 
@@ -76,4 +81,5 @@ def _entry(event: Event, commit: Commit, stored: bytes) -> Iterable[Statement]:
     slot = commit.targets[0] if commit.operation is CommitOperation.EDIT and commit.targets else commit.id
     row = (event.position, uuid_bytes(event.tract), bytes.fromhex(slot), message.role, commit.content.type)
     yield Statement("search.insert_entry", row)
-    yield Statement("search.insert_text", (event.position, uuid_bytes(event.stream), parted(text)))
+    kind = f"{message.role} {type_word(commit.content.type)}"
+    yield Statement("search.insert_text", (event.position, uuid_bytes(event.stream), kind, parted(text)))

@@ -9,21 +9,25 @@ from attrs import frozen
 
 from tract.core import TractCore
 from tract.core.graph import Place, Spot, resolve
-from tract.core.visibility import Brought, Lineage, find_priority
-from tract.domain.commits import CommitOperation, Priority
+from tract.core.visibility import Brought, Lineage, Visibility
+from tract.domain.commits import Priority
 from tract.domain.hits import SearchHit
 from tract.domain.ids import CommitId, uuid_bytes
 from tract.domain.results import moment
 from tract.domain.texts import require_text
 from tract.errors import ContentValidationError, SearchUnavailableError
 from tract.log.protocol import Query, Row
-from tract.operations.searching import expression, snippet
-from tract.projections.searching import Search, can_search
+from tract.operations.searching import Finder, expression, snippet, unparted
+from tract.projections.searching import Search, can_search, type_word
 
 MOST = 1_000
 """Hits that one call of `search` returns at the most."""
 LONGEST = 1_000
 """Characters that can be searched for."""
+LOOKED_THROUGH = 1_000_000
+"""Bytes of text that one search looks through for where its words stand: some 100 ms."""
+AT_LEAST = 2_000
+"""Bytes of each hit, when those are used up."""
 _NOT_ASKED = "it was opened with search=False; open it without that, and the index catches up"
 _NO_MODULE = "this Python's SQLite was built without FTS5; use a Python that has it; everything else works"
 _ROLES = ("system", "user", "assistant", "tool")
@@ -52,6 +56,11 @@ async def search(
 
     Words are letters and digits, whatever their case and accents; everything
     else parts them. A Chinese or Japanese character is a word. Emoji are none.
+
+    Pages follow one another without gap or repeat as long as nothing is recorded
+    in the store. Whatever is may change the order of all others, for how rare a word is
+    and how long a text compare with the rest: a page is what stands behind the cursor
+    in the order of its own moment. What must be complete is asked for in one call.
 
     Args:
         t: The tract.
@@ -88,19 +97,19 @@ async def search(
 
     def load(query: Query) -> list[SearchHit]:
         ((family,),) = query("search.family", uuid_bytes(place.stream))
-        match = f'family : "{family}" AND text : ({words})'
+        kinds = [] if role is None else [role]
+        kinds += [] if content_type is None else [type_word(content_type)]
+        match = " AND ".join([f'family : "{family}"', *(f'kind : "{kind}"' for kind in kinds), f"text : ({words})"])
         sight = _Sight(query, place, at)
+        excerpts = _Excerpts(query, text, marks)
         after = None if cursor is None else resolve(query, place, cursor).number
         hits: list[SearchHit] = []
         for row in _ranked(query, match, limit, after):
             found = _found(row)
-            if role not in (None, found.role) or content_type not in (None, found.content_type):
-                continue
             shown = sight.of(found.text)
             if shown is None and not (superseded and found.tract == place.tract):
                 continue
-            ((highlighted,),) = query("search.highlighted", match, found.text.number)
-            hits.append(_hit(query, found, shown, snippet(highlighted, *marks)))
+            hits.append(_hit(query, found, shown, excerpts.of(found.text.number)))
             if len(hits) == limit:
                 break
         return hits
@@ -140,14 +149,11 @@ class _Found:
     role: str
     content_type: str
     score: float
-    time: int
 
 
 def _found(row: Row) -> _Found:
-    number, run, id, slot, tract, role, content_type, score, operation, priority, time, _ = row
-    given = Priority.NORMAL if priority is None else Priority(priority)
-    text = Brought(number, run, CommitId(id.hex()), slot, CommitOperation(operation), given)
-    return _Found(text, tract, role, content_type, -score, time)
+    number, run, id, slot, tract, role, content_type, score, _ = row
+    return _Found(Brought(number, run, CommitId(id.hex()), slot), tract, role, content_type, -score)
 
 
 def _ranked(query: Query, match: str, limit: int, after: int | None) -> Iterator[Row]:
@@ -182,6 +188,7 @@ class _Sight:
 
     def __init__(self, query: Query, place: Place, at: str | None) -> None:
         self._query = query
+        self._visibility = Visibility(query)
         self._lineages: dict[Spot, Lineage] = {}
         if at is not None:
             node = resolve(query, place, at)
@@ -197,7 +204,7 @@ class _Sight:
         for branch, head in self._heads:
             if head not in asked:
                 asked.add(head)
-                priority = find_priority(self._query, self._lineage(head), text)
+                priority = self._visibility.find_priority(self._lineage(head), text)
                 if priority is not None:
                     return _Shown(branch, priority)
         return None
@@ -209,11 +216,29 @@ class _Sight:
         return found
 
 
+class _Excerpts:
+    """Snippets of the hits of one search, which looks through so much text and no more."""
+
+    def __init__(self, query: Query, text: str, marks: tuple[str, str]) -> None:
+        self._query = query
+        self._finder = Finder(text)
+        self._marks = marks
+        self._left = LOOKED_THROUGH
+
+    def of(self, number: int) -> str:
+        ((stored,),) = self._query("search.text", number, max(self._left, AT_LEAST))
+        self._left -= len(stored)
+        # The end may have been cut within a character.
+        text = unparted(stored.decode(errors="ignore"))
+        return snippet(text, self._finder.spans(text), self._marks)
+
+
 def _hit(query: Query, found: _Found, shown: _Shown | None, excerpt: str) -> SearchHit:
     text = found.text
     slot = text.id
     if text.slot != text.number:
         slot = CommitId(query("commits.by_number", text.slot)[0][1].hex())
+    ((time,),) = query("search.time", text.number)
     return SearchHit(
         commit_id=text.id,
         slot_id=slot,
@@ -223,5 +248,5 @@ def _hit(query: Query, found: _Found, shown: _Shown | None, excerpt: str) -> Sea
         snippet=excerpt,
         score=found.score,
         priority=None if shown is None else shown.priority,
-        time=moment(found.time),
+        time=moment(time),
     )

@@ -2,9 +2,10 @@
 -- that brought them. The tables follow the log a little behind it.
 
 -- The family stands beside the text as a word, so that a search finds its way
--- past the words of other families without looking at them.
+-- past the words of other families without looking at them; and so do, as its
+-- kind, the role and the type, in hexadecimal digits.
 -- name: search.create_texts
-CREATE VIRTUAL TABLE search_texts USING fts5 (family, text, tokenize = "unicode61 remove_diacritics 2");
+CREATE VIRTUAL TABLE search_texts USING fts5 (family, kind, text, tokenize = "unicode61 remove_diacritics 2");
 
 -- name: search.create_entries
 CREATE TABLE search_entries (
@@ -33,7 +34,7 @@ DROP TABLE IF EXISTS search_entries;
 DROP TABLE IF EXISTS search_changes;
 
 -- name: search.text_rows
-SELECT rowid, family, text FROM search_texts ORDER BY rowid;
+SELECT rowid, family, kind, text FROM search_texts ORDER BY rowid;
 
 -- name: search.entry_rows
 SELECT * FROM search_entries ORDER BY number;
@@ -42,7 +43,7 @@ SELECT * FROM search_entries ORDER BY number;
 SELECT * FROM search_changes ORDER BY target, number;
 
 -- name: search.insert_text
-INSERT INTO search_texts (rowid, family, text) SELECT ?1, t.number, ?3 FROM tracts t WHERE t.id = ?2;
+INSERT INTO search_texts (rowid, family, kind, text) SELECT ?1, t.number, ?3, ?4 FROM tracts t WHERE t.id = ?2;
 
 -- name: search.insert_entry
 INSERT INTO search_entries
@@ -63,23 +64,24 @@ SELECT number FROM tracts WHERE id = ?;
 SELECT r.name, c.run, c.number FROM refs r JOIN commits c ON c.number = r.head
 WHERE r.tract = ? AND r.kind = 'branch' ORDER BY r.name;
 
--- The best first; of equals, the newest. The family's word does not count.
+-- The best first; of equals, the newest. The words of family and kind do not count.
 -- name: search.ranked
-SELECT c.number, c.run, c.id, n.slot, n.tract, n.role, n.type, s.score,
-       json_extract(e.data, '$.commit.operation'), json_extract(e.data, '$.commit.priority'),
-       json_extract(e.data, '$.commit.time'), b.salt IS NOT NULL
+SELECT c.number, c.run, c.id, n.slot, n.tract, n.role, n.type, s.score, b.salt IS NOT NULL
 FROM (
-    SELECT rowid AS number, bm25(search_texts, 0.0, 1.0) AS score
+    SELECT rowid AS number, bm25(search_texts, 0.0, 0.0, 1.0) AS score
     FROM search_texts WHERE search_texts MATCH ?1 ORDER BY score, number DESC LIMIT ?2 OFFSET ?3
 ) s
 JOIN search_entries n ON n.number = s.number
 JOIN commits c ON c.number = s.number
-JOIN events e ON e.position = s.number
 LEFT JOIN blobs b ON b.number = c.content
 ORDER BY s.score, s.number DESC;
 
--- name: search.highlighted
-SELECT highlight(search_texts, 1, char(2), char(3)) FROM search_texts WHERE search_texts MATCH ?1 AND rowid = ?2;
+-- As bytes, for to SQLite a text ends at a NUL.
+-- name: search.text
+SELECT substr(CAST(text AS BLOB), 1, ?2) FROM search_texts WHERE rowid = ?1;
+
+-- name: search.time
+SELECT json_extract(data, '$.commit.time') FROM events WHERE position = ?;
 
 -- name: search.changes
 SELECT number FROM search_changes WHERE target = ? ORDER BY number;
