@@ -199,6 +199,26 @@ def test_a_folder_that_may_only_be_read_is_told_in_one_line(written: Path, name:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreReadOnlyError(culprit)}\n")
 
 
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
+@pytest.mark.parametrize("name", ["rebuild", "import", "compact"])
+def test_a_store_that_may_only_be_read_is_told_and_nothing_is_left_beside_it(written: Path, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(written, folder))
+        file = Path(shutil.copy(written.with_suffix(".jsonl"), folder))
+        path.chmod(0o444)
+        Path(folder).chmod(0o777)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, name, str(path), *([str(file)] if name == "import" else [])],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert sorted(each.name for each in Path(folder).iterdir()) == ["log.db", "log.jsonl"]
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreReadOnlyError(str(path))}\n")
+
+
 @pytest.mark.parametrize("name", ["backup", "export"])
 def test_a_file_that_is_in_the_way_is_told_in_one_line(arguments: Callable[[str], list[str]], name: str) -> None:
     assert command(*arguments(name)).returncode == 0

@@ -30,7 +30,7 @@ from tract.errors import CorruptLogError, MalformedExportError, TractExistsError
 from tract.log.batch import BatchRunner
 from tract.log.migrating import migrate
 from tract.log.packing import unpack
-from tract.log.places import needs_look
+from tract.log.places import needs_look, require_writable
 from tract.log.receiving import Ask, Recorded, receive
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import prepare_writer
@@ -111,6 +111,8 @@ def _is_new(place: str, stop: Flag) -> bool:
     if not Path(place).exists():
         return True
     require_store(place, stop)
+    # Before the file is proved, which may take minutes.
+    require_writable(place)
     return False
 
 

@@ -72,6 +72,24 @@ def needs_look(path: str, *, create: bool) -> bool:
         raise refusal(path, exc) from exc
 
 
+def require_writable(path: str) -> None:
+    """Refuse a store that this process may not write to, before anything is made beside it.
+
+    SQLite opens one that may only be read all the same, and makes the files
+    that its processes share with the permissions of the store: they would keep
+    its owner out for as long as they lie there.
+
+    Raises:
+        StoreReadOnlyError: It may not; names the file that is in the way.
+    """
+    needed = {"": os.W_OK, "-wal": os.W_OK, "-shm": os.W_OK, "-lock": os.R_OK, "-next": os.R_OK}
+    for suffix, mode in needed.items():
+        name = f"{path}{suffix}"
+        # Not by opening it: closing it would give up the locks of this process.
+        if not os.access(name, mode, effective_ids=os.access in os.supports_effective_ids) and Path(name).exists():
+            raise StoreReadOnlyError(name)
+
+
 def refusal(path: str, error: OSError) -> TractError:
     """Return our error for one of the system's about a path."""
     if error.errno in _FORBIDDEN:
