@@ -578,6 +578,7 @@ FORBIDDEN: list[Make] = [
     folder_may_not_be_written,
     folder_may_not_be_entered,
 ]
+UNREADABLE = (file_may_not_be_read, folder_may_not_be_entered)
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
@@ -593,7 +594,8 @@ def test_what_may_not_be_written_is_refused_and_left_as_it_was(make: Make) -> No
         assert contents(path.parent) == before
         assert path.parent.stat().st_mode == mode
         path.parent.chmod(0o755)
-    assert said == [f"StoreReadOnlyError {path} cannot be written. Check the permissions of the file and of its folder."]
+    error, verb = ("StoreUnreadableError", "read") if make in UNREADABLE else ("StoreReadOnlyError", "written")
+    assert said == [f"{error} {path} cannot be {verb}. Check the permissions of the file and of its folder."]
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")

@@ -26,6 +26,7 @@ async def status(path: str | PathLike[str]) -> StoreStatus:
         NotAStoreError: It is something else.
         NewerSchemaError: A later version wrote it.
         CorruptLogError: SQLite finds the file damaged; `verify` says more.
+        StoreUnreadableError: It may not be read.
         StoreError: It cannot be read.
     """
     return await on_thread(lambda place, stop: read_snapshot(place, stop, _survey), path)

@@ -18,6 +18,7 @@ from tract.errors import (
     StoreFailedError,
     StoreNotFoundError,
     StoreReadOnlyError,
+    StoreUnreadableError,
     TractError,
 )
 from tract.log.sqlite_files import looks_foreign
@@ -62,14 +63,14 @@ def needs_look(path: str, *, create: bool) -> bool:
         StoreNotFoundError: There is no file and *create* is false.
         FolderNotFoundError: There is no folder to make it in.
         NotAStoreError: It is something else.
-        StoreReadOnlyError: It may not be looked at.
+        StoreUnreadableError: It may not be looked at.
         StoreError: It cannot be looked at.
     """
     file = Path(path)
     try:
         return _needs_look(file, create=create)
     except OSError as exc:
-        raise refusal(path, exc) from exc
+        raise refusal_to_read(path, exc) from exc
 
 
 def require_writable(path: str) -> None:
@@ -86,7 +87,7 @@ def require_writable(path: str) -> None:
     for suffix, mode in needed.items():
         name = f"{path}{suffix}"
         # Not by opening it: closing it would give up the locks of this process.
-        if not os.access(name, mode, effective_ids=os.access in os.supports_effective_ids) and Path(name).exists():
+        if not _may(name, mode) and Path(name).exists():
             raise StoreReadOnlyError(name)
 
 
@@ -97,6 +98,17 @@ def refusal(path: str, error: OSError) -> TractError:
     if error.errno == errno.ENAMETOOLONG:
         return ConfigError("where", "the system takes no path that is so long")
     return StoreFailedError(path, errno.errorcode.get(error.errno or 0, type(error).__name__))
+
+
+def refusal_to_read(path: str, error: OSError) -> TractError:
+    """Return our error for one of the system's about a path that was only to be read."""
+    return unreadable(path) if error.errno in _FORBIDDEN else refusal(path, error)
+
+
+def unreadable(path: str) -> StoreUnreadableError:
+    """Return the error of a store that cannot be read, naming the one of its files that may not be."""
+    names = (f"{path}{suffix}" for suffix in ("", "-wal", "-shm"))
+    return StoreUnreadableError(next((name for name in names if os.path.exists(name) and not _may(name, os.R_OK)), path))  # noqa: PTH110 - a Path raises where the folder may not be entered
 
 
 def _needs_look(file: Path, *, create: bool) -> bool:
@@ -113,6 +125,10 @@ def _needs_look(file: Path, *, create: bool) -> bool:
     with _lock:
         # Nobody begins to hold it between the question and the look.
         return _held[found.st_dev, found.st_ino] > 0 or looks_foreign(file)
+
+
+def _may(name: str, mode: int) -> bool:
+    return os.access(name, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 class Presence:
