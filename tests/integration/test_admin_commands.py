@@ -245,6 +245,33 @@ def test_a_store_that_may_not_be_read_is_told_in_one_line(written: Path, name: s
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreUnreadableError(str(culprit))}\n")
 
 
+async def copy_open_store(path: Path, copy: Path) -> None:
+    """Copy a store with its write-ahead log, without the file that its processes share."""
+    async with AsyncTract.open(path, name="main") as t:
+        await t.user("in the write-ahead log")
+        for suffix in ("", "-wal"):
+            shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
+def test_who_may_not_write_makes_no_file_beside_a_store_by_reading_it(written: Path, path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        other, copy = Path(shutil.copy(written, folder)), Path(folder) / "copy.db"
+        asyncio.run(copy_open_store(path, copy))
+        copy.chmod(0o444)
+        Path(folder).chmod(0o777)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY.replace("sys.argv[2]", repr(str(other))), "status", str(copy)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert sorted(each.name for each in Path(folder).iterdir()) == ["copy.db", "copy.db-wal", "log.db"]
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreUnreadableError(str(copy))}\n")
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="the platform has no /proc")
 @pytest.mark.parametrize("name", ["backup", "export"])
 def test_a_file_system_that_takes_no_files_is_told_as_that(path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from tract.admin.giving_way import WayGiver
 from tract.errors import NotAStoreError, StoreReadOnlyError, TractError
 from tract.log.editions import Book, Editions
 from tract.log.packing import add_functions
-from tract.log.places import Hold, needs_look, refusal_to_read, unreadable
+from tract.log.places import Hold, may, needs_look, refusal_to_read, unreadable
 from tract.log.protocol import FollowingProjection, Row
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import APPLICATION_ID, prepare_reader, refuse_foreign
@@ -125,7 +125,9 @@ class _Way:
 
     @property
     def uri(self) -> str:
-        return f"file:{quote(os.fsencode(self.path))}?{self.mode}"
+        # Who may not write makes no file that the processes of a store share: it would keep its owner out.
+        read_only = "" if may(self.path, os.W_OK) else "&readonly_shm=1"
+        return f"file:{quote(os.fsencode(self.path))}?{self.mode}{read_only}"
 
     @contextmanager
     def slices(self) -> "Iterator[Slices]":

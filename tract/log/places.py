@@ -87,7 +87,7 @@ def require_writable(path: str) -> None:
     for suffix, mode in needed.items():
         name = f"{path}{suffix}"
         # Not by opening it: closing it would give up the locks of this process.
-        if not _may(name, mode) and Path(name).exists():
+        if not may(name, mode) and Path(name).exists():
             raise StoreReadOnlyError(name)
 
 
@@ -108,7 +108,7 @@ def refusal_to_read(path: str, error: OSError) -> TractError:
 def unreadable(path: str) -> StoreUnreadableError:
     """Return the error of a store that cannot be read, naming the one of its files that may not be."""
     names = (f"{path}{suffix}" for suffix in ("", "-wal", "-shm"))
-    return StoreUnreadableError(next((name for name in names if os.path.exists(name) and not _may(name, os.R_OK)), path))  # noqa: PTH110 - a Path raises where the folder may not be entered
+    return StoreUnreadableError(next((name for name in names if os.path.exists(name) and not may(name, os.R_OK)), path))  # noqa: PTH110 - a Path raises where the folder may not be entered
 
 
 def _needs_look(file: Path, *, create: bool) -> bool:
@@ -127,7 +127,8 @@ def _needs_look(file: Path, *, create: bool) -> bool:
         return _held[found.st_dev, found.st_ino] > 0 or looks_foreign(file)
 
 
-def _may(name: str, mode: int) -> bool:
+def may(name: str, mode: int) -> bool:
+    """Say whether this process may do with a file what an `os.R_OK` or `os.W_OK` stands for, without opening it."""
     return os.access(name, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
