@@ -457,8 +457,22 @@ def test_ctrl_c_ends_a_command_with_130_and_leaves_nothing(arguments: Callable[[
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted. Nothing is half-done.\n")
     assert [file.name for file in path.parent.iterdir()] == ["log.db"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the platform has no such signal")
+def test_ctrl_c_in_a_rebuild_says_how_it_goes_on(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", INTERRUPTED, "rebuild", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = "Interrupted. Nothing in use is half-done; run it again to go on.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
 
 
 @pytest.mark.parametrize("name", ["verify", "status", "backup"])
