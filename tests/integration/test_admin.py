@@ -479,6 +479,14 @@ async def test_status_counts_no_event_as_unread_for_one_that_is_lost_in_mid_log(
     assert (in_step.lag, f"{in_step}") == (0, "in step")
 
 
+async def test_a_store_may_be_named_as_open_names_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "copy.db"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert (await admin.status(f"sqlite:///{path}")).path == str(path)
+    assert (await admin.status("~/log.db")).path == str(path)
+    assert (await admin.backup(f"sqlite:///{path}", f"sqlite:///{copy}")).copy == str(copy)
+
+
 TABLE_DAMAGES = [what for what, (_, kind, _) in DAMAGES.items() if kind == "projection"] + ["a projection's table gone"]
 
 

@@ -475,6 +475,15 @@ def test_ctrl_c_in_a_rebuild_says_how_it_goes_on(path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
 
 
+def test_a_store_that_is_not_there_is_told_without_the_words_of_python(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "none.db"
+    assert main(["status", str(path)]) == 2
+    said = f"Error: There is no store at {path}. Check the path; a program makes one by opening it with create=True.\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("name", ["verify", "status", "backup"])
 def test_a_reader_that_leaves_is_no_traceback(arguments: Callable[[str], list[str]], name: str) -> None:
     read, write = os.pipe()

@@ -11,7 +11,7 @@ class StoreNotFoundError(StoreError):
         self.path = path
 
     def __str__(self) -> str:
-        return f"There is no store at {self.path}. Check the path, or open it with create=True."
+        return f"There is no store at {self.path}. Check the path; a program makes one by opening it with create=True."
 
 
 class FolderNotFoundError(StoreError):
