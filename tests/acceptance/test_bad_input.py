@@ -552,6 +552,11 @@ def file_may_only_be_read(path: Path) -> None:
     path.chmod(0o444)
 
 
+def file_may_only_be_read_in_a_folder_of_all(path: Path) -> None:
+    file_may_only_be_read(path)
+    path.parent.chmod(0o777)
+
+
 def file_may_not_be_read(path: Path) -> None:
     make_store(path)
     path.chmod(0)
@@ -568,10 +573,12 @@ def folder_may_not_be_entered(path: Path) -> None:
 
 FORBIDDEN: list[Make] = [
     file_may_only_be_read,
+    file_may_only_be_read_in_a_folder_of_all,
     file_may_not_be_read,
     folder_may_not_be_written,
     folder_may_not_be_entered,
 ]
+UNREADABLE = (file_may_not_be_read, folder_may_not_be_entered)
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
@@ -587,7 +594,25 @@ def test_what_may_not_be_written_is_refused_and_left_as_it_was(make: Make) -> No
         assert contents(path.parent) == before
         assert path.parent.stat().st_mode == mode
         path.parent.chmod(0o755)
-    assert said == [f"StoreReadOnlyError {path} cannot be written. Check the permissions of the file and of its folder."]
+    error, verb = ("StoreUnreadableError", "read") if make in UNREADABLE else ("StoreReadOnlyError", "written")
+    assert said == [f"{error} {path} cannot be {verb}. Check the permissions of the file and of its folder."]
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
+@pytest.mark.parametrize("beside", ["-wal", "-shm", "-lock", "-next"])
+def test_a_file_beside_a_store_that_keeps_one_out_is_named(beside: str) -> None:
+    with tempfile.TemporaryDirectory() as outer:
+        Path(outer).chmod(0o777)
+        path = Path(outer) / "log.db"
+        make_store(path)
+        path.chmod(0o666)
+        culprit = Path(f"{path}{beside}")
+        culprit.touch(0)
+        culprit.chmod(0)
+        before = {file.name for file in path.parent.iterdir()}
+        said = run(AS_NOBODY + "asyncio.run(attempt(use()))", path)
+        assert {file.name for file in path.parent.iterdir()} == before
+    assert said == [f"StoreReadOnlyError {culprit} cannot be written. Check the permissions of the file and of its folder."]
 
 
 async def test_nothing_is_acknowledged_into_a_file_that_nobody_can_open(tmp_path: Path) -> None:

@@ -8,22 +8,37 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from attrs import frozen
 
 from tests.acceptance.reading import recorded
 from tract import (
     AsyncTract,
     DialogueContent,
     FreeformContent,
+    Message,
     Priority,
     ReasoningContent,
+    RegisteredContent,
     SearchHit,
     SessionContent,
+    TextPart,
     ToolCall,
+    register_content_type,
 )
 from tract.errors import ContentValidationError, ModelConnectionError, RefNotFoundError, SearchUnavailableError
 from tract.testing import FixedClock, ScriptedLLM
 
 ROOT = Path(__file__).parents[2]
+
+
+@frozen
+class NeverStored:
+    """A content of a caller's."""
+
+    text: str
+
+    def to_message(self) -> Message:
+        return Message("user", (TextPart(self.text),))
 
 
 async def found(t: AsyncTract, text: str, **options: object) -> list[str]:
@@ -316,6 +331,8 @@ async def test_a_search_for_no_word_is_refused(t: AsyncTract, text: str) -> None
         ("limit", {"limit": 1001}),
         ("role", {"role": "robot"}),
         ("content_type", {"content_type": 7}),
+        ("content_type", {"content_type": "nope"}),
+        ("content_type", {"content_type": "Dialogue"}),
         ("marks", {"marks": "ab"}),
         ("marks", {"marks": ("a",)}),
         ("marks[1]", {"marks": ("a", None)}),
@@ -329,6 +346,17 @@ async def test_an_argument_that_makes_no_sense_is_refused_by_name(
     with pytest.raises(ContentValidationError) as refused:
         await t.search(**{"text": "word", **arguments})  # type: ignore[arg-type]
     assert refused.value.field == field
+
+
+async def test_a_type_that_is_stored_can_be_searched_where_it_is_not_registered(t: AsyncTract) -> None:
+    await t.commit(RegisteredContent("elsewhere.note", {}, Message("user", (TextPart("a word"),))))
+    assert [hit.content_type for hit in await t.search("word", content_type="elsewhere.note")] == ["elsewhere.note"]
+
+
+async def test_a_type_that_is_registered_is_found_nowhere_until_it_is_stored(t: AsyncTract) -> None:
+    await t.user("a word")
+    register_content_type("never_stored", NeverStored)
+    assert await t.search("word", content_type="never_stored") == ()
 
 
 async def test_the_longest_text_can_be_searched_for(t: AsyncTract) -> None:

@@ -372,6 +372,18 @@ async def test_the_files_of_the_lock_are_for_those_that_the_database_is_for(tmp_
     assert modes == dict.fromkeys(["log.db", "log.db-wal", "log.db-shm", "log.db-lock", "log.db-next"], mode)
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+async def test_what_root_makes_beside_a_store_belongs_to_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path)):
+        pass
+    os.chown(path, 65534, 65534)
+    async with AsyncTract.open(str(path)):
+        owners = {file.name: (file.stat().st_uid, file.stat().st_gid) for file in tmp_path.iterdir()}
+    names = ["log.db", "log.db-wal", "log.db-shm", "log.db-lock", "log.db-next"]
+    assert owners == dict.fromkeys(names, (65534, 65534))
+
+
 def test_a_file_of_the_lock_that_may_not_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, *_: object) -> int:
         raise PermissionError(errno.EACCES, "refused", path)

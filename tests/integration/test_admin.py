@@ -463,6 +463,30 @@ async def test_status_tells_how_far_a_projection_that_follows_the_log_has_read(p
     assert (in_step.lag, behind.lag, gone.position) == (0, 3, None)
 
 
+async def test_status_tells_of_a_projection_that_has_read_what_the_log_has_lost(path: Path) -> None:
+    async with AsyncTract.open(path, name="main") as t:
+        await t.usage()
+    damage(path, "DELETE FROM events WHERE position > (SELECT max(position) - 2 FROM events)")
+    (ahead,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    assert (ahead.lag, f"{ahead}") == (-2, "2 events ahead of the log, which has lost them; run verify")
+
+
+async def test_status_counts_no_event_as_unread_for_one_that_is_lost_in_mid_log(path: Path) -> None:
+    async with AsyncTract.open(path, name="main") as t:
+        await t.usage()
+    damage(path, "DELETE FROM events WHERE position = 5")
+    (in_step,) = (one for one in (await admin.status(path)).following if one.projection == "usage_sums")
+    assert (in_step.lag, f"{in_step}") == (0, "in step")
+
+
+async def test_a_store_may_be_named_as_open_names_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "copy.db"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert (await admin.status(f"sqlite:///{path}")).path == str(path)
+    assert (await admin.status("~/log.db")).path == str(path)
+    assert (await admin.backup(f"sqlite:///{path}", f"sqlite:///{copy}")).copy == str(copy)
+
+
 TABLE_DAMAGES = [what for what, (_, kind, _) in DAMAGES.items() if kind == "projection"] + ["a projection's table gone"]
 
 

@@ -19,7 +19,7 @@ from tests.integration.test_admin import NO_STORES, ROOT, command, damage, missi
 from tract import AsyncTract, admin
 from tract.admin import writing
 from tract.admin.__main__ import main
-from tract.errors import StoreLockedError, StoreReadOnlyError
+from tract.errors import StoreLockedError, StoreReadOnlyError, StoreUnreadableError, UnreadableExportError
 from tract.log.locking import WriteLock
 
 ADMIN = [sys.executable, "-W", "error", "-m", "tract.admin"]
@@ -199,6 +199,119 @@ def test_a_folder_that_may_only_be_read_is_told_in_one_line(written: Path, name:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreReadOnlyError(culprit)}\n")
 
 
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
+@pytest.mark.parametrize("name", ["rebuild", "import", "compact"])
+def test_a_store_that_may_only_be_read_is_told_and_nothing_is_left_beside_it(written: Path, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(written, folder))
+        file = Path(shutil.copy(written.with_suffix(".jsonl"), folder))
+        path.chmod(0o444)
+        Path(folder).chmod(0o777)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, name, str(path), *([str(file)] if name == "import" else [])],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert sorted(each.name for each in Path(folder).iterdir()) == ["log.db", "log.jsonl"]
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreReadOnlyError(str(path))}\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
+@pytest.mark.parametrize("beside", ["", "-wal"], ids=["the store", "its write-ahead log"])
+@pytest.mark.parametrize("name", ["status", "verify", "backup", "export", "rebuild", "import", "compact"])
+def test_a_store_that_may_not_be_read_is_told_in_one_line(written: Path, name: str, beside: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        other, path = Path(shutil.copy(written, folder)), Path(shutil.copy(written, f"{folder}/forbidden.db"))
+        path.chmod(0o666)
+        file = Path(shutil.copy(written.with_suffix(".jsonl"), folder))
+        culprit = Path(f"{path}{beside}")
+        culprit.touch()
+        culprit.chmod(0)
+        Path(folder).chmod(0o777)
+        before = sorted(each.name for each in Path(folder).iterdir())
+        more = {"backup": [f"{folder}/copy.db"], "export": [f"{folder}/copy.jsonl"], "import": [str(file)]}.get(name, [])
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY.replace("sys.argv[2]", repr(str(other))), name, str(path), *more],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert sorted(each.name for each in Path(folder).iterdir()) == before
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreUnreadableError(str(culprit))}\n")
+
+
+async def copy_open_store(path: Path, copy: Path) -> None:
+    """Copy a store with its write-ahead log, without the file that its processes share."""
+    async with AsyncTract.open(path, name="main") as t:
+        await t.user("in the write-ahead log")
+        for suffix in ("", "-wal"):
+            shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
+def test_who_may_not_write_makes_no_file_beside_a_store_by_reading_it(written: Path, path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        other, copy = Path(shutil.copy(written, folder)), Path(folder) / "copy.db"
+        asyncio.run(copy_open_store(path, copy))
+        copy.chmod(0o444)
+        Path(folder).chmod(0o777)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY.replace("sys.argv[2]", repr(str(other))), "status", str(copy)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert sorted(each.name for each in Path(folder).iterdir()) == ["copy.db", "copy.db-wal", "log.db"]
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {StoreUnreadableError(str(copy))}\n")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the platform has no /proc")
+@pytest.mark.parametrize("name", ["backup", "export"])
+def test_a_file_system_that_takes_no_files_is_told_as_that(path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, str(path), "/proc/copy"]) == 2
+    assert capsys.readouterr().err == f"Error: {StoreReadOnlyError('/proc/copy')}\n"
+
+
+@pytest.mark.parametrize("what", ["nothing", "a folder", "a pipe"])
+def test_an_import_of_no_file_cannot_be_done(path: Path, tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "none.jsonl"
+    if what == "a folder":
+        file.mkdir()
+    elif what == "a pipe":
+        os.mkfifo(file)
+    assert main(["import", str(path), str(file)]) == 2
+    found = {"nothing": "there is no file", "a folder": "there is a folder", "a pipe": "there is no regular file"}[what]
+    assert capsys.readouterr().err == f"Error: {UnreadableExportError(str(file), found)}\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="the platform has no users to become")
+def test_an_import_of_a_file_that_may_not_be_read_cannot_be_done(written: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        path = Path(shutil.copy(written, folder))
+        path.chmod(0o666)
+        file = Path(shutil.copy(written.with_suffix(".jsonl"), folder))
+        file.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, "import", str(path), str(file)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert sorted(each.name for each in Path(folder).iterdir()) == ["log.db", "log.jsonl"]
+    error = UnreadableExportError(str(file), "it may not be read")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {error}\n")
+
+
 @pytest.mark.parametrize("name", ["backup", "export"])
 def test_a_file_that_is_in_the_way_is_told_in_one_line(arguments: Callable[[str], list[str]], name: str) -> None:
     assert command(*arguments(name)).returncode == 0
@@ -344,8 +457,31 @@ def test_ctrl_c_ends_a_command_with_130_and_leaves_nothing(arguments: Callable[[
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted. Nothing is half-done.\n")
     assert [file.name for file in path.parent.iterdir()] == ["log.db"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the platform has no such signal")
+def test_ctrl_c_in_a_rebuild_says_how_it_goes_on(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", INTERRUPTED, "rebuild", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = "Interrupted. Nothing in use is half-done; run it again to go on.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
+
+
+def test_a_store_that_is_not_there_is_told_without_the_words_of_python(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "none.db"
+    assert main(["status", str(path)]) == 2
+    said = f"Error: There is no store at {path}. Check the path; a program makes one by opening it with create=True.\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize("name", ["verify", "status", "backup"])

@@ -42,6 +42,7 @@ KNOWS_NO_COMMITS = {
     "scratch.pieces",
     "search.changes",
     "search.family",
+    "search.has_type",
     "search.heads",
     "search.merges",
     "search.ranked",

@@ -79,6 +79,7 @@ def main(
     except TractError as exc:
         return _fail(exc, CANNOT)
     except KeyboardInterrupt:
+        sys.stderr.write(f"Interrupted. {given.command.interrupted}\n")
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read has left; there is nobody to tell, also not at exit.

@@ -37,11 +37,13 @@ class Command:
         name: How it is called.
         does: What it does, for `--help`.
         run: Does it.
+        interrupted: What is said where Ctrl-C ends it.
     """
 
     name: str
     does: str
     run: Callable[[argparse.Namespace, Tell | None], Awaitable[Result]]
+    interrupted: str = "Nothing is half-done."
 
 
 COMMANDS = (
@@ -55,6 +57,7 @@ COMMANDS = (
         "rebuild",
         "make the tables of the projections anew from the log",
         lambda given, tell: rebuild(given.path, given.projection, progress=tell),
+        "Nothing in use is half-done; run it again to go on.",
     ),
     Command(
         "backup",

@@ -16,6 +16,7 @@ from tract.errors import (
     StoreFullError,
     StoreLockedError,
     StoreReadOnlyError,
+    StoreVanishedError,
     TractError,
 )
 from tract.log.locking import WriteLock
@@ -130,6 +131,9 @@ class Destination:
     def _acquire(self) -> None:
         try:
             self._lock.acquire()
+        except StoreVanishedError as exc:
+            # The folder is there, but takes no files, as those of /proc.
+            raise StoreReadOnlyError(self.path) from exc
         except (StoreLockedError, StoreReadOnlyError, StoreFullError) as exc:
             # Who calls knows nothing of the files of the lock.
             raise type(exc)(self.path) from exc

@@ -26,11 +26,11 @@ from tract.admin.writing import connected, turn_to_write
 from tract.core.edges import system_clock
 from tract.domain.events import Event, TractCreated
 from tract.domain.ids import uuid_bytes
-from tract.errors import CorruptLogError, MalformedExportError, TractExistsError
+from tract.errors import CorruptLogError, MalformedExportError, TractExistsError, UnreadableExportError
 from tract.log.batch import BatchRunner
 from tract.log.migrating import migrate
 from tract.log.packing import unpack
-from tract.log.places import needs_look
+from tract.log.places import needs_look, require_writable
 from tract.log.receiving import Ask, Recorded, receive
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import prepare_writer
@@ -63,8 +63,8 @@ async def import_file(path: str | PathLike[str], file: str | PathLike[str], *, p
 
     Raises:
         ConfigError: *path* or *file* is no path.
-        MalformedExportError: *file* is no export, was changed, is cut off or
-            cannot be read.
+        UnreadableExportError: There is no *file*, or it cannot be read.
+        MalformedExportError: *file* is no export, was changed or is cut off.
         NewerExportError: A later version exported it.
         FamilyDiffersError: The store has a family of it with another history.
         TractExistsError: The store has another root tract of the same name.
@@ -111,6 +111,8 @@ def _is_new(place: str, stop: Flag) -> bool:
     if not Path(place).exists():
         return True
     require_store(place, stop)
+    # Before the file is proved, which may take minutes.
+    require_writable(place)
     return False
 
 
@@ -191,13 +193,14 @@ def _admit(place: str, ask: Ask, event: Event) -> None:
 def _opened(source: str) -> BinaryIO:
     try:
         if not Path(source).is_file():
-            found = "no regular file" if Path(source).exists() else "no file"
-            raise MalformedExportError(source, None, f"there is {found}")
+            found = "a folder" if Path(source).is_dir() else "no regular file" if Path(source).exists() else "no file"
+            raise UnreadableExportError(source, f"there is {found}")
         return Path(source).open("rb")
     except OSError as exc:
         raise _unreadable(source, exc) from exc
 
 
-def _unreadable(source: str, error: OSError) -> MalformedExportError:
+def _unreadable(source: str, error: OSError) -> UnreadableExportError:
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
-    return MalformedExportError(source, None, f"it cannot be read ({code})")
+    may_not = isinstance(error, PermissionError)
+    return UnreadableExportError(source, "it may not be read" if may_not else f"it cannot be read ({code})")

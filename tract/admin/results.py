@@ -144,7 +144,7 @@ class FollowingStatus:
     Attributes:
         projection: Its name.
         position: Up to where it has read; None where it was never followed in this store.
-        lag: How many events it has not read yet.
+        lag: How many events it has not read yet; below 0 where the log has lost some that it had read.
         halted: The position of an event that it could not fold; it stands
             still there until it is rebuilt. None where it goes on.
     """
@@ -159,7 +159,9 @@ class FollowingStatus:
             return f"stands still at position {self.halted:,}; rebuild it"
         if self.position is None:
             return "not followed yet"
-        return f"{self.lag:,} event{'' if self.lag == 1 else 's'} behind" if self.lag else "in step"
+        if self.lag < 0:
+            return f"{_some(-self.lag, 'event', 'events')} ahead of the log, which has lost them; run verify"
+        return f"{_some(self.lag, 'event', 'events')} behind" if self.lag else "in step"
 
 
 @frozen

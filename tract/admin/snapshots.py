@@ -16,10 +16,10 @@ from urllib.parse import quote
 from attrs import Factory, frozen
 
 from tract.admin.giving_way import WayGiver
-from tract.errors import NotAStoreError, TractError
+from tract.errors import NotAStoreError, StoreReadOnlyError, TractError
 from tract.log.editions import Book, Editions
 from tract.log.packing import add_functions
-from tract.log.places import Hold, needs_look, refusal
+from tract.log.places import Hold, may, needs_look, refusal_to_read, unreadable
 from tract.log.protocol import FollowingProjection, Row
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import APPLICATION_ID, prepare_reader, refuse_foreign
@@ -125,7 +125,9 @@ class _Way:
 
     @property
     def uri(self) -> str:
-        return f"file:{quote(os.fsencode(self.path))}?{self.mode}"
+        # Who may not write makes no file that the processes of a store share: it would keep its owner out.
+        read_only = "" if may(self.path, os.W_OK) else "&readonly_shm=1"
+        return f"file:{quote(os.fsencode(self.path))}?{self.mode}{read_only}"
 
     @contextmanager
     def slices(self) -> "Iterator[Slices]":
@@ -226,6 +228,7 @@ def read_snapshot(path: str, stop: Event, read: Callable[[Snapshot], T]) -> T:
         NotAStoreError: It is something else.
         NewerSchemaError: A later version wrote it.
         CorruptLogError: SQLite finds it damaged.
+        StoreUnreadableError: It may not be read.
         StoreError: It cannot be read.
     """
 
@@ -302,9 +305,11 @@ def _read_undisturbed(path: str, read: "_Read[T]") -> T:
                 # As often as a later version brings it up: once each.
                 continue
     except DATABASE_ERRORS as exc:
-        raise translate(exc, path) from exc
+        failure = translate(exc, path)
+        # SQLite does not say whether it was to read or to write.
+        raise (unreadable(path) if isinstance(failure, StoreReadOnlyError) else failure) from exc
     except OSError as exc:
-        raise refusal(path, exc) from exc
+        raise refusal_to_read(path, exc) from exc
     finally:
         hold.release()
 

@@ -26,6 +26,7 @@ async def status(path: str | PathLike[str]) -> StoreStatus:
         NotAStoreError: It is something else.
         NewerSchemaError: A later version wrote it.
         CorruptLogError: SQLite finds the file damaged; `verify` says more.
+        StoreUnreadableError: It may not be read.
         StoreError: It cannot be read.
     """
     return await on_thread(lambda place, stop: read_snapshot(place, stop, _survey), path)
@@ -56,15 +57,15 @@ def _survey(snapshot: Snapshot) -> StoreStatus:
         newest=None if newest is None else newest[0],
         running=snapshot("admin.count_running").fetchone()[0] if rows["generations", "generations"] is not None else None,
         tables=tuple(TableStatus(*names, count) for names, count in rows.items()),
-        following=_following(snapshot, events),
+        following=_following(snapshot, 0 if newest is None else newest[1]),
     )
 
 
-def _following(snapshot: Snapshot, events: int) -> tuple[FollowingStatus, ...]:
+def _following(snapshot: Snapshot, last: int) -> tuple[FollowingStatus, ...]:
     found = checkpoints(snapshot)
     halts = {name: position for name, _, position, _ in snapshot("log.halts")} if found else {}
     statuses = []
     for projection in FOLLOWING:
         position = found[projection.name].position if projection.name in found else None
-        statuses.append(FollowingStatus(projection.name, position, events - (position or 0), halts.get(projection.name)))
+        statuses.append(FollowingStatus(projection.name, position, last - (position or 0), halts.get(projection.name)))
     return tuple(statuses)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
@@ -16,11 +17,11 @@ class Stopped(Exception):  # noqa: N818 - nobody waits for it any more, so it is
 
 
 def place_of(path: str | os.PathLike[str], field: str = "path") -> str:
-    """Return the real path of a store, or of another file.
+    """Return the real path of a store, which may be named as `open` names it, or of another file.
 
     Args:
         path: As it was given.
-        field: What the caller calls it.
+        field: What the caller calls it; a `file` is no store.
 
     Raises:
         ConfigError: *path* is no path.
@@ -28,8 +29,9 @@ def place_of(path: str | os.PathLike[str], field: str = "path") -> str:
     try:
         found = os.fsdecode(path)
         os.fsencode(found)
-        return os.path.realpath(found)
-    except (TypeError, ValueError) as exc:
+        found = str(Path(found).expanduser()) if found.startswith("~") else found
+        return os.path.realpath(found if field == "file" else found.removeprefix("sqlite:///"))
+    except (TypeError, ValueError, RuntimeError) as exc:
         raise ConfigError(field, "it must be the path of a file") from exc
 
 

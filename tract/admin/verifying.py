@@ -55,6 +55,7 @@ async def verify(path: str | PathLike[str], *, chain_only: bool = False, progres
         StoreNotFoundError: There is no file.
         NotAStoreError: It is something else.
         NewerSchemaError: A later version wrote it.
+        StoreUnreadableError: It may not be read.
         StoreError: It cannot be read.
     """
 

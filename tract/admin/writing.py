@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from tract.log.locking import PATIENCE, WriteLock
-from tract.log.places import Hold, refusal
+from tract.log.places import Hold, refusal, require_writable
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import ThreadConnection
 
@@ -22,10 +22,12 @@ def turn_to_write(path: str) -> Iterator[None]:
     """Keep all others from writing to a store, or folding its write-ahead log into it, as long as it lasts.
 
     Raises:
+        StoreReadOnlyError: It may not be written.
         StoreLockedError: Somebody else kept on writing for too long.
         StoreError: The lock was not to be had.
         CorruptLogError: SQLite finds the file damaged.
     """
+    require_writable(path)
     lock, hold = WriteLock(path, PATIENCE), Hold(path)
     try:
         lock.acquire()

@@ -19,9 +19,10 @@ The second level says what the caller can do about it::
         ModelResponseError  ModelTimeoutError  ModelConnectionError
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
-        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreVanishedError
-        StoreFailedError  NetworkFileSystemError  NewerEventError
-        DestinationExistsError  MalformedExportError  NewerExportError
+        StoreLockedError  StoreFullError  StoreReadOnlyError  StoreUnreadableError
+        StoreVanishedError  StoreFailedError  NetworkFileSystemError  NewerEventError
+        DestinationExistsError  UnreadableExportError
+        MalformedExportError  NewerExportError
         FamilyDiffersError  TractExistsError
         ProjectionError  ProjectionLagError  RebuildRunningError
       CorruptLogError           the log is damaged: stop and restore
@@ -95,8 +96,10 @@ from tract.errors.stores import (
     StoreLockedError,
     StoreNotFoundError,
     StoreReadOnlyError,
+    StoreUnreadableError,
     StoreVanishedError,
     TractExistsError,
+    UnreadableExportError,
 )
 
 __all__ = [
@@ -149,11 +152,13 @@ __all__ = [
     "StoreLockedError",
     "StoreNotFoundError",
     "StoreReadOnlyError",
+    "StoreUnreadableError",
     "StoreVanishedError",
     "TractError",
     "TractExistsError",
     "TractNotFoundError",
     "TurnInProgressError",
     "TurnStateError",
+    "UnreadableExportError",
     "WrongLoopError",
 ]

@@ -11,7 +11,7 @@ class StoreNotFoundError(StoreError):
         self.path = path
 
     def __str__(self) -> str:
-        return f"There is no store at {self.path}. Check the path, or open it with create=True."
+        return f"There is no store at {self.path}. Check the path; a program makes one by opening it with create=True."
 
 
 class FolderNotFoundError(StoreError):
@@ -107,6 +107,17 @@ class StoreReadOnlyError(StoreError):
 
     def __str__(self) -> str:
         return f"{self.path} cannot be written. Check the permissions of the file and of its folder."
+
+
+class StoreUnreadableError(StoreError):
+    """The file, one that belongs to it or its folder may not be read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read. Check the permissions of the file and of its folder."
 
 
 class NetworkFileSystemError(StoreError):
@@ -274,6 +285,23 @@ class MalformedExportError(StoreError):
     def __str__(self) -> str:
         where = "" if self.line is None else f", line {self.line}"
         return f"{self.path}{where}: {self.finding}. Nothing was imported; export the store again."
+
+
+class UnreadableExportError(StoreError):
+    """There is no file to import, or it cannot be read.
+
+    Attributes:
+        path: The file.
+        finding: What is there instead, or what keeps one from reading it.
+    """
+
+    def __init__(self, path: str, finding: str) -> None:
+        super().__init__(path, finding)
+        self.path = path
+        self.finding = finding
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.finding}. Nothing was imported; check the path and the permissions of what was exported."
 
 
 class NewerExportError(StoreError):

@@ -250,9 +250,12 @@ if sys.platform == "win32":
 else:
 
     def _open_to_the_same(file: int, database: str) -> None:
-        """Give a new file the permissions of the database, as SQLite does, whatever the umask is."""
+        """Give a new file the permissions of the database, whatever the umask is, and from root its owner, as SQLite does."""
         with suppress(OSError):
-            os.fchmod(file, stat.S_IMODE(Path(database).stat().st_mode) & 0o666)
+            found = Path(database).stat()
+            os.fchmod(file, stat.S_IMODE(found.st_mode) & 0o666)
+            if os.geteuid() == 0:
+                os.fchown(file, found.st_uid, found.st_gid)
 
     def _try(file: int) -> bool:
         try:

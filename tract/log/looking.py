@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tract.errors import NetworkFileSystemError
 from tract.log.filesystems import network_file_system
-from tract.log.places import needs_look
+from tract.log.places import needs_look, require_writable
 from tract.log.sqlite_files import connect, on_thread, refuse_foreign
 
 
@@ -23,6 +23,7 @@ async def refuse_unfit(path: str, *, create: bool) -> None:
         NotAStoreError: The file is something else.
         NewerSchemaError: A later version wrote it.
         NetworkFileSystemError: Its folder is on one.
+        StoreReadOnlyError: It may not be written.
         StoreError: It cannot be read.
         sqlite3.Error: The same.
     """
@@ -30,6 +31,7 @@ async def refuse_unfit(path: str, *, create: bool) -> None:
     network = network_file_system(str(Path(path).parent))
     if network is not None:
         raise NetworkFileSystemError(path, network)
+    require_writable(path)
     if must_look:
         has_log = Path(path + "-wal").exists()
         looking = await connect(path, mode="ro" if has_log else "look")

@@ -18,6 +18,7 @@ from tract.errors import (
     StoreFailedError,
     StoreNotFoundError,
     StoreReadOnlyError,
+    StoreUnreadableError,
     TractError,
 )
 from tract.log.sqlite_files import looks_foreign
@@ -62,14 +63,32 @@ def needs_look(path: str, *, create: bool) -> bool:
         StoreNotFoundError: There is no file and *create* is false.
         FolderNotFoundError: There is no folder to make it in.
         NotAStoreError: It is something else.
-        StoreReadOnlyError: It may not be looked at.
+        StoreUnreadableError: It may not be looked at.
         StoreError: It cannot be looked at.
     """
     file = Path(path)
     try:
         return _needs_look(file, create=create)
     except OSError as exc:
-        raise refusal(path, exc) from exc
+        raise refusal_to_read(path, exc) from exc
+
+
+def require_writable(path: str) -> None:
+    """Refuse a store that this process may not write to, before anything is made beside it.
+
+    SQLite opens one that may only be read all the same, and makes the files
+    that its processes share with the permissions of the store: they would keep
+    its owner out for as long as they lie there.
+
+    Raises:
+        StoreReadOnlyError: It may not; names the file that is in the way.
+    """
+    needed = {"": os.W_OK, "-wal": os.W_OK, "-shm": os.W_OK, "-lock": os.R_OK, "-next": os.R_OK}
+    for suffix, mode in needed.items():
+        name = f"{path}{suffix}"
+        # Not by opening it: closing it would give up the locks of this process.
+        if not may(name, mode) and Path(name).exists():
+            raise StoreReadOnlyError(name)
 
 
 def refusal(path: str, error: OSError) -> TractError:
@@ -79,6 +98,17 @@ def refusal(path: str, error: OSError) -> TractError:
     if error.errno == errno.ENAMETOOLONG:
         return ConfigError("where", "the system takes no path that is so long")
     return StoreFailedError(path, errno.errorcode.get(error.errno or 0, type(error).__name__))
+
+
+def refusal_to_read(path: str, error: OSError) -> TractError:
+    """Return our error for one of the system's about a path that was only to be read."""
+    return unreadable(path) if error.errno in _FORBIDDEN else refusal(path, error)
+
+
+def unreadable(path: str) -> StoreUnreadableError:
+    """Return the error of a store that cannot be read, naming the one of its files that may not be."""
+    names = (f"{path}{suffix}" for suffix in ("", "-wal", "-shm"))
+    return StoreUnreadableError(next((name for name in names if os.path.exists(name) and not may(name, os.R_OK)), path))  # noqa: PTH110 - a Path raises where the folder may not be entered
 
 
 def _needs_look(file: Path, *, create: bool) -> bool:
@@ -95,6 +125,11 @@ def _needs_look(file: Path, *, create: bool) -> bool:
     with _lock:
         # Nobody begins to hold it between the question and the look.
         return _held[found.st_dev, found.st_ino] > 0 or looks_foreign(file)
+
+
+def may(name: str, mode: int) -> bool:
+    """Say whether this process may do with a file what an `os.R_OK` or `os.W_OK` stands for, without opening it."""
+    return os.access(name, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 class Presence:

@@ -42,7 +42,7 @@ async def usage(
         by: What the sums are told apart by, one or several of: family, tract,
             branch, model, verb and day.
         since: The first day that counts. Days are UTC.
-        until: The last one.
+        until: The last one, not before *since*.
         scope: Whose calls: tract, family or store.
 
     Raises:
@@ -89,6 +89,8 @@ def _check(keys: Sequence[object], since: object, until: object, scope: object) 
     for field, day in (("since", since), ("until", until)):
         if day is not None and (not isinstance(day, date) or isinstance(day, datetime)):
             raise ContentValidationError(field, "it must be a datetime.date, a day of UTC")
+    if isinstance(since, date) and isinstance(until, date) and since > until:
+        raise ContentValidationError("until", "it must not be before since")
     check_scope(scope)
 
 

@@ -1,6 +1,6 @@
 """Finding what was said: search.
 
-Imports `core`, `projections` and `operations`.
+Imports `core`, `formats`, `projections` and `operations`.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,13 @@ from tract.core import TractCore
 from tract.core.graph import Place, Spot, resolve
 from tract.core.visibility import Brought, Lineage, Visibility
 from tract.domain.commits import Priority
+from tract.domain.content import CONTENT_TYPES
 from tract.domain.hits import SearchHit
 from tract.domain.ids import CommitId, uuid_bytes
 from tract.domain.results import moment
 from tract.domain.texts import require_text
 from tract.errors import ContentValidationError, SearchUnavailableError
+from tract.formats.registry import registered_names
 from tract.log.protocol import Query, Row
 from tract.operations.searching import Finder, expression, snippet, unparted
 from tract.projections.searching import Search, can_search, type_word
@@ -71,7 +73,8 @@ async def search(
         cursor: The `commit_id` of the last hit of the page before; goes on behind it.
         at: Search what the context at this commit shows instead, any ref.
         role: Only messages of this role: system, user, assistant or tool.
-        content_type: Only contents of this type.
+        content_type: Only contents of this type: one of Tract's own, one that
+            is registered here, or one that stands in the store.
         superseded: Whether to find also what this tract recorded and no branch
             shows any more.
         marks: What stands before and behind the words that were found in a snippet.
@@ -96,6 +99,7 @@ async def search(
     await runner.caught_up(Search.name)
 
     def load(query: Query) -> list[SearchHit]:
+        _check_type(query, content_type)
         ((family,),) = query("search.family", uuid_bytes(place.stream))
         kinds = [] if role is None else [role]
         kinds += [] if content_type is None else [type_word(content_type)]
@@ -138,6 +142,13 @@ def _check(limit: int, role: str | None, content_type: str | None, marks: object
         raise ContentValidationError("marks", "it must be what stands before a word and what stands behind it")
     for place, mark in enumerate(marks):
         require_text(f"marks[{place}]", mark)
+
+
+def _check_type(query: Query, name: str | None) -> None:
+    known = (*CONTENT_TYPES, *registered_names())
+    # Whoever wrote it may have registered a type that is not known here.
+    if name is not None and name not in known and not query("search.has_type", name):
+        raise ContentValidationError("content_type", f"it must be one of {', '.join(known)}, or of those in the store")
 
 
 @frozen(eq=False, repr=False)

@@ -57,7 +57,7 @@ SELECT count(*), count(*) FILTER (WHERE version = 1) FROM events;
 SELECT count(*) FROM blobs;
 
 -- name: admin.newest
-SELECT recorded_at FROM events ORDER BY position DESC LIMIT 1;
+SELECT recorded_at, position FROM events ORDER BY position DESC LIMIT 1;
 
 -- name: admin.count_running
 SELECT count(*) FROM generations WHERE status = 'running';

@@ -60,6 +60,9 @@ SELECT 1 FROM pragma_module_list WHERE name = 'fts5';
 -- name: search.family
 SELECT number FROM tracts WHERE id = ?;
 
+-- name: search.has_type
+SELECT 1 FROM search_entries WHERE type = ? LIMIT 1;
+
 -- name: search.heads
 SELECT r.name, c.run, c.number FROM refs r JOIN commits c ON c.number = r.head
 WHERE r.tract = ? AND r.kind = 'branch' ORDER BY r.name;
