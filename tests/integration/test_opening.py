@@ -148,6 +148,25 @@ async def test_a_store_of_a_later_version_is_refused_and_left_untouched(tmp_path
     assert path.read_bytes() == before
 
 
+async def test_a_store_whose_tables_a_later_version_made_is_refused_and_left_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await make_store(path)
+    sqlite_file(path, "UPDATE projections SET version = 99 WHERE name = 'commits'")
+    before = path.read_bytes()
+    with pytest.raises(NewerSchemaError, match="Upgrade"):
+        await AsyncTract.open(path)
+    assert path.read_bytes() == before
+
+
+async def test_nothing_is_appended_once_a_later_version_made_the_tables_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path, search=False) as t:
+        await t.user("before")
+        sqlite_file(path, "UPDATE projections SET version = 99 WHERE name = 'commits'", "DROP TABLE rebuilds")
+        with pytest.raises(NewerSchemaError, match="Upgrade"):
+            await t.user("after")
+
+
 async def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=str(tmp_path)):
         await AsyncTract.open(str(tmp_path))

@@ -169,6 +169,29 @@ async def test_tables_of_another_edition_are_those_that_are_compared(path: Path)
     assert await found(path) == ["projection: table refs__3, row 1: a replay makes another head"]
 
 
+@pytest.mark.parametrize("name", ["commits", "usage_sums"])
+async def test_a_projection_that_a_later_version_made_is_named_as_it_cannot_be_compared(path: Path, name: str) -> None:
+    async with AsyncTract.open(path, name="main") as t:
+        await t.usage()
+    change(path, f"UPDATE projections SET version = 9 WHERE name = '{name}'")
+    assert await found(path) == [f"projection: projection {name}: a later version of Tract made it, which can verify it"]
+
+
+async def test_a_projection_that_an_older_version_made_is_made_anew_by_the_next_open(path: Path) -> None:
+    change(path, "UPDATE projections SET version = 0 WHERE name = 'commits'", "UPDATE commits SET depth = depth + 1")
+    assert await found(path) == []
+    async with AsyncTract.open(path, name="main") as t:
+        await t.user("Opened.")
+    assert one(path, "SELECT version FROM projections WHERE name = 'commits'") > 0
+    assert await found(path) == []
+
+
+async def test_it_is_named_where_no_projection_is_noted(path: Path) -> None:
+    change(path, "DELETE FROM projections")
+    said = await found(path)
+    assert "projection: projection commits: it is not noted which version made it" in said
+
+
 async def kept(path: Path) -> None:
     """Write something, and keep its context."""
     async with AsyncTract.open(path, name="main", clock=FixedClock()) as t:

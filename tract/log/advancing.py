@@ -15,7 +15,6 @@ from tract.log.editions import create_all, drop_all
 from tract.log.halts import Halt
 from tract.log.protocol import Checkpoint, Chunk, Projection, Row, Statement, UnfitStatementError
 from tract.log.sqlite_errors import is_of_the_statement
-from tract.log.sqlite_files import schema_of
 
 
 @contextmanager
@@ -23,15 +22,14 @@ def lazy_transaction(connection: sqlite3.Connection, runner: BatchRunner) -> Ite
     """Hold a transaction that is all or nothing, and does not wait for the disk.
 
     Raises:
-        NewerSchemaError: A later version brought the file up.
+        NewerSchemaError: A later version brought the file up, or its tables.
         sqlite3.Error: Nothing was written.
     """
     (level,) = connection.execute("PRAGMA synchronous").fetchone()
     connection.execute("PRAGMA synchronous = NORMAL")
     try:
         connection.execute("BEGIN IMMEDIATE")
-        schema_of(connection, runner.where)
-        runner.book.look(connection)
+        runner.look(connection)
         yield
         if connection.in_transaction:
             connection.execute("COMMIT")

@@ -61,6 +61,22 @@ class BatchRunner:
     interested: dict[type[Any], tuple[Projection, ...]] = field(factory=dict)
     book: Book = Factory(lambda self: Book(Editions(self.statements, (*self.projections, *self.followers))), takes_self=True)
 
+    def look(self, connection: sqlite3.Connection) -> Mapping[str, str]:
+        """Return the statements to use in the transaction that is open, which may write; two microseconds.
+
+        Raises:
+            NewerSchemaError: A later version brought the file up, or made the
+                tables of an inline projection.
+            sqlite3.Error: The file cannot be read.
+        """
+        schema_of(connection, self.where)
+        statements = self.book.look(connection)
+        for projection in self.projections:
+            version = self.book.versions.get(projection.name, 0)
+            if version > projection.version:
+                raise NewerSchemaError(self.where, version, projection.version)
+        return statements
+
     def run(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         """Write the requests in one transaction and return their outcomes.
 
@@ -104,8 +120,7 @@ class BatchRunner:
 
     def _transaction(self, connection: sqlite3.Connection, requests: Sequence[Work]) -> list[Outcome]:
         try:
-            schema_of(connection, self.where)
-            self.book.look(connection)
+            self.look(connection)
             (position,) = connection.execute(self.book.now["log.last_position"]).fetchone()
             tail = _Tail(position)
             # One cursor for all, straight to C: `execute` of our connection

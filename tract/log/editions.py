@@ -73,6 +73,7 @@ class Book:
         editions: Those of the store.
         now: The statements, on the tables that were in use when it looked.
         in_use: Those tables, and what families stand still in them.
+        versions: Which version of each projection made its tables.
 
     Args:
         editions: Those of the store.
@@ -82,6 +83,7 @@ class Book:
         self.editions = editions
         self.now = editions.statements
         self.in_use = InUse()
+        self.versions: Mapping[str, int] = {}
         self._seen: int | None = None
 
     @property
@@ -92,8 +94,9 @@ class Book:
     def look(self, connection: sqlite3.Connection) -> Mapping[str, str]:
         """Return the statements to use in the transaction that is open; a microsecond.
 
-        What families stand still changes only together with the schema, so
-        `halted` is looked up here too.
+        What families stand still changes only together with the schema, as
+        tables are made together with their versions, so `halted` and
+        `versions` are looked up here too.
 
         Raises:
             sqlite3.Error: The file cannot be read.
@@ -103,6 +106,7 @@ class Book:
             editions = in_use(connection, self.editions.statements)
             self.now = self.editions.using(editions)
             self.in_use = InUse(editions, _halted(connection, self.editions.statements))
+            self.versions = _versions(connection, self.editions.statements)
             self._seen = seen
         return self.now
 
@@ -120,6 +124,12 @@ def _halted(connection: sqlite3.Connection, statements: Mapping[str, str]) -> di
     halts = [Halt(*row) for row in connection.execute(statements["log.halts"])]
     # Those of an edition that is being filled bear its number.
     return {halt.stream: halt for halt in halts if halt.stream and not without_edition(halt.projection)[1]}
+
+
+def _versions(connection: sqlite3.Connection, statements: Mapping[str, str]) -> dict[str, int]:
+    if not connection.execute(statements["log.has_editions"]).fetchone():
+        return {}
+    return {row[0]: row[1] for row in connection.execute(statements["log.projections"])}
 
 
 def create_all(connection: sqlite3.Connection, statements: Mapping[str, str], projections: Sequence[Projection]) -> None:

@@ -2,11 +2,12 @@
 
 Events stay as they are, byte for byte, and so does what blobs hold, packed or
 not: what is derived from them is made anew. Runs on the thread of the writer's
-connection. Imports `batch`, `editions`, `refolding` and `sqlite_files`.
+connection. Imports `errors`, `batch`, `editions`, `refolding` and `sqlite_files`.
 """
 
 import sqlite3
 
+from tract.errors import NewerSchemaError
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, drop_all, in_use
 from tract.log.refolding import Refold, write_or_undo
@@ -49,7 +50,8 @@ def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
     do. Another process that opens the file meanwhile waits.
 
     Raises:
-        NewerSchemaError: A later version was faster.
+        NewerSchemaError: A later version was faster, or made the tables of
+            an inline projection.
         sqlite3.Error: The file is as it was.
     """
     if schema_of(connection, runner.where) == SCHEMA and not _outdated(connection, runner):
@@ -73,9 +75,17 @@ def migrate(connection: sqlite3.Connection, runner: BatchRunner) -> None:
 
 
 def _outdated(connection: sqlite3.Connection, runner: BatchRunner) -> bool:
-    """Say whether an older version of an inline projection made its tables."""
+    """Say whether an older version of an inline projection made its tables.
+
+    Raises:
+        NewerSchemaError: A later one did.
+    """
     versions = {row[0]: row[1] for row in connection.execute(runner.statements["log.projections"])}
-    return any(versions.get(projection.name, 0) < projection.version for projection in runner.projections)
+    made = [(versions.get(projection.name, 0), projection.version) for projection in runner.projections]
+    for version, ours in made:
+        if version > ours:
+            raise NewerSchemaError(runner.where, version, ours)
+    return any(version < ours for version, ours in made)
 
 
 def _refold(connection: sqlite3.Connection, runner: BatchRunner) -> None:

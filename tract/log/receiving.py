@@ -20,7 +20,6 @@ from tract.log.batch import BatchRunner
 from tract.log.codec import decode_event
 from tract.log.packing import pack
 from tract.log.protocol import Row
-from tract.log.sqlite_files import schema_of
 
 
 class Recorded(Struct, frozen=True, gc=False):
@@ -52,13 +51,12 @@ def receive(connection: sqlite3.Connection, runner: BatchRunner, recorded: Itera
         FamilyDiffersError: The store has another event in the place of one.
         ProjectionError: A family stands still in the store.
         CorruptLogError: An event has not its shape, or does not follow the one before.
-        NewerSchemaError: A later version brought the file up.
+        NewerSchemaError: A later version brought the file up, or its tables.
         sqlite3.Error: It cannot be written.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        schema_of(connection, runner.where)
-        runner.book.look(connection)
+        runner.look(connection)
         cursor = connection.cursor()
         (position,) = cursor.execute(runner.book.now["log.last_position"]).fetchone()
         receiving = _Receiving(cursor, runner, admit, position)
