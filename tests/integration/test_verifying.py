@@ -192,6 +192,60 @@ async def test_it_is_named_where_no_projection_is_noted(path: Path) -> None:
     assert "projection: projection commits: it is not noted which version made it" in said
 
 
+@pytest.mark.parametrize(
+    ("sql", "thing"),
+    [
+        ("CREATE TRIGGER mine AFTER INSERT ON commits BEGIN DELETE FROM blobs; END", "trigger mine"),
+        ("CREATE TRIGGER mine AFTER INSERT ON events BEGIN SELECT 1; END", "trigger mine"),
+        ("CREATE UNIQUE INDEX mine ON events (actor)", "index mine"),
+        ("CREATE VIEW commits__9 AS SELECT 1", "view commits__9"),
+        ("CREATE TABLE commits__x (y)", None),
+        ("CREATE TABLE notes (text)", None),
+        ("CREATE TRIGGER mine AFTER INSERT ON Commits BEGIN SELECT 1; END", "trigger mine"),
+        ("CREATE TRIGGER sqlitemine AFTER INSERT ON refs BEGIN SELECT 1; END", "trigger sqlitemine"),
+    ],
+)
+async def test_what_nothing_of_ours_declares_is_named_where_it_meddles_with_ours(path: Path, sql: str, thing: str | None) -> None:
+    change(path, sql)
+    assert await found(path) == ([] if thing is None else [f"schema: {thing}: it is nothing that Tract makes"])
+
+
+async def test_a_trigger_on_a_table_that_bears_no_name_of_ours_is_its_owners(path: Path) -> None:
+    change(path, "CREATE TABLE notes (text)", "CREATE TRIGGER mine AFTER INSERT ON notes BEGIN SELECT 1; END")
+    assert await found(path) == []
+
+
+async def test_what_a_rebuild_left_is_named_and_no_finding(path: Path) -> None:
+    change(
+        path,
+        "CREATE TABLE commits__7 (number INTEGER PRIMARY KEY)",
+        "CREATE INDEX commits_by_id__7 ON commits__7 (number)",
+        "CREATE VIRTUAL TABLE search_texts__7 USING fts5 (text)",
+    )
+    checked = await admin.verify(path)
+    assert (checked.is_clean, checked.left_over) == (True, ("commits__7", "search_texts__7"))
+    assert "commits__7, search_texts__7: a rebuild left this; the next one removes it" in str(checked)
+    await admin.rebuild(path)
+    assert (await admin.verify(path)).left_over == ()
+
+
+async def test_what_a_rebuild_fills_just_now_is_not_left_over(path: Path) -> None:
+    change(
+        path,
+        "CREATE TABLE commits__7 (number INTEGER PRIMARY KEY)",
+        "CREATE VIRTUAL TABLE search_texts__7 USING fts5 (text)",
+        "INSERT INTO rebuilds VALUES (7, 'commits:1,search:1', 0, NULL)",
+    )
+    checked = await admin.verify(path)
+    assert (checked.is_clean, checked.left_over) == (True, ())
+
+
+async def test_after_a_rebuild_nothing_is_left_over(path: Path) -> None:
+    await admin.rebuild(path)
+    checked = await admin.verify(path)
+    assert (checked.is_clean, checked.left_over) == (True, ())
+
+
 async def kept(path: Path) -> None:
     """Write something, and keep its context."""
     async with AsyncTract.open(path, name="main", clock=FixedClock()) as t:

@@ -17,16 +17,14 @@ from tract.admin.results import (
     Compacted,
     Exported,
     Finding,
-    FollowingStatus,
     Halted,
     Imported,
     Progress,
     Rebuilt,
-    StoreStatus,
-    TableStatus,
     Verification,
 )
 from tract.admin.surveying import status
+from tract.admin.surveys import FollowingStatus, StoreStatus, TableStatus
 from tract.admin.verifying import verify
 
 __all__ = [

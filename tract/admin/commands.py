@@ -16,8 +16,9 @@ from tract.admin.exporting import export
 from tract.admin.importing import import_file
 from tract.admin.rebuilding import rebuild
 from tract.admin.reporting import Tell
-from tract.admin.results import BackedUp, Compacted, Exported, Imported, Rebuilt, StoreStatus, Verification
+from tract.admin.results import BackedUp, Compacted, Exported, Imported, Rebuilt, Verification
 from tract.admin.surveying import status
+from tract.admin.surveys import StoreStatus
 from tract.admin.verifying import verify
 from tract.projections import FOLLOWING, INLINE
 

@@ -124,7 +124,7 @@ class Replay:
 
 def declarations(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
     """Return what rows of `admin.things` say, but for white space, by type and name."""
-    return {(kind, name): " ".join(str(sql).split()) for kind, name, sql in rows}
+    return {(kind, name): " ".join(str(sql).split()) for kind, name, _, sql in rows}
 
 
 @contextmanager

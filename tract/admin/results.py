@@ -1,11 +1,9 @@
 """What looking after a store finds, and how far it has come: frozen values with a readable `__str__`.
 
-Imports `domain.results`.
+Imports nothing of ours.
 """
 
 from attrs import frozen
-
-from tract.domain.results import moment
 
 
 @frozen
@@ -52,7 +50,7 @@ class Finding:
 
     Attributes:
         kind: `file` (SQLite finds it damaged), `schema` (a table, index or
-            trigger is missing or declared otherwise), `event` (its row or data has not its shape),
+            trigger is missing, declared otherwise, or none of Tract's), `event` (its row or data has not its shape),
             `chain` (a gap, or a digest that is another), `blob`, `commit`,
             `replay` (an event that cannot be folded), `projection`, or
             `context` (one that is kept for compiling, and is another).
@@ -83,6 +81,8 @@ class Verification:
         findings: What is wrong, in the order it was found.
         more: How many findings there were beyond those.
         is_chain_only: Whether only the chain of digests was looked at.
+        left_over: Tables that a rebuild which was killed left, or that one
+            that runs is about to remove: they take up room, and nothing else.
     """
 
     path: str
@@ -94,6 +94,7 @@ class Verification:
     findings: tuple[Finding, ...]
     more: int = 0
     is_chain_only: bool = False
+    left_over: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -119,100 +120,8 @@ class Verification:
         lines = [str(finding) for finding in self.findings]
         lines += [f"and {self.more:,} more"] if self.more else []
         lines += [] if self.is_clean else [self._advice()]
+        lines += [f"{', '.join(self.left_over)}: a rebuild left this; the next one removes it"] if self.left_over else []
         return "\n".join([*lines, f"{self.path}: {verdict}; {self._read()}; {self.seconds:.2f} s"])
-
-
-@frozen
-class TableStatus:
-    """A table of a projection.
-
-    Attributes:
-        projection: Whose it is.
-        table: Its name.
-        rows: How many it has; None where it is missing.
-    """
-
-    projection: str
-    table: str
-    rows: int | None
-
-
-@frozen
-class FollowingStatus:
-    """A projection that follows the log a little behind it.
-
-    Attributes:
-        projection: Its name.
-        position: Up to where it has read; None where it was never followed in this store.
-        lag: How many events it has not read yet; below 0 where the log has lost some that it had read.
-        halted: The position of an event that it could not fold; it stands
-            still there until it is rebuilt. None where it goes on.
-    """
-
-    projection: str
-    position: int | None
-    lag: int
-    halted: int | None
-
-    def __str__(self) -> str:
-        if self.halted is not None:
-            return f"stands still at position {self.halted:,}; rebuild it"
-        if self.position is None:
-            return "not followed yet"
-        if self.lag < 0:
-            return f"{_some(-self.lag, 'event', 'events')} ahead of the log, which has lost them; run verify"
-        return f"{_some(self.lag, 'event', 'events')} behind" if self.lag else "in step"
-
-
-@frozen
-class StoreStatus:
-    """What `status` saw, all in one snapshot.
-
-    Attributes:
-        path: The store.
-        schema: The number of its schema.
-        size: Bytes of the file.
-        wal_size: Bytes of the write-ahead log beside it, 0 where there is none.
-        events: How many the log holds.
-        blobs: How many rows; what was collected or erased keeps its row.
-        families: How many streams.
-        tracts: How many tracts; None where their table is missing.
-        newest: When the last event was recorded, in microseconds since 1970,
-            UTC; None in an empty log.
-        running: Model calls without an end; None where their table is missing.
-        tables: Those of the projections that are kept in step with every append.
-        following: The other projections.
-    """
-
-    path: str
-    schema: int
-    size: int
-    wal_size: int
-    events: int
-    blobs: int
-    families: int
-    tracts: int | None
-    newest: int | None
-    running: int | None
-    tables: tuple[TableStatus, ...]
-    following: tuple[FollowingStatus, ...]
-
-    def __str__(self) -> str:
-        newest = "none" if self.newest is None else moment(self.newest).isoformat(sep=" ", timespec="seconds")
-        facts = [
-            ("schema", f"{self.schema}"),
-            ("file", f"{self.size:,} bytes"),
-            ("write-ahead log", f"{self.wal_size:,} bytes"),
-            ("events", f"{self.events:,}"),
-            ("newest event", newest),
-            ("blobs", f"{self.blobs:,}"),
-            ("families", f"{self.families:,}"),
-            ("tracts", _count(self.tracts)),
-            ("running calls", _count(self.running)),
-            *((f"table {one.table}", _count(one.rows, " rows") + f" ({one.projection})") for one in self.tables),
-            *((f"following {one.projection}", f"{one}") for one in self.following),
-        ]
-        return "\n".join([self.path, *(f"  {name:<24}{fact}" for name, fact in facts)])
 
 
 @frozen
@@ -396,7 +305,3 @@ class Compacted:
 
 def _some(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
-
-
-def _count(number: int | None, unit: str = "") -> str:
-    return "missing" if number is None else f"{number:,}{unit}"

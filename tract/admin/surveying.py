@@ -8,8 +8,8 @@ from os import PathLike
 from pathlib import Path
 
 from tract.admin.following import checkpoints
-from tract.admin.results import FollowingStatus, StoreStatus, TableStatus
 from tract.admin.snapshots import Snapshot, read_snapshot
+from tract.admin.surveys import FollowingStatus, StoreStatus, TableStatus
 from tract.admin.threads import on_thread
 from tract.log.editions import in_edition
 from tract.projections import FOLLOWING, INLINE
@@ -33,7 +33,7 @@ async def status(path: str | PathLike[str]) -> StoreStatus:
 
 
 def _survey(snapshot: Snapshot) -> StoreStatus:
-    tables = {name for kind, name, _ in snapshot("admin.things") if kind == "table"}
+    tables = {name for kind, name, *_ in snapshot("admin.things") if kind == "table"}
     editions = dict(snapshot("log.editions")) if snapshot("log.has_editions").fetchone() else {}
     events, families = snapshot("admin.count_events").fetchone()
     newest = snapshot("admin.newest").fetchone()

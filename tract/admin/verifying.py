@@ -4,27 +4,23 @@ Reads only, in short snapshots. Imports `log`, `projections` and the other
 modules of `admin`.
 """
 
-import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping
 from os import PathLike
 from threading import Event
 
 from tract.admin.chaining import ChainCheck
 from tract.admin.checking import BlobCheck, EventCheck
 from tract.admin.comparing import Comparison
+from tract.admin.declaring import SchemaCheck
 from tract.admin.findings import Findings
 from tract.admin.following import Checkpoint, FollowedReplay, can_be_made, checkpoints
-from tract.admin.replaying import declarations, replay_beside
+from tract.admin.replaying import replay_beside
 from tract.admin.reporting import Reports, Tell, on_thread_telling
 from tract.admin.results import Verification
 from tract.admin.snapshots import Slices, Snapshot, read_in_slices
 from tract.errors import CorruptLogError
-from tract.log.editions import create_all
-from tract.log.protocol import Projection
-from tract.log.sqlite_files import LOG_TABLES, SCHEMA
-from tract.projections import INLINE
+from tract.log.sqlite_files import SCHEMA
 
 
 async def verify(path: str | PathLike[str], *, chain_only: bool = False, progress: Tell | None = None) -> Verification:
@@ -109,6 +105,7 @@ class Verifier:
         self._blobs = BlobCheck(slices, findings)
         made = slices.known.statements
         self._following = [each for each in slices.known.following if can_be_made(each, made)]
+        self._schema = SchemaCheck(slices, findings, self._following)
         self._rows = 0
         self._is_replayed = False
 
@@ -124,6 +121,7 @@ class Verifier:
             findings=tuple(self._findings.kept),
             more=self._findings.more,
             is_chain_only=is_chain_only,
+            left_over=self._schema.left_over,
         )
 
     def check_all(self) -> None:
@@ -162,15 +160,8 @@ class Verifier:
             self._reports.reached(place)
 
     def _check_schema(self, known: Mapping[str, Checkpoint]) -> None:
-        if self._slices.schema != SCHEMA:
-            return
-        with self._slices.snapshot() as snapshot:
-            things = declarations(snapshot("admin.things"))
-            declared = _declared(snapshot, (*INLINE, *self._following), known)
-        for (kind, name), sql in sorted(declared.items()):
-            found = things.get((kind, name))
-            if found != sql:
-                self._findings.add("schema", f"{kind} {name}", "it is missing" if found is None else "it is declared otherwise")
+        if self._slices.schema == SCHEMA:
+            self._schema.run(known)
 
     def _checkpoints(self) -> dict[str, Checkpoint]:
         with self._slices.snapshot() as snapshot:
@@ -208,16 +199,3 @@ def _integrity(snapshot: Snapshot, table: str | None) -> list[str]:
     else:
         return []
     return [line for (text,) in rows for line in text.splitlines() if line != "ok"]
-
-
-def _declared(
-    snapshot: Snapshot, projections: Sequence[Projection], known: Mapping[str, Checkpoint]
-) -> dict[tuple[str, str], str]:
-    """Return how the tables that are in use are declared where they were just made."""
-    made = [each for each in projections if each.is_inline or each.name in known]
-    made = [each for each in made if each.name not in known or known[each.name].version == each.version]
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
-        for name in LOG_TABLES:
-            empty.execute(snapshot.statements[name])
-        create_all(empty, snapshot.statements, made)
-        return declarations(empty.execute(snapshot.statements["admin.things"]))

@@ -10,7 +10,7 @@ SELECT user_version FROM pragma_user_version;
 PRAGMA integrity_check(100);
 
 -- name: admin.things
-SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name;
+SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY type, name;
 
 -- name: admin.tables
 SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0;
