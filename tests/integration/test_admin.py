@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
+from uuid import UUID
 
 import pytest
 
@@ -485,6 +486,25 @@ async def test_a_store_may_be_named_as_open_names_it(path: Path, tmp_path: Path,
     assert (await admin.status(f"sqlite:///{path}")).path == str(path)
     assert (await admin.status("~/log.db")).path == str(path)
     assert (await admin.backup(f"sqlite:///{path}", f"sqlite:///{copy}")).copy == str(copy)
+
+
+async def test_status_tells_first_what_stands_still(path: Path, raw: sqlite3.Connection) -> None:
+    (stream,) = raw.execute("SELECT stream_id FROM events WHERE position = 1").fetchone()
+    halts = [("refs", stream, 4, "branch.created cannot be folded"), ("usage_sums", b"", 7, "usage.recorded cannot be folded")]
+    raw.executemany("INSERT INTO halts VALUES (?, ?, ?, ?)", halts)
+    found = await admin.status(path)
+    assert [(one.projection, one.family, one.position) for one in found.halted] == [
+        ("refs", str(UUID(bytes=stream)), 4),
+        ("usage_sums", None, 7),
+    ]
+    said = str(found).splitlines()
+    assert said[1:3] == [f"  {one}" for one in found.halted]
+    assert said[1].startswith(f"  family {UUID(bytes=stream)} stands still at position 4 (refs)")
+
+
+async def test_status_leaves_out_what_stops_a_rebuild_that_runs(path: Path, raw: sqlite3.Connection) -> None:
+    raw.execute("INSERT INTO halts SELECT 'refs__2', stream_id, 4, 'it cannot be folded' FROM events WHERE position = 1")
+    assert (await admin.status(path)).halted == ()
 
 
 TABLE_DAMAGES = [what for what, (_, kind, _) in DAMAGES.items() if kind == "projection"] + ["a projection's table gone"]

@@ -287,6 +287,11 @@ async def test_a_projection_that_stands_still_is_named(path: Path) -> None:
     assert await found(path) == [said]
 
 
+async def test_what_stops_a_rebuild_that_runs_is_no_finding(path: Path) -> None:
+    change(path, "INSERT INTO halts VALUES ('refs__3', zeroblob(16), 4, 'branch.created cannot be folded')")
+    assert await found(path) == []
+
+
 async def test_the_log_is_checked_although_the_table_of_editions_is_damaged(path: Path) -> None:
     change(path, "DROP TABLE projections", "CREATE TABLE projections (x)", "UPDATE events SET actor = 'x' WHERE position = 3")
     said = await found(path)

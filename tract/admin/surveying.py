@@ -1,6 +1,6 @@
 """`status`: what a store holds, at a glance.
 
-Reads only, in one snapshot. Imports `log`, `projections` and the other modules of
+Reads only, in one snapshot. Imports `domain`, `log`, `projections` and the other modules of
 `admin`.
 """
 
@@ -8,10 +8,12 @@ from os import PathLike
 from pathlib import Path
 
 from tract.admin.following import checkpoints
+from tract.admin.results import Halted
 from tract.admin.snapshots import Snapshot, read_snapshot
 from tract.admin.surveys import FollowingStatus, StoreStatus, TableStatus
 from tract.admin.threads import on_thread
-from tract.log.editions import in_edition
+from tract.domain.ids import uuid_text
+from tract.log.editions import in_edition, without_edition
 from tract.projections import FOLLOWING, INLINE
 
 
@@ -58,6 +60,18 @@ def _survey(snapshot: Snapshot) -> StoreStatus:
         running=snapshot("admin.count_running").fetchone()[0] if rows["generations", "generations"] is not None else None,
         tables=tuple(TableStatus(*names, count) for names, count in rows.items()),
         following=_following(snapshot, 0 if newest is None else newest[1]),
+        halted=_halted(snapshot),
+    )
+
+
+def _halted(snapshot: Snapshot) -> tuple[Halted, ...]:
+    if not snapshot("log.has_editions").fetchone():
+        return ()
+    # Those of an edition that is being filled bear its number, and stop nobody yet.
+    return tuple(
+        Halted(projection, uuid_text(stream) if stream else None, position, finding)
+        for projection, stream, position, finding in snapshot("log.halts")
+        if not without_edition(projection)[1]
     )
 
 

@@ -5,6 +5,7 @@ Imports `domain.results` and `results`.
 
 from attrs import frozen
 
+from tract.admin.results import Halted
 from tract.domain.results import moment
 
 
@@ -69,6 +70,7 @@ class StoreStatus:
         running: Model calls without an end; None where their table is missing.
         tables: Those of the projections that are kept in step with every append.
         following: The other projections.
+        halted: What stands still, as one of its events cannot be folded.
     """
 
     path: str
@@ -83,6 +85,7 @@ class StoreStatus:
     running: int | None
     tables: tuple[TableStatus, ...]
     following: tuple[FollowingStatus, ...]
+    halted: tuple[Halted, ...]
 
     def __str__(self) -> str:
         newest = "none" if self.newest is None else moment(self.newest).isoformat(sep=" ", timespec="seconds")
@@ -99,7 +102,7 @@ class StoreStatus:
             *((f"table {one.table}", _count(one.rows, " rows") + f" ({one.projection})") for one in self.tables),
             *((f"following {one.projection}", f"{one}") for one in self.following),
         ]
-        return "\n".join([self.path, *(f"  {name:<24}{fact}" for name, fact in facts)])
+        return "\n".join([self.path, *(f"  {one}" for one in self.halted), *(f"  {name:<24}{fact}" for name, fact in facts)])
 
 
 def _count(number: int | None, unit: str = "") -> str:
