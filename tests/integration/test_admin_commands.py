@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -491,7 +492,50 @@ def test_a_reader_that_leaves_is_no_traceback(arguments: Callable[[str], list[st
     with subprocess.Popen([*ADMIN, *arguments(name), "--json"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE) as process:
         os.close(write)
         _, errors = process.communicate(timeout=60)
-    assert errors == b""
+    assert (process.returncode, errors) == (2, b"")
+
+
+OUTPUTS = [">/dev/full", ">&-", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"]
+
+
+def in_shell(redirection: str, *given: str) -> "subprocess.CompletedProcess[str]":
+    command_line = f"{shlex.join([*ADMIN, *given])} {redirection}"
+    return subprocess.run(["sh", "-c", command_line], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the platform has no device that is full")
+@pytest.mark.parametrize("given", [["status"], ["verify"], ["--help"]], ids=lambda given: given[0])
+@pytest.mark.parametrize("redirection", OUTPUTS)
+def test_what_cannot_be_printed_is_exit_code_2_and_no_traceback(path: Path, given: list[str], redirection: str) -> None:
+    done = in_shell(redirection, *given, *([] if "--help" in given else [str(path)]))
+    assert (done.returncode, done.stderr) == (0 if redirection == "2>&-" else 2, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the platform has no device that is full")
+@pytest.mark.parametrize("redirection", OUTPUTS[2:])
+@pytest.mark.parametrize("given", [["status", "nowhere.db"], ["mend"]], ids=lambda given: given[0])
+def test_an_error_that_cannot_be_printed_is_exit_code_2_and_no_traceback(given: list[str], redirection: str) -> None:
+    done = in_shell(redirection, *given)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+INTERRUPTED_IMPORT = """
+import sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "tract.cli.commands":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from tract.cli import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_command_line_is_loaded_is_130() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT, "admin", "status", "x"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 async def test_every_command_works_beside_a_tract_that_is_open(arguments: Callable[[str], list[str]], path: Path) -> None:

@@ -1,18 +1,19 @@
 """`python -m tract.admin`: the command line of `tract.admin`, with nothing but the standard library.
 
 Exit codes: 0 all is well, 1 something is wrong with the log, the tables or the
-exported file, 2 the command makes no sense or cannot be done, 130 it was
-interrupted. Imports `admin`; the commands stand in `commands`.
+exported file, 2 the command makes no sense or cannot be done, or what it found
+cannot be printed, 130 it was interrupted. Imports `admin`; the commands stand in `commands`.
 """
 
 import argparse
 import asyncio
+import errno
 import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, TextIO, TypeAlias
 
 import attrs
@@ -42,14 +43,18 @@ def progress_line(stream: TextIO | None = None) -> Iterator[Tell | None]:
 
     def show(progress: Progress) -> None:
         # Back to the beginning, and what was longer before is cleared.
-        out.write(f"\r{progress}\x1b[K")
-        out.flush()
+        _overwrite(f"{progress}\x1b[K")
+
+    def _overwrite(text: str) -> None:
+        # Whether anybody sees it changes nothing of what is done.
+        with suppress(OSError):
+            out.write(f"\r{text}")
+            out.flush()
 
     try:
         yield show
     finally:
-        out.write("\r\x1b[K")
-        out.flush()
+        _overwrite("\x1b[K")
 
 
 def main(
@@ -65,26 +70,43 @@ def main(
         program: What the command line is called.
         showing: How progress is shown.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A path may hold what the terminal cannot show.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    given = parser(program).parse_args(arguments)
+    # Either is None where the process was started with it closed.
+    with redirect_stdout(sys.stdout or _Closed()), redirect_stderr(sys.stderr or _Closed()):
+        for stream in (sys.stdout, sys.stderr):
+            # A path may hold what the terminal cannot show.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            return _main(_parsed(arguments, program), showing)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except _UnprintedError:
+            return CANNOT
+
+
+def _parsed(arguments: Sequence[str] | None, program: str) -> argparse.Namespace:
+    try:
+        return parser(program).parse_args(arguments)
+    except SystemExit as exc:
+        # It explained something, and what it printed may not have got out.
+        _print(sys.stderr if exc.code else sys.stdout, "")
+        raise
+    except OSError as exc:
+        raise _UnprintedError from exc
+
+
+def _main(given: argparse.Namespace, showing: Showing) -> int:
     try:
         with showing() as tell:
             result = asyncio.run(_run(given, tell))
-        _say(result, as_json=given.json)
     except (CorruptLogError, MalformedExportError) as exc:
         return _fail(exc, FINDINGS)
     except TractError as exc:
         return _fail(exc, CANNOT)
     except KeyboardInterrupt:
-        sys.stderr.write(f"Interrupted. {given.command.interrupted}\n")
+        _print(sys.stderr, f"Interrupted. {given.command.interrupted}\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has left; there is nobody to tell, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINDINGS
+    _print(sys.stdout, f"{json.dumps(_plain(result)) if given.json else result}\n")
     return FINDINGS if isinstance(result, Verification | BackedUp | Rebuilt) and not result.is_clean else CLEAN
 
 
@@ -93,9 +115,26 @@ async def _run(given: argparse.Namespace, tell: Tell | None) -> Result:
     return result
 
 
-def _say(result: Result, *, as_json: bool) -> None:
-    sys.stdout.write(f"{json.dumps(_plain(result)) if as_json else result}\n")
-    sys.stdout.flush()
+class _UnprintedError(Exception):
+    """Whoever was to read it has left, or there is no room for it."""
+
+
+class _Closed(io.TextIOBase):
+    """What a process was started without."""
+
+    def write(self, _: str, /) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def _print(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as exc:
+        with suppress(OSError):
+            # Else Python tries once more at exit, and complains.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise _UnprintedError from exc
 
 
 def _plain(result: Result) -> dict[str, Any]:
@@ -105,7 +144,7 @@ def _plain(result: Result) -> dict[str, Any]:
 
 
 def _fail(error: TractError, code: int) -> int:
-    sys.stderr.write(f"Error: {error}\n")
+    _print(sys.stderr, f"Error: {error}\n")
     return code
 
 

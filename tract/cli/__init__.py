@@ -24,4 +24,6 @@ def main() -> None:
             '    pip install -e ".[cli]"\n'
         )
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     commands.tract(prog_name="tract")
