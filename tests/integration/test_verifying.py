@@ -416,3 +416,33 @@ async def verified_often(path: Path) -> list[int]:
         assert checked.findings == ()
         counts.append(checked.events)
     return counts
+
+
+INDEX_DAMAGES = {
+    "a word that is not found": "UPDATE search_texts_data SET block = replace_word(block) WHERE id > 10",
+    "an index that is wiped": "UPDATE search_texts_data SET block = zeroblob(length(block)) WHERE id > 10",
+    "pages of the index gone": "DELETE FROM search_texts_data WHERE id > 10",
+    "the length of a text": "UPDATE search_texts_docsize SET sz = x'0101' WHERE id = (SELECT max(id) FROM search_texts_docsize)",
+    "the length of all texts": "UPDATE search_texts_data SET block = x'000000' WHERE id = 1",
+    "the lengths gone": "DELETE FROM search_texts_docsize",
+    "how it is read": "UPDATE search_texts_config SET v = 99",
+    "another setting": "INSERT INTO search_texts_config VALUES ('rank', 'bm25(9.0)')",
+}
+
+
+@pytest.mark.parametrize("damage", INDEX_DAMAGES.values(), ids=INDEX_DAMAGES)
+@pytest.mark.parametrize("is_rebuilt", [False, True], ids=["as it was made", "rebuilt"])
+async def test_a_full_text_index_that_finds_something_else_is_named(path: Path, damage: str, *, is_rebuilt: bool) -> None:
+    if is_rebuilt:
+        await admin.rebuild(path)
+        damage = damage.replace("search_texts", "search_texts__1")
+    assert await found(path) == []
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.create_function("replace_word", 1, lambda block: block.replace(b"rief", b"rjef"))
+        connection.execute(damage)
+    said = await found(path)
+    assert said
+    assert all("search" in line or "SQLite" in line for line in said)
+    assert not any("rief" in line or "rjef" in line for line in said)
+    await admin.rebuild(path)
+    assert await found(path) == []

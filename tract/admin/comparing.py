@@ -17,6 +17,7 @@ from tract.admin.chaining import ChainCheck
 from tract.admin.checking import EventCheck
 from tract.admin.findings import Findings
 from tract.admin.following import Checkpoint, FollowedReplay, checkpoints
+from tract.admin.indexing import PARTS, WORDS, about, reading
 from tract.admin.replaying import Replay, UnfoldedError
 from tract.admin.reporting import Reports
 from tract.admin.snapshots import Slices, Snapshot
@@ -189,10 +190,27 @@ class Comparison:
             # It was told of as part of the schema.
             return
         ours, theirs = snapshot(statement), self.replay.rows(statement)
-        there, difference = _compare_rows(ours, theirs, name)
-        self.rows += there
+        self.rows += self._add_difference(ours, theirs, f"table {name}")
+        if snapshot("admin.is_index", name).fetchone():
+            self._compare_index(snapshot, table, name)
+
+    def _compare_index(self, snapshot: Snapshot, table: str, name: str) -> None:
+        """Compare what is found in a full-text table, of which its rows tell nothing."""
+        known = snapshot.statements
+        with reading(snapshot.connection, known, name), reading(self.replay.connection, known, table):
+            words = known[WORDS]
+            self._add_difference(snapshot.connection.execute(words), self.replay.connection.execute(words), f"index {name}")
+        for part in PARTS:
+            ours = snapshot.connection.execute(about(known[part], name))
+            theirs = self.replay.connection.execute(about(known[part], table))
+            self._add_difference(ours, theirs, f"index {name}, {part.rpartition('_')[2]}")
+
+    def _add_difference(self, ours: sqlite3.Cursor, theirs: sqlite3.Cursor, where: str) -> int:
+        """Add the first row that differs; return how many there are."""
+        there, difference = _compare_rows(ours, theirs, where)
         if difference is not None:
             self.findings.add("projection", *difference)
+        return there
 
 
 @define(eq=False, repr=False)
@@ -207,7 +225,7 @@ class _Query:
         return self.snapshot(name, *parameters).fetchall()
 
 
-def _compare_rows(ours: sqlite3.Cursor, theirs: sqlite3.Cursor, table: str) -> tuple[int, tuple[str, str] | None]:
+def _compare_rows(ours: sqlite3.Cursor, theirs: sqlite3.Cursor, thing: str) -> tuple[int, tuple[str, str] | None]:
     """Return how many rows a table has, and the first one that differs with what is wrong there."""
     names = [column[0] for column in theirs.description]
     there, made = 0, 0
@@ -217,7 +235,7 @@ def _compare_rows(ours: sqlite3.Cursor, theirs: sqlite3.Cursor, table: str) -> t
         mine, right = ours.fetchmany(_ROWS), theirs.fetchmany(_ROWS)
         if mine != right and not difference:
             place, difference = _first_difference(names, mine, right)
-            where = f"table {table}, row {made + place}"
+            where = f"{thing}, row {made + place}"
         there += len(mine)
         made += len(right)
         if not mine and not right:

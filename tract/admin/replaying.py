@@ -43,13 +43,16 @@ class Replay:
     for here first and in the store only where it is not here, as the blobs are
     not, which SQLite does by itself for a database that is attached.
 
+    Attributes:
+        connection: Of the scratch database.
+
     Args:
         connection: Of the scratch database, to which the store is attached.
         slices: Of the store.
     """
 
     def __init__(self, connection: sqlite3.Connection, slices: Slices) -> None:
-        self._connection = connection
+        self.connection = connection
         self._statements = slices.known.statements
         self._runner = BatchRunner(slices.path, slices.known.statements, INLINE, lambda: 0)
         self._cursor = connection.cursor()
@@ -92,22 +95,22 @@ class Replay:
 
     def make(self, projection: Projection) -> None:
         """Make the tables of a projection that follows the log."""
-        create_all(self._connection, self._statements, (projection,))
+        create_all(self.connection, self._statements, (projection,))
 
     def empty(self, projection: Projection) -> None:
         """Make them anew; where they are not, those of the store would be meant, which cannot be written."""
-        drop_all(self._connection, self._statements, (projection,))
-        create_all(self._connection, self._statements, (projection,))
+        drop_all(self.connection, self._statements, (projection,))
+        create_all(self.connection, self._statements, (projection,))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN")
+        self.connection.execute("BEGIN")
         try:
             yield
         except BaseException:
-            self._connection.rollback()
+            self.connection.rollback()
             raise
-        self._connection.commit()
+        self.connection.commit()
 
     def find_family(self, id: CommitId) -> TractId | None:
         """Return the family of a commit that was recorded by what is applied so far."""
@@ -119,7 +122,7 @@ class Replay:
 
     def rows(self, name: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a named statement on the scratch database."""
-        return self._connection.execute(self._statements[name], parameters)
+        return self.connection.execute(self._statements[name], parameters)
 
 
 def declarations(rows: Iterable[Row]) -> dict[tuple[str, str], str]:

@@ -31,7 +31,8 @@ async def verify(path: str | PathLike[str], *, chain_only: bool = False, progres
     commits that it names are there; each blob is what its id says, or was
     collected or erased; and every row of the projections is what a replay of
     the log makes of it. What an older version made of it is not compared, as
-    the next open makes it anew; what a later one made is a finding.
+    the next open makes it anew; what a later one made is a finding. Of a
+    full-text index it is compared which words it has where.
 
     Changes nothing, also beside processes that write. What was appended stays
     as it is, so it is read in snapshots of some milliseconds, between which

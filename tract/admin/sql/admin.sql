@@ -83,3 +83,25 @@ SELECT count(*) FROM events WHERE stream_id = ?1;
 
 -- name: admin.firsts
 SELECT stream_id, data FROM events WHERE version = 1;
+
+-- Of a full-text index: `an_index` stands for its name.
+-- name: admin.show_index
+CREATE VIRTUAL TABLE temp.shown_index USING fts5vocab(main, an_index, instance);
+
+-- name: admin.hide_index
+DROP TABLE IF EXISTS temp.shown_index;
+
+-- name: admin.index_words
+SELECT term, doc, col, offset FROM temp.shown_index;
+
+-- name: admin.index_sizes
+SELECT id, sz FROM an_index_docsize ORDER BY id;
+
+-- name: admin.index_totals
+SELECT id, block FROM an_index_data WHERE id = 1;
+
+-- name: admin.index_settings
+SELECT k, v FROM an_index_config ORDER BY k;
+
+-- name: admin.is_index
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? AND sql LIKE 'CREATE VIRTUAL TABLE % USING fts5%';
