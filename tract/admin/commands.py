@@ -26,7 +26,8 @@ Result: TypeAlias = StoreStatus | Verification | Rebuilt | BackedUp | Exported |
 
 _EXIT_CODES = (
     "Exit codes: 0 all is well, 1 something is wrong with the log, the tables or the exported file, "
-    "2 the command makes no sense or cannot be done, such as on a file that is no store, or its result cannot be printed, 130 it was interrupted."
+    "2 the command makes no sense or cannot be done, such as on a file that is no store, "
+    "or its result cannot be printed, 130 it was interrupted."
 )
 
 
