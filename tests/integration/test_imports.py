@@ -27,6 +27,7 @@ from tract.errors import (
     FamilyDiffersError,
     FolderNotFoundError,
     MalformedExportError,
+    NewerEventError,
     NewerExportError,
     StoreError,
     StoreLockedError,
@@ -358,6 +359,34 @@ async def test_a_forged_history_that_no_verb_can_have_written_is_refused(file: P
     write_lines(file, lines)
     with pytest.raises(MalformedExportError):
         await admin.import_file(new, file)
+    assert files(new.parent) == []
+
+
+async def test_a_family_that_was_copied_under_another_id_is_refused_as_the_files_fault(path: Path, file: Path) -> None:
+    before = path.read_bytes()
+    family = next(line["stream_id"] for line in lines_of(file) if line.get("line") == "stream")
+    text = file.read_text(encoding="utf-8").replace(family, f"{family[:-4]}beef")
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        if line.get("line") == "event" and line["type"] == "tract.created" and line["stream_id"].endswith("beef"):
+            line["data"] = line["data"].replace('"name":"', '"name":"copy of ')
+    relinked(lines, first(lines, "event"))
+    ends = sorted((line for line in lines if line.get("line") == "stream"), key=lambda line: str(line["stream_id"]))
+    lines = [*(line for line in lines if line.get("line") != "stream")][:-1] + ends + [lines[-1]]
+    write_lines(file, lines)
+    with pytest.raises(MalformedExportError, match="does not fit what the store holds") as caught:
+        await admin.import_file(path, file)
+    assert caught.value.path == str(file)
+    assert path.read_bytes() == before
+
+
+async def test_an_event_in_a_later_shape_is_refused_with_the_name_of_the_file(file: Path, new: Path) -> None:
+    lines = lines_of(file)
+    relinked(lines, first(lines, "event"), schema=77)
+    write_lines(file, lines)
+    with pytest.raises(NewerEventError, match="Upgrade") as caught:
+        await admin.import_file(new, file)
+    assert (caught.value.file, caught.value.schema) == (str(file), 77)
     assert files(new.parent) == []
 
 

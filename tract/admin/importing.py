@@ -64,8 +64,10 @@ async def import_file(path: str | PathLike[str], file: str | PathLike[str], *, p
     Raises:
         ConfigError: *path* or *file* is no path.
         UnreadableExportError: There is no *file*, or it cannot be read.
-        MalformedExportError: *file* is no export, was changed or is cut off.
+        MalformedExportError: *file* is no export, was changed or is cut off,
+            or holds what the store has under another family.
         NewerExportError: A later version exported it.
+        NewerEventError: A later version changed what an event of it holds.
         FamilyDiffersError: The store has a family of it with another history.
         TractExistsError: The store has another root tract of the same name.
         FolderNotFoundError: There is no folder to make the store in.
@@ -92,7 +94,7 @@ async def import_file(path: str | PathLike[str], file: str | PathLike[str], *, p
         if is_new:
             await on_thread(lambda _, __: destination.publish(), place)
         else:
-            appended, known = await on_thread_telling(partial(_append, destination, staged), place, progress)
+            appended, known = await on_thread_telling(partial(_append, destination, source, staged), place, progress)
     finally:
         destination.discard()
     return Imported(place, source, is_new, staged.families, appended, known, time.perf_counter() - started)
@@ -140,7 +142,7 @@ def _stage(destination: Destination, source: str, place: str, stop: Flag, report
     return _Staged(reader.families, reader.events)
 
 
-def _append(destination: Destination, staged: _Staged, place: str, stop: Flag, reports: Reports) -> tuple[int, int]:
+def _append(destination: Destination, source: str, staged: _Staged, place: str, stop: Flag, reports: Reports) -> tuple[int, int]:
     """Append what the store lacks of the scratch one; return how many events that were, and how many it had."""
 
     def append(scratch: Snapshot) -> tuple[int, int]:
@@ -149,7 +151,14 @@ def _append(destination: Destination, staged: _Staged, place: str, stop: Flag, r
             runner = _runner(place)
             prepare_writer(connection, place, "full", runner.statements, INLINE)
             migrate(connection, runner)
-            found = receive(connection, runner, _recorded(scratch, reports), partial(_admit, place))
+            try:
+                found = receive(connection, runner, _recorded(scratch, reports), partial(_admit, place))
+            except CorruptLogError as exc:
+                if exc.tract is None:
+                    raise
+                # By itself it was proved to be whole, such as a family that was copied under another id.
+                finding = f"family {exc.tract}, version {exc.version}, does not fit what the store holds ({exc.finding})"
+                raise MalformedExportError(source, None, finding) from exc
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return found
 

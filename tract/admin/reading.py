@@ -72,6 +72,7 @@ class ExportReader:
         Raises:
             MalformedExportError: The file is none, was changed, or is cut off.
             NewerExportError: A later version exported it.
+            NewerEventError: A later version changed what an event of it holds.
         """
         # Ids of all blobs so far; spills to the disk and leaves nothing.
         with closing(sqlite3.connect("", isolation_level=None)) as seen:
@@ -119,7 +120,7 @@ class ExportReader:
         self._require(not self._told, "an event comes after the end of a family")
         row = row_of(line)
         try:
-            event = decode_event(row)
+            event = decode_event(row, file=self.path)
         except CorruptLogError as exc:
             # What is wrong with it names its type, which may be anything.
             raise NotALineError(exc.finding if line.type in TYPES else "it is no event of any version") from exc
