@@ -324,6 +324,16 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a last line that is gone": (lambda lines: lines.pop(), "ends before its last line"),
     "something behind the last line": (lambda lines: lines.append(lines[-1]), "after the last line"),
     "a first line that comes twice": (lambda lines: lines.insert(1, HEAD), "not its form"),
+    "a time that no clock shows": (
+        lambda lines: relinked(lines, last(lines, "event"), recorded_at=2**63 - 1),
+        "its time is out of its range",
+    ),
+    "a name that no tract can have": (
+        lambda lines: relinked(
+            lines, first(lines, "event"), data=lines[first(lines, "event")]["data"].replace('"name":"', '"name":"\\u001b')
+        ),
+        "a tract has a name that none can have",
+    ),
     "an event whose data have not their shape": (
         lambda lines: relinked(lines, first(lines, "event"), data="{}"),
         "has not its shape",
@@ -358,6 +368,15 @@ async def test_a_forged_history_that_no_verb_can_have_written_is_refused(file: P
     relinked(lines, commit, data=canonical(data).decode())
     write_lines(file, lines)
     with pytest.raises(MalformedExportError):
+        await admin.import_file(new, file)
+    assert files(new.parent) == []
+
+
+async def test_an_event_of_a_tract_that_was_never_created_is_refused(file: Path, new: Path) -> None:
+    lines = lines_of(file)
+    relinked(lines, last(lines, "event"), tract_id="01a20542-ce77-7f60-a54f-7e30d6587689")
+    write_lines(file, lines)
+    with pytest.raises(MalformedExportError, match="its tract is not created before it"):
         await admin.import_file(new, file)
     assert files(new.parent) == []
 

@@ -418,6 +418,29 @@ async def verified_often(path: Path) -> list[int]:
     return counts
 
 
+def relink(path: Path, position: int, column: str, value: Any) -> None:
+    """Change a column of an event, and every digest behind it."""
+    change(path, f"UPDATE events SET {column} = {value} WHERE position = {position}")
+    forge(path, position, lambda _: None)
+
+
+async def test_a_time_that_no_clock_shows_is_named_and_status_goes_on(path: Path) -> None:
+    last = one(path, "SELECT max(position) FROM events")
+    relink(path, last, "recorded_at", 2**63 - 1)
+    version = one(path, f"SELECT version FROM events WHERE position = {last}")
+    assert any(line.endswith(f"version {version}: its time is out of its range") for line in await found(path))
+    assert "newest event            9999-12-31" in str(await admin.status(path))
+
+
+@pytest.mark.parametrize("tract", ["unknown", "of another family"])
+async def test_an_event_of_a_tract_that_is_not_of_its_family_is_named(path: Path, tract: str) -> None:
+    last = one(path, "SELECT max(position) FROM events")
+    id = "zeroblob(16)" if tract == "unknown" else f"x'{one(path, 'SELECT hex(id) FROM tracts WHERE number = 1')}'"
+    relink(path, last, "tract_id", id)
+    version = one(path, f"SELECT version FROM events WHERE position = {last}")
+    assert any(line.endswith(f"version {version}: its tract is not created before it") for line in await found(path))
+
+
 INDEX_DAMAGES = {
     "a word that is not found": "UPDATE search_texts_data SET block = replace_word(block) WHERE id > 10",
     "an index that is wiped": "UPDATE search_texts_data SET block = zeroblob(length(block)) WHERE id > 10",

@@ -24,6 +24,7 @@ from tract.admin.lines import (
     row_of,
 )
 from tract.domain.canonical import INT64_MAX, sha256
+from tract.domain.results import LATEST
 
 numbers = st.integers(0, INT64_MAX)
 ids = st.integers(0, 999).map(uuid)
@@ -38,7 +39,7 @@ events = st.builds(
     data=st.text(),
     operation_id=ids,
     actor=st.none() | st.text(),
-    recorded_at=numbers,
+    recorded_at=st.integers(0, LATEST),
     digest=digests.map(bytes.hex),
 )
 blobs = st.tuples(st.binary(min_size=16, max_size=16), st.binary() | st.text().map(str.encode)).map(

@@ -1,7 +1,7 @@
 """The first check of `verify`: that the log is without a gap, and each digest that of what it is of.
 
 As lean as a pass over the whole log can be: rows as they are stored, nothing
-decoded. Imports `log` and the other modules of `admin`; read
+decoded. Imports `domain`, `log` and the other modules of `admin`; read
 `ChainCheck.take` first.
 """
 
@@ -12,6 +12,7 @@ from attrs import define, field
 from tract.admin.findings import Findings
 from tract.admin.snapshots import Slices, Snapshot, text_as_stored
 from tract.domain.ids import uuid_text
+from tract.domain.results import LATEST
 from tract.log import chain
 from tract.log.linking import Linker
 from tract.log.protocol import Row
@@ -82,7 +83,8 @@ class ChainCheck:
             position, stream, version, digest = row[0], row[1], row[2], row[10]
             end = ends.get(stream) or self._end_before(stream, version)
             try:
-                is_next = digest == link(end[2][0], row) and version == end[0] + 1 and row[9] >= end[1] and position == last + 1
+                is_next = digest == link(end[2][0], row) and version == end[0] + 1 and position == last + 1
+                is_next = is_next and end[1] <= row[9] <= LATEST
             except (AttributeError, TypeError, ValueError):
                 is_next = False
             if is_next:
@@ -118,6 +120,8 @@ class ChainCheck:
             self.findings.add("chain", where, f"it follows version {end[0]}")
         if recorded_at < end[1]:
             self.findings.add("chain", where, "its time is before that of the event before it")
+        if recorded_at > LATEST:
+            self.findings.add("event", where, "its time is out of its range")
         try:
             links = [self._linker.link(previous, row) for previous in end[2]]
         except ValueError:

@@ -14,7 +14,7 @@ from tract.admin.references import blobs_of, commits_of
 from tract.admin.replaying import Replay, UnfoldedError
 from tract.admin.snapshots import Slices
 from tract.domain.canonical import sha256
-from tract.domain.events import CommitRecorded, Event
+from tract.domain.events import CommitRecorded, Event, TractCreated, UnknownEvent
 from tract.domain.ids import BlobId, CommitId, TractId
 from tract.errors import CorruptLogError, NewerEventError
 from tract.log.codec import decode_event
@@ -28,6 +28,8 @@ _OPEN_NAMES = 10_000
 """Names of commits that were not recorded yet; beyond it they count as missing."""
 _COMMITS = 10_000
 """Commits whose family is in memory; that of others is looked up."""
+_TRACTS = 10_000
+"""That are in memory with their families; others are looked up."""
 _BLOBS = 500
 """Of which so many are read at once, if they are short."""
 _BLOB_DATA = 4
@@ -59,6 +61,7 @@ class EventCheck:
     read_up_to: int = LOWEST
     is_replayed: bool = True
     _families: dict[CommitId, TractId] = field(factory=dict)
+    _tracts: set[tuple[TractId, TractId]] = field(factory=set)
     _unrecorded: dict[tuple[CommitId, TractId], str] = field(factory=dict)
 
     def read(self, until: int) -> int:
@@ -81,6 +84,7 @@ class EventCheck:
         self._check_blobs(events)
         for event in events:
             if self.is_replayed:
+                self._check_tract(event)
                 self._check_commits(event)
         if self.is_replayed:
             try:
@@ -143,6 +147,16 @@ class EventCheck:
         self.findings.add("event", _where(event), "a value in it is out of its range")
         self.is_replayed = False
         return None
+
+    def _check_tract(self, event: Event) -> None:
+        pair = event.tract, event.stream
+        if isinstance(event.body, TractCreated) or pair in self._tracts or self.replay.has_tract(*pair):
+            if len(self._tracts) >= _TRACTS:
+                self._tracts.clear()
+            self._tracts.add(pair)
+        elif not isinstance(event.body, UnknownEvent):
+            # In what a later version records a tract may begin otherwise.
+            self.findings.add("event", _where(event), "its tract is not created before it")
 
     def _check_commits(self, event: Event) -> None:
         named = commits_of(event)

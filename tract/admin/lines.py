@@ -38,6 +38,7 @@ from msgspec import Meta, Struct
 
 from tract.domain.canonical import INT64_MAX, encode_plain, sha256
 from tract.domain.ids import is_uuid, uuid_bytes, uuid_text
+from tract.domain.results import LATEST
 from tract.log.protocol import Row
 
 FORMAT = "tract-export"
@@ -198,6 +199,8 @@ def row_of(line: EventLine) -> Row:
     """
     if not all(map(is_uuid, (line.stream_id, line.tract_id, line.operation_id))):
         raise NotALineError("an id is none")
+    if line.recorded_at > LATEST:
+        raise NotALineError("its time is out of its range")
     return (
         0,
         uuid_bytes(line.stream_id),

@@ -25,9 +25,10 @@ from tract.admin.lines import (
     row_of,
 )
 from tract.admin.references import blobs_of
-from tract.domain.events import TYPES
+from tract.domain.events import TYPES, TractCreated
 from tract.domain.ids import uuid_bytes
-from tract.errors import CorruptLogError, MalformedExportError, NewerExportError
+from tract.domain.names import check_name
+from tract.errors import CorruptLogError, InvalidNameError, MalformedExportError, NewerExportError
 from tract.log import chain
 from tract.log.codec import decode_event
 from tract.log.receiving import Recorded
@@ -124,6 +125,8 @@ class ExportReader:
         except CorruptLogError as exc:
             # What is wrong with it names its type, which may be anything.
             raise NotALineError(exc.finding if line.type in TYPES else "it is no event of any version") from exc
+        if isinstance(event.body, TractCreated):
+            _require_name(event.body.name)
         stream = row[1]
         version, previous = self._ends.get(stream, (0, chain.START))
         head = (event.stream, event.version, event.tract, row[4], row[5], event.operation, event.actor, event.recorded_at)
@@ -160,3 +163,10 @@ class ExportReader:
     def _require(self, holds: bool, finding: str) -> None:  # noqa: FBT001 - reads as a sentence
         if not holds:
             raise NotALineError(finding)
+
+
+def _require_name(name: str) -> None:
+    try:
+        check_name("tract", name)
+    except InvalidNameError as exc:
+        raise NotALineError("a tract has a name that none can have") from exc

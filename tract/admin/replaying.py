@@ -10,7 +10,7 @@ from typing import Any
 
 from tract.admin.snapshots import Slices, tells_nothing, text_as_stored
 from tract.domain.events import Event
-from tract.domain.ids import BlobId, CommitId, TractId, uuid_text
+from tract.domain.ids import BlobId, CommitId, TractId, uuid_bytes, uuid_text
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, drop_all
 from tract.log.protocol import Projection, Row
@@ -119,6 +119,10 @@ class Replay:
         except ValueError:
             return None
         return None if row is None else TractId(uuid_text(row[0]))
+
+    def has_tract(self, tract: TractId, family: TractId) -> bool:
+        """Say whether a tract was created in a family by what is applied so far."""
+        return self.rows("admin.is_tract_of", uuid_bytes(tract), uuid_bytes(family)).fetchone() is not None
 
     def rows(self, name: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a named statement on the scratch database."""

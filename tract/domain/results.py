@@ -24,8 +24,13 @@ _LOOK = 1024
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+LATEST = (datetime.max.replace(tzinfo=UTC) - _epoch) // timedelta(microseconds=1)
+"""The last microsecond since 1970 that a datetime can say, in the year 9999."""
+
+
 def moment(micros: int) -> datetime:
-    """Return the aware UTC datetime of microseconds since 1970."""
+    """Return the aware UTC datetime of microseconds since 1970; of what is later than `LATEST`, that."""
+    micros = min(micros, LATEST)
     return _epoch + timedelta(microseconds=micros)
 
 

@@ -50,6 +50,9 @@ WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE substr(b.id, 1, 4) = substr(w.id, 
 SELECT e.stream_id FROM commits c JOIN events e ON e.position = c.number
 WHERE substr(c.id, 1, 4) = substr(?1, 1, 4) AND c.id = ?1;
 
+-- name: admin.is_tract_of
+SELECT 1 FROM tracts WHERE id = ?1 AND stream = ?2;
+
 -- name: admin.count_events
 SELECT count(*), count(*) FILTER (WHERE version = 1) FROM events;
 
