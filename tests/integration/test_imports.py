@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import canonical, linked
-from tests.integration.test_admin import NO_STORES, ROOT, WRITING, dump, missing, write_history
+from tests.integration.test_admin import NO_STORES, ROOT, WRITING, command, dump, missing, write_history
 from tract import AsyncTract, admin
 from tract.admin.destinations import Destination
 from tract.errors import (
@@ -379,6 +379,18 @@ async def test_an_event_of_a_tract_that_was_never_created_is_refused(file: Path,
     with pytest.raises(MalformedExportError, match="its tract is not created before it"):
         await admin.import_file(new, file)
     assert files(new.parent) == []
+
+
+def test_an_import_that_fails_half_way_closes_what_it_opened(file: Path, new: Path) -> None:
+    lines = lines_of(file)
+    for number, line in enumerate(lines):
+        if line.get("line") == "event" and line["type"] == "tract.created":
+            name = json.loads(line["data"])["name"]
+            relinked(lines, number, data=line["data"].replace(f'"name":"{name}"', '"name":"same"'))
+    write_lines(file, lines)
+    done = command("import", str(new), str(file))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("Error: ")
 
 
 async def test_a_family_that_was_copied_under_another_id_is_refused_as_the_files_fault(path: Path, file: Path) -> None:

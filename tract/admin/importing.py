@@ -5,7 +5,8 @@ Imports `core.edges`, `log`, `projections` and the other modules of `admin`.
 
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -132,7 +133,8 @@ def _stage(destination: Destination, source: str, place: str, stop: Flag, report
                 # Until it is whole nobody misses it.
                 connection.execute("PRAGMA journal_mode = OFF").fetchall()
                 connection.execute("PRAGMA synchronous = OFF")
-                receive(connection, runner, _received(reader, file, stop, reports), partial(_admit, place))
+                with closing(_received(reader, file, stop, reports)) as recorded:
+                    receive(connection, runner, recorded, partial(_admit, place))
         except CorruptLogError as exc:
             raise MalformedExportError(source, reader.lines, exc.finding) from exc
         except DATABASE_ERRORS as exc:
@@ -169,12 +171,14 @@ def _runner(place: str) -> BatchRunner:
     return BatchRunner(place, load(*SQL), INLINE, system_clock, FOLLOWING)
 
 
-def _received(reader: ExportReader, file: BinaryIO, stop: Flag, reports: Reports) -> Iterator[Recorded]:
-    for recorded in reader:
-        yield recorded
-        if reader.events % _EVENTS == 0:
-            go_on(stop)
-            reports.reached(file.tell())
+def _received(reader: ExportReader, file: BinaryIO, stop: Flag, reports: Reports) -> Generator[Recorded, None, None]:
+    # On its own thread, on which alone its connection can be closed.
+    with closing(iter(reader)) as lines:
+        for recorded in lines:
+            yield recorded
+            if reader.events % _EVENTS == 0:
+                go_on(stop)
+                reports.reached(file.tell())
     reports.reached(file.tell())
 
 

@@ -5,7 +5,7 @@ Runs on a thread. Imports `domain`, `errors`, `log` and the other modules of
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import BinaryIO
 
@@ -67,7 +67,7 @@ class ExportReader:
         """How many families there are so far."""
         return len(self._ends)
 
-    def __iter__(self) -> Iterator[Recorded]:
+    def __iter__(self) -> Generator[Recorded, None, None]:
         """Yield each event with the blobs that come with it.
 
         Raises:
