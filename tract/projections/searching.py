@@ -7,6 +7,8 @@ hold the texts once more. Imports `errors`, `domain`, `formats`, `operations` an
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from tract.domain.commits import Commit, CommitOperation
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId, uuid_bytes
@@ -28,7 +30,7 @@ def can_search(query: Query) -> bool:
 class Search:
     """The tables `search_texts`, `search_entries` and `search_changes`.
 
-    What was erased or collected before it was read is not there.
+    What was erased, collected or damaged before it was read is not there.
     """
 
     name = "search"
@@ -68,6 +70,9 @@ def _entry(event: Event, commit: Commit, stored: bytes) -> Iterable[Statement]:
     try:
         message = render(decode_content(commit.content.type, stored), commit.rendering or RENDERING)
     except ContentValidationError as exc:
+        if _is_damaged(stored):
+            # As if it were erased: the texts of all others can be found.
+            return
         # No fault of a caller's: it stops the index there, as whatever cannot be folded does.
         raise ValueError("a content cannot be read") from exc
     text = searchable(message)
@@ -77,3 +82,12 @@ def _entry(event: Event, commit: Commit, stored: bytes) -> Iterable[Statement]:
     row = (event.position, uuid_bytes(event.tract), bytes.fromhex(slot), message.role, commit.content.type)
     yield Statement("search.insert_entry", row)
     yield Statement("search.insert_text", (event.position, uuid_bytes(event.stream), parted(text)))
+
+
+def _is_damaged(stored: bytes) -> bool:
+    """Say whether bytes are none that any version stored."""
+    try:
+        msgspec.json.decode(stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True
+    return False
