@@ -361,7 +361,7 @@ class Reading:
         if name == "log.events_after":
             position, limit = parameters
             return self.store.rows[position : position + limit]
-        if name == "log.blob":
+        if name in ("log.blob", "log.sound_blob"):
             blob = self.store.blobs.get(parameters[0])
             return [] if blob is None else [(blob.data,)]
         return self.store.derived.execute(self.store.statements[name], parameters).fetchall()

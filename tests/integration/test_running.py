@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -301,6 +302,19 @@ async def test_closing_waits_for_no_lock_of_others(tmp_path: Path) -> None:
     await asyncio.wait((waiting,))
     await write(path, "b")
     assert executed(path, "SELECT name FROM tally") == [("a",), ("b",)]
+
+
+async def test_closing_waits_a_second_for_the_lock_of_others_whatever_there_is_to_write(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    t = await AsyncTract.open(path)
+    async with t.batch():
+        for number in range(600):
+            await t.user(f"{number}")
+    await t.compile()
+    with locked(path):
+        start = time.monotonic()
+        await t.aclose()
+        assert time.monotonic() - start < 1.6
 
 
 @pytest.mark.parametrize("steps", range(0, 60, 3))

@@ -16,7 +16,7 @@ from tests.histories import History, append, compress, edit, histories, merge, r
 from tests.integration.test_projections import close_all, write_program
 from tests.programs import Step as Call
 from tests.programs import play, programs
-from tract import AsyncTract
+from tract import AsyncTract, admin
 from tract.core.graph import find_head, node
 from tract.core.visibility import Brought, Lineage, Visibility
 from tract.domain.commits import Commit, CommitOperation, ContentRef, Priority
@@ -25,7 +25,7 @@ from tract.domain.ids import CommitId, uuid_bytes
 from tract.errors import ContentValidationError, ProjectionError
 from tract.log.codec import decode_event
 from tract.log.editions import Editions, create_all, drop_all
-from tract.log.packing import add_functions
+from tract.log.packing import DEFLATED_1, add_functions, pack
 from tract.log.protocol import Query, Row
 from tract.log.statements import load
 from tract.operations.folding import EMPTY, fold
@@ -278,6 +278,24 @@ async def test_a_text_that_was_erased_is_not_found_and_is_gone_once_the_index_is
     with copied(path) as copy:
         drop_all(copy, STATEMENTS, (SEARCH,))
         assert [text for *_, text in refolded(copy, STATEMENTS, repeat(9))["search_texts"]] == ["another word"]
+
+
+@pytest.mark.parametrize(
+    "damaged", [pack(b"\xff no text at all"), DEFLATED_1 + b"\xff" * 20, b"\x07"], ids=["text", "packing", "form"]
+)
+async def test_a_damaged_text_is_not_found_and_keeps_no_other_from_it(tmp_path: Path, damaged: bytes) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(str(path), name="one", search=False) as t:
+        await t.user("a word")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE blobs SET data = ?", (damaged,))
+            connection.commit()
+    async with AsyncTract.open(str(path), name="other") as t:
+        await t.user("another word")
+        assert [hit.snippet for hit in await t.search("word")] == ["another [word]"]
+        assert (await admin.rebuild(path)).is_clean
+        assert [hit.snippet for hit in await t.search("word")] == ["another [word]"]
+    assert "blob" in {finding.kind for finding in (await admin.verify(path)).findings}
 
 
 async def test_a_content_that_this_version_cannot_read_stops_the_index_and_is_named(tmp_path: Path) -> None:

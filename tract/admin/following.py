@@ -126,7 +126,7 @@ class FollowedReplay:
             some.append(event)
             for id in self.projection.words(event):
                 if id not in words:
-                    found = snapshot("log.blob", bytes.fromhex(id)).fetchone()
+                    found = snapshot("log.sound_blob", bytes.fromhex(id)).fetchone()
                     if found is not None and found[0] is not None:
                         words[id] = found[0]
             if sum(map(len, words.values())) > _WORDS:

@@ -21,6 +21,7 @@ class AtRest:
     Args:
         store: The store, which ends it.
         work: What to do; may be cancelled at any await.
+        finish: What to do last, while the store closes; raises nothing.
 
     Attributes:
         quiet: Seconds in which nothing is written, before the work.
@@ -28,9 +29,12 @@ class AtRest:
 
     quiet: ClassVar[float] = 1.0
 
-    def __init__(self, store: EventStore, work: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self, store: EventStore, work: Callable[[], Awaitable[object]], finish: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
         self._store = store
         self._work = work
+        self._finish = finish
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -44,10 +48,12 @@ class AtRest:
             self._task = asyncio.create_task(self._run(), name=f"tract at rest, {self._store.where}")
 
     async def aclose(self) -> None:
-        """Stop, at once."""
+        """Stop at once, and do what is to be done last."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
+            if self._finish is not None:
+                await self._finish()
 
     async def _run(self) -> None:
         while True:

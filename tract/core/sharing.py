@@ -17,12 +17,11 @@ from tract.core.keeping import keep_contexts, keep_known_contexts
 from tract.core.resting import AtRest
 from tract.core.settings import Configured
 from tract.diagnostics import warn
-from tract.errors import TractError
 from tract.log.protocol import EventStore
 from tract.projections.running import Runner
 
-CLOSING_SECONDS = 1.0
-"""How long `aclose` waits for another process that writes, to keep what was compiled."""
+CLOSING_SECONDS = 0.8
+"""How long a store that closes is used to keep what was compiled; it waits a second for others itself."""
 
 
 @frozen(eq=False, repr=False)
@@ -44,18 +43,24 @@ class Shared:
     deltas: Deltas = Factory(lambda self: Deltas(self.store), takes_self=True)
     configured: dict[int, Configured] = field(factory=dict)
     runner: Runner = Factory(lambda self: Runner(self.store), takes_self=True)
-    at_rest: AtRest = Factory(lambda self: AtRest(self.store, partial(keep_contexts, self.store, self.contexts)), takes_self=True)
+    at_rest: AtRest = Factory(lambda self: _at_rest(self.store, self.contexts), takes_self=True)
 
     async def aclose(self) -> None:
-        """Give up one use of the store, and keep what was compiled if that is quickly done."""
-        try:
-            with move_on_after(CLOSING_SECONDS):
-                await keep_known_contexts(self.store, self.contexts)
-        except TractError as exc:
-            # They are computed again. What ails the store is said by closing it, or by opening it again.
-            warn("contexts.not_kept", store=self.store.where, error=type(exc).__name__)
-        finally:
-            await self.store.aclose()
+        """Give up one use of the store; the last one keeps what was compiled if that is quickly done."""
+        await self.store.aclose()
+
+
+def _at_rest(store: EventStore, contexts: ContextCache) -> AtRest:
+    return AtRest(store, partial(keep_contexts, store, contexts), partial(_keep_at_the_end, store, contexts))
+
+
+async def _keep_at_the_end(store: EventStore, contexts: ContextCache) -> None:
+    try:
+        with move_on_after(CLOSING_SECONDS):
+            await keep_known_contexts(store, contexts)
+    except Exception as exc:  # noqa: BLE001 - nothing of it keeps the store from closing
+        # They are computed again. What ails the store is said by closing it, or by opening it again.
+        warn("contexts.not_kept", store=store.where, error=type(exc).__name__)
 
 
 def shared(store: EventStore) -> Shared:

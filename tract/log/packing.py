@@ -91,7 +91,18 @@ def unpack(stored: bytes) -> bytes:
     return data
 
 
+def _unpack_sound(stored: bytes | None) -> bytes | None:
+    try:
+        return None if stored is None else unpack(stored)
+    except ValueError:
+        return None
+
+
 def add_functions(connection: "sqlite3.Connection") -> None:
-    """Let SQL on a connection say `unpack(data)` and `pack(data)`; null stays null."""
+    """Let SQL on a connection say `unpack(data)`, `unpack_sound(data)` and `pack(data)`; null stays null.
+
+    What is damaged is null to the second one.
+    """
     connection.create_function("unpack", 1, lambda stored: None if stored is None else unpack(stored), deterministic=True)
+    connection.create_function("unpack_sound", 1, _unpack_sound, deterministic=True)
     connection.create_function("pack", 1, lambda data: None if data is None else pack(data), deterministic=True)

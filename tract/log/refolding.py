@@ -199,7 +199,7 @@ def _load(ask: Ask, projection: Any, event: Event, blobs: dict[BlobId, bytes]) -
     following: FollowingProjection = projection
     for id in following.words(event):
         if id not in blobs:
-            found = ask("log.blob", bytes.fromhex(id))
+            found = ask("log.sound_blob", bytes.fromhex(id))
             if found and found[0][0] is not None:
                 blobs[id] = found[0][0]
 

@@ -7,6 +7,8 @@ hold the texts once more. Imports `errors`, `domain`, `formats`, `operations` an
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from tract.domain.commits import Commit, CommitOperation
 from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId, uuid_bytes
@@ -33,7 +35,7 @@ def type_word(content_type: str) -> str:
 class Search:
     """The tables `search_texts`, `search_entries` and `search_changes`.
 
-    What was erased or collected before it was read is not there.
+    What was erased, collected or damaged before it was read is not there.
     """
 
     name = "search"
@@ -73,6 +75,9 @@ def _entry(event: Event, commit: Commit, stored: bytes) -> Iterable[Statement]:
     try:
         message = render(decode_content(commit.content.type, stored), commit.rendering or RENDERING)
     except ContentValidationError as exc:
+        if _is_damaged(stored):
+            # As if it were erased: the texts of all others can be found.
+            return
         # No fault of a caller's: it stops the index there, as whatever cannot be folded does.
         raise ValueError("a content cannot be read") from exc
     text = searchable(message)
@@ -83,3 +88,12 @@ def _entry(event: Event, commit: Commit, stored: bytes) -> Iterable[Statement]:
     yield Statement("search.insert_entry", row)
     kind = f"{message.role} {type_word(commit.content.type)}"
     yield Statement("search.insert_text", (event.position, uuid_bytes(event.stream), kind, parted(text)))
+
+
+def _is_damaged(stored: bytes) -> bool:
+    """Say whether bytes are none that any version stored."""
+    try:
+        msgspec.json.decode(stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True
+    return False

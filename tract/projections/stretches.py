@@ -155,7 +155,7 @@ class _Reader:
         self.events.append(event)
         size = 0
         for id, key in wanted.items():
-            found = query("log.blob", key)
+            found = query("log.sound_blob", key)
             if found and found[0][0] is not None:
                 self.blobs[id] = found[0][0]
                 size += len(found[0][0])

@@ -249,6 +249,10 @@ WHERE substr(id, 1, 4) = substr(?1, 1, 4) AND id = ?1 AND data IS NULL;
 -- name: log.blob
 SELECT unpack(data) FROM blobs WHERE substr(id, 1, 4) = substr(?1, 1, 4) AND id = ?1;
 
+-- The same for what goes on without it where it is damaged.
+-- name: log.sound_blob
+SELECT unpack_sound(data) FROM blobs WHERE substr(id, 1, 4) = substr(?1, 1, 4) AND id = ?1;
+
 -- name: log.salts
 SELECT id, salt FROM blobs
 WHERE substr(fingerprint, 1, 4) = substr(?1, 1, 4) AND fingerprint = substr(?1, 1, 8) AND salt IS NOT NULL LIMIT 8;
