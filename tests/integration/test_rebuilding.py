@@ -19,9 +19,10 @@ from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import BlobId
 from tract.errors import CorruptLogError, ProjectionError, RebuildRunningError
 from tract.log.protocol import Row, Statement
+from tract.log.shadows import KEY
 from tract.log.statements import load
 from tract.log.store import SqliteStore
-from tract.projections import INLINE, SQL
+from tract.projections import FOLLOWING, INLINE, SQL
 from tract.projections.running import Runner
 
 ROOT = Path(__file__).parents[2]
@@ -624,3 +625,14 @@ async def test_memory_that_runs_out_fails_a_rebuild_and_stops_nothing(tmp_path: 
     async with store_with(path, Lengths()) as store:
         assert (await store.rebuild()).halts == ()
         assert len(await lengths(store)) == 80
+
+
+@pytest.mark.parametrize(("table", "rows"), [each for one in (*INLINE, *FOLLOWING) for each in one.tables])
+def test_every_table_has_a_key_in_whose_order_it_is_emptied_before_it_is_dropped(table: str, rows: str) -> None:
+    found = KEY.search(load(*SQL)[rows])
+    assert found is not None
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for name, statement in load(*SQL).items():
+            if any(name in one.create for one in (*INLINE, *FOLLOWING)):
+                connection.execute(statement)
+        connection.execute(f"SELECT {found[1]} FROM {table}")

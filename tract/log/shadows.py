@@ -38,7 +38,8 @@ EMPTIED_PARTS = ("data", "content", "docsize")
 """The tables of a full-text index that hold much, each under a number."""
 OTHER_PARTS = ("idx", "config")
 
-_key = re.compile(r"ORDER BY ([\w, ]+)$")
+KEY = re.compile(r"ORDER BY ([\w, ]+)(?:;|$)")
+"""Finds the key of a table in the statement that reads its rows, behind which a comment may stand."""
 
 
 class Shadow(Struct, frozen=True, eq=False):
@@ -388,7 +389,7 @@ def _emptying(connection: sqlite3.Connection, runner: BatchRunner, name: str, de
         return [_meaning(sql, "log.empty_index", part) for part in parts if part in there]
     plain = without_edition(name)[0]
     all_tables = [each for projection in (*runner.projections, *runner.followers) for each in projection.tables]
-    key = next((_key.search(runner.statements[all_rows]) for table, all_rows in all_tables if table == plain), None)
+    key = next((KEY.search(runner.statements[all_rows]) for table, all_rows in all_tables if table == plain), None)
     if key is not None:
         return [_meaning(sql, "log.empty", name, key[1])]
     return [_meaning(sql, "log.empty_index", name)] if name.endswith(EMPTIED_PARTS) else []
