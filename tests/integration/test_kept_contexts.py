@@ -17,8 +17,10 @@ import pytest
 
 from tests.recording import compiled, recorded, whole, write
 from tract import AsyncTract, CompiledContext, DialogueContent, LLMConfig, ToolCall, ToolIOContent, admin
+from tract.core import contexts
+from tract.core.bounding import BYTES
 from tract.core.checking import ContextFinding, check_contexts
-from tract.core.contexts import ContextCache
+from tract.core.contexts import FAR, ContextCache
 from tract.core.graph import resolve
 from tract.core.keeping import STRIDE, keep_contexts
 from tract.core.kept import about
@@ -490,3 +492,56 @@ async def test_slots_of_what_was_kept_are_the_same_wherever_they_are_met(long: P
         context = (await t.compile()).context
         by_line = {id(line) for line in context.lines if isinstance(line, Slot)}
         assert by_line == {id(slot) for slot in context.live if slot.compiles}
+
+
+async def read_while_another_writes(long: Path, rounds: int, more: int) -> list[tuple[int, int]]:
+    """Compile in one cache what is written and kept in another.
+
+    Returns how often words were read and how many contexts are in memory, each time.
+    """
+    found = []
+    async with AsyncTract.open(long, durability="normal") as t:
+        shared, reader = t.collaborators.shared, ContextCache("a store")
+        for round in range(rounds):
+            async with t.batch():
+                for number in range(more):
+                    await t.user(f"round {round} {number}")
+            await t.compile()
+            await keep_contexts(shared.store, shared.contexts, stride=1)
+            found.append((await t.read(partial(read_words, reader, t)), reader.statistics().kept))
+    return found
+
+
+def read_words(reader: ContextCache, t: AsyncTract, query: Query) -> int:
+    head, counting = resolve(query, t.place, "HEAD"), Counting(query)
+    reader.context(counting, head)
+    return counting.counts["contexts.texts"]
+
+
+async def test_a_context_that_comes_from_the_file_takes_the_place_of_those_before_it(long: Path) -> None:
+    assert await read_while_another_writes(long, 4, FAR) == [(1, 1)] * 4
+
+
+async def test_what_came_since_is_folded_where_that_is_less_than_reading_all_words_again(
+    long: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contexts, "AS_FOLDED", 2)
+    assert await read_while_another_writes(long, 4, FAR) == [(1, 1), (0, 2), (0, 3), (0, 4)]
+
+
+async def test_there_is_an_end_to_the_words_that_are_in_memory(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("one", "two", "three")
+    async with AsyncTract.open(long, durability="normal") as t:
+        for name in names:
+            await t.branch(name, at="HEAD~1" if name == "one" else "one~1")
+            await t.user(f"only {name}")
+            await t.compile()
+        assert await keep(t) == 3
+    held = {}
+    for bound in (BYTES, 1):
+        monkeypatch.setattr("tract.core.bounding.BYTES", bound)
+        async with AsyncTract.open(long) as t:
+            for name in names:
+                assert (await t.compile(name)).messages[-1].text == f"only {name}"
+            held[bound] = t.statistics().contexts.kept
+    assert held == {BYTES: 3, 1: 1}

@@ -2,19 +2,20 @@
 
 A context is a pure function of a commit, so what is kept here is never stale.
 What is kept in the file is as good. Everything runs on a reader's thread.
-Imports `domain` to `operations`, `log`, `graph` and `kept`.
+Imports `domain` to `operations`, `log`, `bounding`, `graph` and `kept`.
 """
 
 import threading
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from tract.core.bounding import superseded, too_many
 from tract.core.graph import Node, ancestors, node, stretches
-from tract.core.kept import decode_config, find_kept
+from tract.core.kept import decode_config, find_kept, find_kept_place
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.ids import BlobId, CommitId
@@ -37,6 +38,8 @@ RECENT = 256
 FAR = 256
 """Numbers between a context that is known and the one that is sought, from which
 the file may have a nearer one."""
+AS_FOLDED = 30
+"""Commits whose words are read again in the time in which one is folded."""
 HISTORIES = 8
 """Histories whose leaves are remembered, so that they are frozen once."""
 
@@ -115,6 +118,7 @@ class ContextCache:
         if rows:
             context = fold(context, self._steps(query, rows))
             self._keep(head.number, head.run, context)
+            self._bound(head.number, head.run, is_thawed=False)
         with self._lock:
             self._folded += 1
         return context
@@ -165,10 +169,26 @@ class ContextCache:
             self._kept[number] = (run, context)
             insort(self._by_run.setdefault(run, []), number)
             if len(self._kept) > CAPACITY:
-                oldest, (its_run, _) = self._kept.popitem(last=False)
-                self._by_run[its_run].remove(oldest)
-                if not self._by_run[its_run]:
-                    del self._by_run[its_run]
+                self._drop(next(iter(self._kept)))
+
+    def _bound(self, number: int, run: int, *, is_thawed: bool) -> None:
+        """Drop what holds the text again that one holds which is here since now, and what holds too much."""
+        with self._lock:
+            numbers = self._by_run.get(run, [])
+            for each in superseded(self._kept, numbers[: bisect_left(numbers, number)]) if is_thawed else ():
+                self._drop(each)
+            gone = too_many(self._kept)
+            for each in gone:
+                self._drop(each)
+            if gone:
+                # They hold leaves, with the text.
+                self._memories.clear()
+
+    def _drop(self, number: int) -> None:
+        run, _ = self._kept.pop(number)
+        self._by_run[run].remove(number)
+        if not self._by_run[run]:
+            del self._by_run[run]
 
     def _nearest(self, query: Query, run: int, last: int) -> tuple[int, Context] | None:
         with self._lock:
@@ -178,10 +198,13 @@ class ContextCache:
         above = 0 if known is None else known[0]
         if not self._reads_kept or (known is not None and last - above < FAR):
             return known
+        if above and not _is_worth_reading(query, run, above, last):
+            return known
         kept = find_kept(query, self._where, run, range(above + 1, last + 1))
         if kept is None:
             return known
         self._keep(kept.number, run, kept.context)
+        self._bound(kept.number, run, is_thawed=True)
         self.memorise(kept.origin, kept.memory)
         return kept.number, kept.context
 
@@ -215,6 +238,15 @@ class ContextCache:
             config = decode_config(query("commits.blob_by_number", number)[0][0])
             query.facts["config", number] = config
         return config
+
+
+def _is_worth_reading(query: Query, run: int, above: int, last: int) -> bool:
+    """Say whether reading the words of a context of the file costs less than folding what it has beyond *above*."""
+    kept = find_kept_place(query, run, last)
+    if kept is None or kept[0] <= above:
+        return False
+    _, depth = kept
+    return (depth - node(query, above).depth) * AS_FOLDED > depth
 
 
 def _slot_content(id: CommitId, commit: _CommitJson, stored: bytes, tokens: int) -> SlotContent:
