@@ -99,6 +99,22 @@ class ContextCache:
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
 
+    def knows(self, number: int) -> bool:
+        """Say whether the context of a commit is in memory."""
+        return number in self._kept
+
+    def aside(self) -> "ContextCache":
+        """Return a cache that knows what this one knows, and that this one learns nothing from."""
+        other = ContextCache(self._where, reads_kept=self._reads_kept)
+        with self._lock:
+            other._kept, other._recent, other._memories = self._kept.copy(), self._recent.copy(), self._memories.copy()
+            other._by_run = {run: [*numbers] for run, numbers in self._by_run.items()}
+        return other
+
+    def find_known(self, query: Query, head: Node) -> int | None:
+        """Return the last first-parent ancestor of *head*, or itself, whose context is in memory."""
+        return next((known[0] for run, last in stretches(query, head) if (known := self._known(run, last))), None)
+
     def statistics(self) -> ContextStatistics:
         """Return how the contexts came about that were asked for."""
         with self._lock:
@@ -190,11 +206,14 @@ class ContextCache:
         if not self._by_run[run]:
             del self._by_run[run]
 
-    def _nearest(self, query: Query, run: int, last: int) -> tuple[int, Context] | None:
+    def _known(self, run: int, last: int) -> tuple[int, Context] | None:
         with self._lock:
             numbers = self._by_run.get(run, [])
             place = bisect_right(numbers, last)
-            known = (numbers[place - 1], self._kept[numbers[place - 1]][1]) if place else None
+            return (numbers[place - 1], self._kept[numbers[place - 1]][1]) if place else None
+
+    def _nearest(self, query: Query, run: int, last: int) -> tuple[int, Context] | None:
+        known = self._known(run, last)
         above = 0 if known is None else known[0]
         if not self._reads_kept or (known is not None and last - above < FAR):
             return known
