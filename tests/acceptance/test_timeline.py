@@ -87,6 +87,28 @@ async def test_a_turn_that_failed_names_the_branch_it_was_for() -> None:
         assert (entry.verb, entry.status, entry.branch) == ("chat", "failed", "main")
 
 
+async def test_the_commits_of_a_turn_that_failed_are_said_to_be_beside_its_branch() -> None:
+    async with opened([Cut(["Half "], ModelConnectionError())]) as t:
+        with pytest.raises(ModelConnectionError):
+            await t.chat("Hi")
+        entry = (await t.timeline(1))[0]
+        assert entry.is_beside
+        assert " 2 appends beside main at " in str(entry)
+
+
+async def test_the_commits_of_a_turn_that_completed_are_said_to_be_on_its_branch() -> None:
+    async with opened(["Hello."]) as t:
+        await t.chat("Hi")
+        assert " on main at " in str((await t.timeline(1))[0])
+
+
+async def test_an_entry_counts_what_was_done_in_the_plural(t: AsyncTract) -> None:
+    async with t.batch():
+        slots = [await t.user(f"{number}") for number in range(2)]
+        await t.edit(slots[0].id, "zero")
+    assert " 2 appends, edit on main at " in str((await t.timeline(1))[0])
+
+
 async def test_a_turn_that_runs_stands_where_it_began_and_says_so() -> None:
     held = Held()
     async with opened(held) as t:
@@ -183,8 +205,8 @@ async def test_entries_read_well() -> None:
         at = "2026-03-01 09:30:00+00:00"
         assert begin == f"{at} tract.created, branch.created, head.moved on main by ann"
         assert commit == f"{at} append on main at {info.id[:8]} ({info.tokens} tokens) by ann"
-        assert turn.startswith(f"{at} chat completed: 2 append on main at {response.commit_info.id[:8]} (")
-        assert batch.startswith(f"{at} 2 append, annotate on main at ")
+        assert turn.startswith(f"{at} chat completed: 2 appends on main at {response.commit_info.id[:8]} (")
+        assert batch.startswith(f"{at} 2 appends, annotate on main at ")
 
 
 @pytest.mark.parametrize(

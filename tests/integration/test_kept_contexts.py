@@ -5,28 +5,32 @@ import shutil
 import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Barrier
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from tests.recording import compiled, recorded, whole, write
 from tract import AsyncTract, CompiledContext, DialogueContent, LLMConfig, ToolCall, ToolIOContent, admin
+from tract.core import contexts, keeping
+from tract.core.bounding import BYTES
 from tract.core.checking import ContextFinding, check_contexts
-from tract.core.contexts import ContextCache
+from tract.core.contexts import FAR, ContextCache
 from tract.core.graph import resolve
 from tract.core.keeping import STRIDE, keep_contexts
 from tract.core.kept import about
 from tract.errors import CorruptLogError
 from tract.log.halts import InUse
-from tract.log.protocol import Query, Row, Statement
+from tract.log.protocol import EventStore, Query, Row, Statement
 from tract.operations.frozen import sealed, unsealed
 from tract.operations.slots import Slot, StoredContent
+
+T = TypeVar("T")
 
 
 async def keep(t: AsyncTract, stride: int = 1) -> int:
@@ -68,6 +72,7 @@ class Counting:
     def __init__(self, query: Query) -> None:
         self._query = query
         self.counts: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()
 
     @property
     def facts(self) -> dict[Any, Any]:
@@ -79,7 +84,9 @@ class Counting:
 
     def __call__(self, name: str, *parameters: Any) -> list[Row]:
         self.counts[name] += 1
-        return self._query(name, *parameters)
+        rows = self._query(name, *parameters)
+        self.rows[name] += len(rows)
+        return rows
 
 
 async def statements(t: AsyncTract, ref: str = "HEAD") -> Counter[str]:
@@ -519,3 +526,96 @@ async def test_slots_of_what_was_kept_are_the_same_wherever_they_are_met(long: P
         context = (await t.compile()).context
         by_line = {id(line) for line in context.lines if isinstance(line, Slot)}
         assert by_line == {id(slot) for slot in context.live if slot.compiles}
+
+
+async def read_while_another_writes(long: Path, rounds: int, more: int) -> list[tuple[int, int]]:
+    """Compile in one cache what is written and kept in another.
+
+    Returns how often words were read and how many contexts are in memory, each time.
+    """
+    found = []
+    async with AsyncTract.open(long, durability="normal") as t:
+        shared, reader = t.collaborators.shared, ContextCache("a store")
+        for round in range(rounds):
+            async with t.batch():
+                for number in range(more):
+                    await t.user(f"round {round} {number}")
+            await t.compile()
+            await keep_contexts(shared.store, shared.contexts, stride=1)
+            found.append((await t.read(partial(read_words, reader, t)), reader.statistics().kept))
+    return found
+
+
+def read_words(reader: ContextCache, t: AsyncTract, query: Query) -> int:
+    head, counting = resolve(query, t.place, "HEAD"), Counting(query)
+    reader.context(counting, head)
+    return counting.counts["contexts.texts"]
+
+
+async def test_a_context_that_comes_from_the_file_takes_the_place_of_those_before_it(long: Path) -> None:
+    assert await read_while_another_writes(long, 4, FAR) == [(1, 1)] * 4
+
+
+async def test_what_came_since_is_folded_where_that_is_less_than_reading_all_words_again(
+    long: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contexts, "AS_FOLDED", 2)
+    assert await read_while_another_writes(long, 4, FAR) == [(1, 1), (0, 2), (0, 3), (0, 4)]
+
+
+async def test_there_is_an_end_to_the_words_that_are_in_memory(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("one", "two", "three")
+    async with AsyncTract.open(long, durability="normal") as t:
+        for name in names:
+            await t.branch(name, at="HEAD~1" if name == "one" else "one~1")
+            await t.user(f"only {name}")
+            await t.compile()
+        assert await keep(t) == 3
+    held = {}
+    for bound in (BYTES, 1):
+        monkeypatch.setattr("tract.core.bounding.BYTES", bound)
+        async with AsyncTract.open(long) as t:
+            for name in names:
+                assert (await t.compile(name)).messages[-1].text == f"only {name}"
+            held[bound] = t.statistics().contexts.kept
+    assert held == {BYTES: 3, 1: 1}
+
+
+async def test_what_is_compiled_in_the_background_is_not_in_memory_afterwards(path: Path) -> None:
+    async with AsyncTract.open(path, durability="normal") as t:
+        for number in range(200):
+            await t.user(f"text {number}")
+        assert await keep(t) == 1
+        assert t.statistics().contexts.kept == 0
+
+
+async def test_a_long_history_is_kept_piece_by_piece(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "PIECE", 100)
+    async with AsyncTract.open(path, durability="normal") as t:
+        async with t.batch():
+            for number in range(450):
+                await t.user(f"text {number}")
+        shared = t.collaborators.shared
+        watched = Watched(shared.store)
+        assert await keep_contexts(cast(EventStore, watched), shared.contexts, stride=1) == 1
+        assert [steps for steps in watched.steps if steps] == [100, 100, 100, 100, 50]
+        assert await t.read(partial(found_wrong, t)) == []
+    assert execute(path, "SELECT count(*) FROM contexts") == [(1,)]
+
+
+class Watched:
+    """A store that counts the commits that each read folds."""
+
+    def __init__(self, store: EventStore) -> None:
+        self.where, self.scratch = store.where, store.scratch
+        self.steps: list[int] = []
+        self._store = store
+
+    async def read(self, query: Callable[[Query], T]) -> T:
+        def counted(snapshot: Query) -> T:
+            counting = Counting(snapshot)
+            found = query(counting)
+            self.steps.append(counting.rows["commits.steps"])
+            return found
+
+        return await self._store.read(counted)

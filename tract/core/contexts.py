@@ -2,19 +2,20 @@
 
 A context is a pure function of a commit, so what is kept here is never stale.
 What is kept in the file is as good. Everything runs on a reader's thread.
-Imports `domain` to `operations`, `log`, `graph` and `kept`.
+Imports `domain` to `operations`, `log`, `bounding`, `graph` and `kept`.
 """
 
 import threading
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from tract.core.bounding import superseded, too_many
 from tract.core.graph import Node, ancestors, node, stretches
-from tract.core.kept import decode_config, find_kept
+from tract.core.kept import decode_config, find_kept, find_kept_place
 from tract.domain.commits import CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.ids import BlobId, CommitId
@@ -37,6 +38,8 @@ RECENT = 256
 FAR = 256
 """Numbers between a context that is known and the one that is sought, from which
 the file may have a nearer one."""
+AS_FOLDED = 30
+"""Commits whose words are read again in the time in which one is folded."""
 HISTORIES = 8
 """Histories whose leaves are remembered, so that they are frozen once."""
 
@@ -103,10 +106,38 @@ class Known:
             self._kept[number] = (run, context)
             insort(self._by_run.setdefault(run, []), number)
             if len(self._kept) > CAPACITY:
-                oldest, (its_run, _) = self._kept.popitem(last=False)
-                self._by_run[its_run].remove(oldest)
-                if not self._by_run[its_run]:
-                    del self._by_run[its_run]
+                self._drop(next(iter(self._kept)))
+
+    def knows(self, number: int) -> bool:
+        """Say whether the context of a commit is in memory."""
+        return number in self._kept
+
+    def copy(self) -> "Known":
+        """Return one that knows the same, and learns on its own."""
+        other = Known(self.edition)
+        with self._lock:
+            other._kept, other._memories = self._kept.copy(), self._memories.copy()
+            other._by_run = {run: [*numbers] for run, numbers in self._by_run.items()}
+        return other
+
+    def bound(self, number: int, run: int, *, is_thawed: bool) -> None:
+        """Drop what holds the text again that one holds which is here since now, and what holds too much."""
+        with self._lock:
+            numbers = self._by_run.get(run, [])
+            for each in superseded(self._kept, numbers[: bisect_left(numbers, number)]) if is_thawed else ():
+                self._drop(each)
+            gone = too_many(self._kept)
+            for each in gone:
+                self._drop(each)
+            if gone:
+                # They hold leaves, with the text.
+                self._memories.clear()
+
+    def _drop(self, number: int) -> None:
+        run, _ = self._kept.pop(number)
+        self._by_run[run].remove(number)
+        if not self._by_run[run]:
+            del self._by_run[run]
 
     def nearest(self, run: int, last: int) -> tuple[int, Context] | None:
         """Return number and context of the last commit of a run, up to a number, that is known."""
@@ -161,6 +192,18 @@ class ContextCache:
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
 
+    def aside(self) -> "ContextCache":
+        """Return a cache that knows what this one knows, and that this one learns nothing from."""
+        other = ContextCache(self._where, reads_kept=self._reads_kept)
+        with self._lock:
+            other._known, other._recent = self._known.copy(), self._recent.copy()
+        return other
+
+    def find_known(self, query: Query, head: Node) -> int | None:
+        """Return the last first-parent ancestor of *head*, or itself, whose context is in memory."""
+        known = self.known(query)
+        return next((found[0] for run, last in stretches(query, head) if (found := known.nearest(run, last))), None)
+
     def statistics(self) -> ContextStatistics:
         """Return how the contexts came about that were asked for."""
         with self._lock:
@@ -181,6 +224,9 @@ class ContextCache:
         if rows:
             context = fold(context, self._steps(query, rows))
             known.put(head.number, head.run, context)
+            if base is None:
+                # Others share the text of what they go on from: to add all of it up takes 0.1 ms.
+                known.bound(head.number, head.run, is_thawed=False)
         with self._lock:
             self._folded += 1
         return context
@@ -229,10 +275,13 @@ class ContextCache:
         above = 0 if found is None else found[0]
         if not self._reads_kept or (found is not None and last - above < FAR):
             return found
+        if above and not _is_worth_reading(query, run, above, last):
+            return found
         kept = find_kept(query, self._where, run, range(above + 1, last + 1))
         if kept is None:
             return found
         known.put(kept.number, run, kept.context)
+        known.bound(kept.number, run, is_thawed=True)
         known.memorise(kept.origin, kept.memory)
         return kept.number, kept.context
 
@@ -290,3 +339,12 @@ def _with_merged(query: Query, head: Node, base: int | None) -> list[Any]:
         return [above for above in (parent, merged) if above in loaded]
 
     return [loaded[number] for number in linearise(head.number, parents)]
+
+
+def _is_worth_reading(query: Query, run: int, above: int, last: int) -> bool:
+    """Say whether reading the words of a context of the file costs less than folding what it has beyond *above*."""
+    kept = find_kept_place(query, run, last)
+    if kept is None or kept[0] <= above:
+        return False
+    _, depth = kept
+    return (depth - node(query, above).depth) * AS_FOLDED > depth

@@ -215,7 +215,7 @@ def resolve(query: Query, place: Place, ref: str) -> Node:
     if found is None:
         raise RefNotFoundError(ref, near_branches(query, place.tract, name))
     back = int(steps or "1") if tilde else 0
-    reached = _ancestor(query, found, back)
+    reached = ancestor(query, found, back)
     if reached is None:
         raise RefNotFoundError(ref)
     return reached
@@ -242,7 +242,7 @@ def _by_prefix(query: Query, place: Place, prefix: str) -> Node | None:
     return _node(rows[0]) if rows else None
 
 
-def _ancestor(query: Query, start: Node, steps: int) -> Node | None:
+def ancestor(query: Query, start: Node, steps: int) -> Node | None:
     """Return the commit *steps* first parents before *start*, or None."""
     depth = start.depth - steps
     if depth < 0:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from attrs import frozen
 
 from tract.core.contexts import ContextCache, Known
-from tract.core.graph import Node, node, stretches
+from tract.core.graph import Node, ancestor, node, stretches
 from tract.core.kept import about, find_kept_place
 from tract.domain.canonical import encode_plain
 from tract.domain.ids import CommitId
@@ -29,6 +29,8 @@ CHUNK = 256
 """Leaves that are written in one transaction, so that no append waits for long."""
 MOST_AT_CLOSING = 256
 """Leaves that are worth freezing while somebody waits for a store to close."""
+PIECE = 4096
+"""Commits that are folded at once, so that nobody waits long for a reader, or for the store to close."""
 _ATTEMPTS = 2
 _MEMORY = ":memory:"
 
@@ -69,8 +71,9 @@ class Keeping:
 async def keep_contexts(store: EventStore, contexts: ContextCache, *, stride: int = STRIDE) -> int:
     """Keep the contexts of branches that went far since theirs was kept; return how many that were.
 
-    A branch that was looked at is looked at again when it has moved. Leaving
-    early leaves nothing half-done.
+    A branch that was looked at is looked at again when it has moved. What
+    nobody compiled here is not in memory afterwards either. Leaving early
+    leaves nothing half-done.
 
     Args:
         store: The store.
@@ -85,7 +88,7 @@ async def keep_contexts(store: EventStore, contexts: ContextCache, *, stride: in
         return 0
     known, heads = await store.read(lambda query: _moved(query, contexts))
     due = await store.read(lambda query: [head for head in heads if _is_due(query, head, stride)])
-    kept = [await _keep(store, contexts, head) for head in due]
+    kept = [await _keep_aside(store, contexts, head) for head in due]
     known.looked = max((head.number for head in heads), default=known.looked)
     return sum(kept)
 
@@ -131,15 +134,32 @@ def _is_due(query: Query, head: Node, stride: int) -> bool:
     return kept is None or head.depth - kept[1] >= stride
 
 
-def _are_due(query: Query, known: Known, heads: Iterable[Node]) -> list[Node]:
-    """Return the heads that are due and whose contexts were compiled here."""
-    grown = known.grown(STRIDE)
-    return [head for head in heads if head.number in grown and _is_due(query, head, STRIDE)]
-
-
 def _last_kept(query: Query, head: Node) -> tuple[int, int] | None:
     """Return number and depth of the last commit before *head* whose context is kept."""
     return next((kept for run, last in stretches(query, head) if (kept := find_kept_place(query, run, last))), None)
+
+
+async def _keep_aside(store: EventStore, contexts: ContextCache, head: Node) -> bool:
+    """Write the context of a commit piece by piece, and hold no more than before; say whether it was."""
+    aside = contexts.aside()
+    known, its, (origin, pieces) = await store.read(
+        lambda query: (contexts.known(query), aside.known(query), _pieces(query, aside, head))
+    )
+    for piece in pieces:
+        if not await _keep(store, aside, piece):
+            return False
+    if known.knows(head.number):
+        known.memorise(origin, its.memory(origin))
+    return True
+
+
+def _pieces(query: Query, known: ContextCache, head: Node) -> tuple[int, list[Node]]:
+    """Return the first commit of a history, and commits of it up to *head* that each are not far from the one before."""
+    *_, (origin, _) = stretches(query, head)
+    kept, nearest = _last_kept(query, head), known.find_known(query, head)
+    low = max(-1 if kept is None else kept[1], -1 if nearest is None else node(query, nearest).depth)
+    found = (ancestor(query, head, head.depth - depth) for depth in range(low + PIECE, head.depth, PIECE))
+    return origin, [*filter(None, found), head]
 
 
 async def _keep(store: EventStore, contexts: ContextCache, head: Node, most: int | None = None) -> bool:

@@ -1,6 +1,6 @@
 """What model calls cost and what happened, as people see it: frozen values with a readable `__str__`.
 
-Imports `events`, `generations`, `ids` and `results`.
+Imports `commits`, `events`, `generations`, `ids` and `results`.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from tract.domain.commits import CommitOperation
 from tract.domain.events import UsageFigures
 from tract.domain.generations import GenerationStatus
 from tract.domain.ids import CommitId, OperationId, TractId
@@ -103,6 +104,8 @@ class TimelineEntry:
             earlier version recorded, and where no model was asked.
         status: Of a model call: running, completed, failed, cancelled or
             interrupted; None where no model was asked.
+        is_beside: Whether *commit* is on no branch but beside the one that it
+            was for, as after a call that did not complete.
     """
 
     operation_id: OperationId
@@ -115,13 +118,25 @@ class TimelineEntry:
     tokens: int | None
     verb: str | None = None
     status: GenerationStatus | None = None
+    is_beside: bool = False
 
     def __str__(self) -> str:
         turn = f"{self.verb or 'turn'} {self.status}:" if self.status else ""
-        did = ", ".join(what if count == 1 else f"{count} {what}" for what, count in self.did.items())
+        did = ", ".join(_counted(what, count) for what, count in self.did.items())
         words = [self.time.isoformat(sep=" ", timespec="seconds"), turn, did]
-        words.append(f"on {self.branch}" if self.branch else "")
+        words.append(f"{'beside' if self.is_beside else 'on'} {self.branch}" if self.branch else "")
         words.append(f"at {self.commit[:SHORT]}" if self.commit else "")
         words.append("" if self.tokens is None else f"({self.tokens:,} tokens)")
         words.append(f"by {self.actor}" if self.actor else "")
         return " ".join(word for word in words if word)
+
+
+def _counted(what: str, count: int) -> str:
+    if count == 1:
+        return what
+    # Types of events are no words that have a plural.
+    ending = ("es" if what.endswith("s") else "s") if what in _OPERATIONS else ""
+    return f"{count:,} {what}{ending}"
+
+
+_OPERATIONS = frozenset(each.value for each in CommitOperation)

@@ -61,6 +61,11 @@ class Older(Protocol):
         """How many changes there were."""
         ...
 
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory their words hold."""
+        ...
+
     def find(self, commit: CommitId) -> int | None:
         """Return the number of a commit's slot, or ~ the number of its change; None if it has neither."""
         ...
@@ -70,6 +75,7 @@ class Older(Protocol):
 class _Nothing:
     slots: int = 0
     changes: int = 0
+    size: int = 0
 
     def find(self, commit: CommitId) -> int | None:
         return None

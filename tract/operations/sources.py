@@ -23,6 +23,9 @@ from tract.operations.slots import StoredContent
 TextRow: TypeAlias = tuple[int, bytes, bytes | None, bytes | None]
 """A commit's number and id, and the id and stored bytes of the blob with its content."""
 _number_of = itemgetter(0)
+_stored_of = itemgetter(3)
+ROW = 300
+"""Bytes that a row takes beside what is stored."""
 
 
 class Source:
@@ -38,6 +41,7 @@ class Source:
     Attributes:
         lock: Held while something is made of it; one for all, since one thing
             may be made of another.
+        size: About how many bytes of memory the rows take.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Source:
         decode_config: Callable[[bytes], LLMConfig],
     ) -> None:
         self.lock = RLock()
+        self.size = sum(map(len, filter(None, map(_stored_of, texts)))) + ROW * len(texts)
         self._where = where
         self._texts = texts
         self._configs = configs

@@ -98,11 +98,13 @@ class ThawedIndex:
     Attributes:
         slots: How many slots there are.
         changes: How many changes.
+        size: About how many bytes of memory their words hold.
     """
 
     def __init__(self, root: Root, slot_data: Sequence[bytes], change_data: Sequence[bytes], source: Source) -> None:
         self.slots = len(slot_data) * LEAF + len(root.slot_tail.steps)
         self.changes = len(change_data) * LEAF + len(root.change_tail)
+        self.size = source.size
         self._root = root
         self._slot_data = slot_data
         self._change_data = change_data

@@ -74,10 +74,10 @@ def _entry(query: Query, row: Row, file: str, seen: Presence) -> TimelineEntry:
     _, _, operation, tract, actor, recorded_at = row
     did: dict[str, int] = {}
     branch: str | None = None
-    tokens, commit, call = 0, None, None
+    tokens, commit, call, is_on_branch = 0, None, None, True
     for tag, word, count, cost, last, name in query("receipts.steps", operation):
         if tag == "commit.recorded":
-            tokens, commit = tokens + cost, last
+            tokens, commit, is_on_branch = tokens + cost, last, name is not None
         if tag == "generation.started":
             call = last
         # The receipt of an operation on commits adds nothing to what they are.
@@ -100,6 +100,7 @@ def _entry(query: Query, row: Row, file: str, seen: Presence) -> TimelineEntry:
         tokens=None if commit is None else tokens,
         verb=verb,
         status=status,
+        is_beside=branch is not None and not is_on_branch,
     )
 
 
