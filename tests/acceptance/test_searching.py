@@ -234,8 +234,9 @@ async def test_hits_are_narrowed_by_role_and_type(t: AsyncTract) -> None:
     assert [hit.role for hit in await t.search("word", role="user")] == ["user"]
     assert [hit.content_type for hit in await t.search("word", content_type="reasoning")] == ["reasoning"]
     assert await t.search("word", role="user", content_type="reasoning") == ()
-    for nothing in ("", "user", "dialog", '" OR "'):
-        assert await t.search("word", content_type=nothing) == ()
+    for nothing in ("user", "dialog", '" OR "'):
+        with pytest.raises(ContentValidationError):
+            await t.search("word", content_type=nothing)
 
 
 async def test_a_snippet_is_cut_at_words_and_marked_as_asked(t: AsyncTract) -> None:

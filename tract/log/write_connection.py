@@ -63,9 +63,7 @@ class WriteConnection:
             sqlite3.Error: It cannot be opened.
         """
         self._connection = await connect(self._path, mode="rwc")
-        # SQLite begins the file again from its start once all of it was
-        # checkpointed; cut to this then, what it has beyond is what grew since.
-        await self._connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_PAGES * PAGE}")
+        await on_thread(self._connection, _limit_wal)
 
     @property
     def connection(self) -> "aiosqlite.Connection":
@@ -167,6 +165,13 @@ class WriteConnection:
             # append will say so if the disk is full. It is tried again.
             warn("checkpoint.failed", store=self._path, error=type(exc).__name__)
             return 0.0
+
+
+def _limit_wal(connection: sqlite3.Connection) -> None:
+    # SQLite begins the file again from its start once all of it was
+    # checkpointed; cut to this then, what it has beyond is what grew since. Its
+    # row is fetched: a statement that is not at its end keeps a connection open.
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_PAGES * PAGE}").fetchall()
 
 
 def _under(connection: sqlite3.Connection, lock: WriteLock | None, function: Callable[..., T], *args: Any) -> T:
