@@ -168,10 +168,13 @@ def test_a_store_that_somebody_keeps_locked_can_be_read(arguments: Callable[[str
 
 
 AS_NOBODY = """
-import contextlib, io, os, sys
+import contextlib, io, os, shutil, sys, tempfile
 from tract.admin.__main__ import main
-with contextlib.redirect_stdout(io.StringIO()):
-    main(["verify", sys.argv[2]])  # what is loaded late may be out of reach afterwards
+with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
+    copy = shutil.copy(sys.argv[2], folder)
+    os.chmod(copy, 0o600)
+    for name in ("verify", "rebuild"):
+        main([name, copy])  # what is loaded late may be out of reach afterwards
 if os.getuid() == 0:
     os.setuid(65534)
 sys.exit(main(sys.argv[1:]))
