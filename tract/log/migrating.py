@@ -11,7 +11,7 @@ from tract.errors import NewerSchemaError
 from tract.log.batch import BatchRunner
 from tract.log.editions import create_all, drop_all, in_use
 from tract.log.refolding import Refold, write_or_undo
-from tract.log.sqlite_files import SCHEMA, schema_of
+from tract.log.sqlite_files import CONTEXT_TABLES, SCHEMA, schema_of
 
 STEPS: dict[int, tuple[str, ...]] = {
     1: (
@@ -30,11 +30,7 @@ STEPS: dict[int, tuple[str, ...]] = {
         "log.create_projections",
         "log.create_halts",
         "log.create_rebuilds",
-        "contexts.create",
-        "contexts.create_by_run",
-        "contexts.create_by_origin",
-        "contexts.create_leaves",
-        "contexts.create_leaves_by_origin",
+        *CONTEXT_TABLES,
     ),
 }
 """The statements that lead from a schema to the next one."""

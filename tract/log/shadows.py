@@ -24,15 +24,9 @@ from tract.log.halts import Halt
 from tract.log.protocol import Projection, Row
 from tract.log.refolding import Portion, Refold, write, write_carefully
 from tract.log.sqlite_errors import DATABASE_ERRORS, DatabaseError, is_of_the_statement, translate
+from tract.log.sqlite_files import CONTEXT_TABLES
 
-NEEDED = (
-    "log.create_rebuilds",
-    "contexts.create",
-    "contexts.create_by_run",
-    "contexts.create_by_origin",
-    "contexts.create_leaves",
-    "contexts.create_leaves_by_origin",
-)
+NEEDED = ("log.create_rebuilds", *CONTEXT_TABLES)
 """What makes the tables that a rebuild writes to besides those that it fills, where somebody removed one."""
 EMPTIED_PARTS = ("data", "content", "docsize")
 """The tables of a full-text index that hold much, each under a number."""

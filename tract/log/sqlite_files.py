@@ -28,6 +28,14 @@ MEMORY = ":memory:"
 _MODES = {"rwc": "mode=rwc", "ro": "mode=ro", "look": "mode=ro&immutable=1"}
 _FOREIGN = "a SQLite database of another program"
 
+CONTEXT_TABLES = (
+    "contexts.create",
+    "contexts.create_by_run",
+    "contexts.create_by_origin",
+    "contexts.create_leaves",
+    "contexts.create_leaves_by_origin",
+)
+"""Where contexts are kept: no event is folded into them, and they may be missing."""
 LOG_TABLES = (
     "log.create_events",
     "log.create_events_by_operation",
@@ -40,11 +48,7 @@ LOG_TABLES = (
     "log.create_projections",
     "log.create_halts",
     "log.create_rebuilds",
-    "contexts.create",
-    "contexts.create_by_run",
-    "contexts.create_by_origin",
-    "contexts.create_leaves",
-    "contexts.create_leaves_by_origin",
+    *CONTEXT_TABLES,
     "scratch.create_partials",
     "scratch.create_leases",
 )
