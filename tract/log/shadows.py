@@ -4,7 +4,8 @@ Each function is one transaction, short enough that nobody waits long behind
 it. Runs on the thread of the writer's connection, under the lock between
 processes; `rebuilding` calls it. Nothing here is needed to survive power loss:
 a prefix of it is there then, and what is missing is made again. Imports
-`errors`, `protocol`, `advancing`, `editions` and `refolding`.
+`errors`, `protocol`, `advancing`, `editions`, `refolding` and
+`sqlite_files`.
 """
 
 import re
