@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypedDict
 
 from attrs import Attribute, asdict, evolve, field, fields_dict, frozen
 
@@ -115,6 +115,21 @@ def _keys(value: Any) -> Iterable[str]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _keys(item)
+
+
+class ModelSettings(TypedDict, total=False):
+    """The fields of `LLMConfig`, for verbs that take them one by one."""
+
+    model: str | None
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    stop_sequences: Iterable[str] | str | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    top_k: int | None
+    seed: int | None
+    extra: Mapping[str, Any]
 
 
 @frozen(kw_only=True)

@@ -75,12 +75,17 @@ class ModelRequest:
         messages: In the format of OpenAI's Chat Completions.
         config: Model and settings.
         tools: Tool schemas, in the same format.
+        tool_choice: Which tool must or may be called, in the same format: a
+            word such as auto, required or none, or a mapping; None says nothing.
+        response_format: What the answer must look like, in the same format, or None.
         timeout: Seconds of silence that are allowed, or None.
     """
 
     messages: Sequence[Mapping[str, Any]]
     config: LLMConfig
     tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: str | Mapping[str, Any] | None = None
+    response_format: Mapping[str, Any] | None = None
     timeout: float | None = None
 
 
@@ -110,6 +115,10 @@ class ModelReply:
         tool_calls: What it calls.
         usage: As reported, or None.
         attempts: Every attempt, the last being the one that succeeded.
+        reasoning: What the model thought before it answered, or None where
+            the provider does not tell.
+        refusal: Why the model refused to answer, in its own words; None where
+            it did not.
     """
 
     text: str | None
@@ -118,3 +127,5 @@ class ModelReply:
     tool_calls: tuple[ToolCall, ...] = ()
     usage: UsageFigures | None = None
     attempts: tuple[Attempt, ...] = (Attempt(1),)
+    reasoning: str | None = None
+    refusal: str | None = None

@@ -5,9 +5,9 @@ Imports `budgets`, `commits`, `config`, `content`, `exchange` and `messages`.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tract.domain.budgets import TokenBudget
 from tract.domain.commits import CommitOperation, Priority
@@ -22,6 +22,7 @@ SHORT = 8
 _PREVIEW = 72
 _LOOK = 1024
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
+P = TypeVar("P")
 
 
 LATEST = (datetime.max.replace(tzinfo=UTC) - _epoch) // timedelta(microseconds=1)
@@ -193,7 +194,10 @@ class ChatResponse:
         generation_config: What was sent, with the model that answered.
         tool_calls: What it calls.
         finish_reason: The provider's word, or `cancelled`.
-        parsed: The answer in a declared type; None where none was asked for.
+        parsed: The answer as the JSON that `response_format` asked for; None
+            where none was asked for.
+        reasoning: What the model thought before it answered, or None where
+            the provider does not tell.
     """
 
     text: str
@@ -203,6 +207,18 @@ class ChatResponse:
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str | None
     parsed: Any = None
+    reasoning: str | None = None
 
     def __str__(self) -> str:
         return self.text
+
+
+@frozen
+class ParsedResponse(ChatResponse, Generic[P]):
+    """An answer, recorded, to a call whose `response_format` is a class.
+
+    Attributes:
+        parsed: The answer as a value of that class.
+    """
+
+    parsed: P = field(kw_only=True)

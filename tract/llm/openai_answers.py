@@ -37,9 +37,11 @@ def body(request: ModelRequest) -> bytes:
     extra = settings.pop("extra", {})
     if "stop_sequences" in settings:
         settings["stop"] = settings.pop("stop_sequences")
-    tools = {"tools": request.tools} if request.tools else {}
+    offered = {"tools": request.tools, "tool_choice": request.tool_choice, "response_format": request.response_format}
     streaming = {"stream": True, "stream_options": {"include_usage": True}}
-    return _encoder.encode({**settings, **streaming, **extra, **tools, "messages": list(request.messages)})
+    given = {name: value for name, value in offered.items() if value}
+    # What a field says, or an argument of the call, no provider option says otherwise.
+    return _encoder.encode({**extra, **settings, **streaming, **given, "messages": list(request.messages)})
 
 
 def _as_dict(value: object) -> object:

@@ -5,6 +5,8 @@ Imports `core`, `describing`, `recording` and `repeating`.
 
 from collections.abc import Sequence
 
+from attrs import asdict
+
 from tract.core import TractCore
 from tract.core.graph import branch_head
 from tract.core.interrupting import has_ended, read_with_presence
@@ -31,6 +33,7 @@ def turn_digest(t: TractCore, branch: str, options: TurnOptions) -> bytes | None
     if options.operation_id is None:
         return None
     t.operation(options.operation_id)
+    offer = asdict(options.offer)
     return request_digest(
         t,
         "turn",
@@ -39,6 +42,8 @@ def turn_digest(t: TractCore, branch: str, options: TurnOptions) -> bytes | None
         details=options.details.to_json(),
         config=None if options.config is None else options.config.to_dict(),
         keep_partial=options.keep_partial,
+        # Only what is offered: a call that asks for text alone has the digest that it always had.
+        **{name: value for name, value in offer.items() if value},
     )
 
 

@@ -1,6 +1,6 @@
 """The two appends of a turn: how it begins and how it ends.
 
-Imports `core`, `budgeting`, `drafting`, `writing` and `operations.turning`.
+Imports `core`, `budgeting`, `drafting`, `offering`, `writing` and `operations.turning`.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ from tract.operations.turning import Asked, Ending, Found, Gained, end_turn
 from tract.verbs.budgeting import Spending
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, draft_content, draft_now, draft_words
+from tract.verbs.offering import NOTHING, Offer
 from tract.verbs.writing import AppendPlace, appended
 
 _one_word = re.compile(r"[A-Za-z_]{1,40}")
@@ -62,6 +63,7 @@ class TurnOptions:
             branch; None leaves it to how the turn ends.
         timeout: Seconds of silence that are allowed, or None.
         operation_id: The caller's, or None.
+        offer: What is sent beside messages and settings.
     """
 
     verb: str
@@ -71,6 +73,7 @@ class TurnOptions:
     keep_partial: bool | None
     timeout: float | None
     operation_id: str | None = None
+    offer: Offer = NOTHING
 
 
 @frozen(eq=False, repr=False)

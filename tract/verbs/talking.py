@@ -1,18 +1,20 @@
 """Talking to a model: chat, generate, stream.
 
-Each is one turn; `turns` says what that is. Imports `turns` and `formats`.
+Each is one turn; `turns` says what that is. Imports `turns`, `offering` and `formats`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
 
 from tract.core import TractCore
-from tract.domain.config import LLMConfig
+from tract.domain.config import LLMConfig, ModelSettings
 from tract.domain.content import Content, Renderable
 from tract.domain.results import ChatResponse
 from tract.errors import ContentValidationError
 from tract.formats.reading import content_from
+from tract.llm.protocol import require_config
 from tract.verbs.drafting import as_details
+from tract.verbs.offering import offer_of
 from tract.verbs.recording import TurnOptions
 from tract.verbs.turns import Turn
 
@@ -22,11 +24,15 @@ async def chat(
     text: Content | Renderable | Mapping[str, Any] | str,
     *,
     llm_config: LLMConfig | None = None,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    tool_choice: str | Mapping[str, Any] | None = None,
+    response_format: Mapping[str, Any] | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
     operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
 ) -> ChatResponse:
     """Ask the model and record question and answer on the branch, or neither.
 
@@ -39,6 +45,10 @@ async def chat(
         t: The tract.
         text: The question; as a string, of the user.
         llm_config: Settings for this call, over the tract's own.
+        tools: Schemas of what the model may call, in the format of OpenAI's
+            Chat Completions.
+        tool_choice: auto, required, none, or a mapping that names one of them.
+        response_format: What the answer must look like, in the same format.
         message: One line on why, with the question's commit.
         metadata: Anything, JSON, with the question's commit.
         keep_partial: True puts question and what arrived onto the branch, if
@@ -47,6 +57,7 @@ async def chat(
         timeout: Seconds of silence that are allowed.
         operation_id: A UUID of the caller's for this call; the same id again
             returns the first answer instead of asking twice.
+        **settings: Fields of `LLMConfig` for this call, over *llm_config*.
 
     Raises:
         ModelNotConfiguredError: No client or model; nothing was recorded.
@@ -67,7 +78,8 @@ async def chat(
         raise ContentValidationError("text", "it must not be None; generate() asks without a question")
     _check(keep_partial=keep_partial, timeout=timeout)
     details = as_details(message, metadata)
-    options = TurnOptions("chat", content_from(text), llm_config, details, keep_partial, timeout, operation_id)
+    config, offer = config_of_call("chat", llm_config, settings), offer_of(tools, tool_choice, response_format)
+    options = TurnOptions("chat", content_from(text), config, details, keep_partial, timeout, operation_id, offer)
     return await _finished(t, options)
 
 
@@ -75,13 +87,17 @@ async def generate(
     t: TractCore,
     *,
     llm_config: LLMConfig | None = None,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    tool_choice: str | Mapping[str, Any] | None = None,
+    response_format: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
     operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
 ) -> ChatResponse:
     """Have the model answer what stands on the branch; `chat` without a question.
 
-    *keep_partial* and *operation_id* are as for `chat`.
+    Its arguments are as for `chat`.
 
     Raises:
         ContentValidationError: The branch has no commit yet.
@@ -94,7 +110,8 @@ async def generate(
         OperationMismatchError: The operation id belongs to another call.
     """
     _check(keep_partial=keep_partial, timeout=timeout)
-    options = TurnOptions("generate", None, llm_config, as_details(), keep_partial, timeout, operation_id)
+    config, offer = config_of_call("generate", llm_config, settings), offer_of(tools, tool_choice, response_format)
+    options = TurnOptions("generate", None, config, as_details(), keep_partial, timeout, operation_id, offer)
     return await _finished(t, options)
 
 
@@ -103,11 +120,15 @@ def stream(
     text: Content | Renderable | Mapping[str, Any] | str | None = None,
     *,
     llm_config: LLMConfig | None = None,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    tool_choice: str | Mapping[str, Any] | None = None,
+    response_format: Mapping[str, Any] | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
     operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
 ) -> Turn:
     """Return a turn to enter with `async with` and iterate for the text.
 
@@ -122,6 +143,10 @@ def stream(
         t: The tract.
         text: The question, or None to answer what stands on the branch.
         llm_config: Settings for this call, over the tract's own.
+        tools: Schemas of what the model may call, in the format of OpenAI's
+            Chat Completions.
+        tool_choice: auto, required, none, or a mapping that names one of them.
+        response_format: What the answer must look like, in the same format.
         message: One line on why, with the question's commit.
         metadata: Anything, JSON, with the question's commit.
         keep_partial: Overrides what happens where the answer does not come
@@ -130,6 +155,7 @@ def stream(
         timeout: Seconds of silence that are allowed.
         operation_id: As for `chat`; an answer that was recorded before comes
             in one piece.
+        **settings: As for `chat`.
 
     Raises:
         ContentValidationError: The question is malformed. What `chat` raises
@@ -138,12 +164,30 @@ def stream(
     _check(keep_partial=keep_partial, timeout=timeout)
     question = None if text is None else content_from(text)
     details = as_details(message, metadata)
-    return Turn(t, TurnOptions("stream", question, llm_config, details, keep_partial, timeout, operation_id))
+    config, offer = config_of_call("stream", llm_config, settings), offer_of(tools, tool_choice, response_format)
+    return Turn(t, TurnOptions("stream", question, config, details, keep_partial, timeout, operation_id, offer))
 
 
 async def _finished(t: TractCore, options: TurnOptions) -> ChatResponse:
     async with Turn(t, options, is_watched=False) as turn:
         return await turn.finish()
+
+
+def config_of_call(verb: str, llm_config: LLMConfig | None, settings: ModelSettings) -> LLMConfig | None:
+    """Return what a call says of how to ask: single settings over its config; None where it says nothing.
+
+    Raises:
+        ConfigError: A setting is out of its range, or *llm_config* is none.
+        TypeError: There is no such setting.
+    """
+    if llm_config is not None:
+        require_config("llm_config", llm_config)
+    for name in settings:
+        if name not in ModelSettings.__annotations__:
+            raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}")
+    if not settings:
+        return llm_config
+    return (llm_config or LLMConfig()).override(LLMConfig(**settings))
 
 
 def _check(*, keep_partial: bool | None, timeout: float | None) -> None:

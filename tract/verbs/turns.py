@@ -13,14 +13,13 @@ from contextlib import ExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from attrs import asdict, evolve
+from attrs import evolve
 
 from tract.core import TractCore
-from tract.core.graph import is_written
+from tract.core.gates import Hold
 from tract.domain.config import LLMConfig
-from tract.domain.content import DialogueContent
-from tract.domain.events import GenerationCancelled, GenerationCompleted, GenerationFailed, UsageFigures
-from tract.domain.exchange import Attempt, ModelReply, ModelRequest, usage_from
+from tract.domain.events import GenerationCancelled, GenerationCompleted, GenerationFailed
+from tract.domain.exchange import Attempt, ModelReply, ModelRequest
 from tract.domain.ids import GenerationId
 from tract.domain.results import ChatResponse
 from tract.errors import (
@@ -29,12 +28,12 @@ from tract.errors import (
     HeadMovedError,
     ModelError,
     ModelNotConfiguredError,
-    ModelResponseError,
     RefNotFoundError,
     TurnStateError,
 )
 from tract.llm.protocol import LLMClient, require_config
 from tract.operations.compiling import CompiledContext
+from tract.verbs.answering import answer_of, cleaned, partial_answer, storable
 from tract.verbs.compiling import compile
 from tract.verbs.recalling import recall_turn, turn_digest
 from tract.verbs.receiving import Receiving
@@ -51,12 +50,20 @@ class Turn:
     block before the end (`break`, `return`) keeps question and what was handed
     on of the answer on the branch, if there was anything; an exception and a
     call that fails leave the branch as it was. `keep_partial` overrides either.
+
+    Args:
+        t: The tract.
+        options: What to ask, and how.
+        is_watched: Whether a caller takes each delta.
+        hold: On the branch, where the caller has it, is inside it and gives it
+            up; None to wait for one.
     """
 
-    def __init__(self, t: TractCore, options: TurnOptions, *, is_watched: bool = True) -> None:
+    def __init__(self, t: TractCore, options: TurnOptions, *, is_watched: bool = True, hold: Hold | None = None) -> None:
         self._t = t
         self._options = options
         self._is_watched = is_watched
+        self._hold = hold
         self._holding = ExitStack()
         self._started: Started | None = None
         self._compiled: CompiledContext | None = None
@@ -101,11 +108,13 @@ class Turn:
         if digest is not None and await self._recall(digest):
             return self
         client, config = _model(self._t, self._options.config)
-        turn = await gates.enter(self._t.place.tract, branch)
-        self._holding.callback(gates.leave, turn)
+        turn = self._hold or await gates.enter(self._t.place.tract, branch)
+        if self._hold is None:
+            self._holding.callback(gates.leave, turn)
         try:
             self._holding.enter_context(self._t.in_flight(turn, self._abandoned))
-            self._holding.enter_context(gates.inside(turn))
+            if self._hold is None:
+                self._holding.enter_context(gates.inside(turn))
             await self._require_words(branch)
             self._started = await record_start(self._t, branch, config, self._options, digest)
             if self._started is None:
@@ -152,7 +161,10 @@ class Turn:
 
     async def _call(self, client: LLMClient, config: LLMConfig) -> None:
         assert self._compiled is not None
-        request = ModelRequest(self._compiled.to_openai(), config, timeout=self._options.timeout)
+        offer = self._options.offer
+        request = ModelRequest(
+            self._compiled.to_openai(), config, offer.tools, offer.tool_choice, offer.response_format, self._options.timeout
+        )
         generation, deltas = self.generation, self._t.collaborators.shared.deltas
         assert generation is not None
         self._receiving = Receiving(client, request, generation, deltas, is_watched=self._is_watched)
@@ -214,15 +226,12 @@ class Turn:
 
     async def _completed(self) -> None:
         assert self._receiving is not None
-        reply = _clean(self._receiving.reply)
+        reply = cleaned(self._receiving.reply)
         try:
-            if not reply.tool_calls and not (reply.text and reply.text.strip()):
-                raise ContentValidationError("text", "the model answered nothing")
-            content = DialogueContent("assistant", reply.text, tool_calls=reply.tool_calls)
-        except ContentValidationError as exc:
-            error = ModelResponseError(f"The answer cannot be used ({exc.field}: {exc.reason})")
-            await self._failed(error)
-            raise error from exc
+            content = answer_of(reply)
+        except ModelError as exc:
+            await self._failed(exc)
+            raise
         answer = Answer(GenerationCompleted, content, keeps=True, finish_reason=reply.finish_reason, reply=reply)
         self._respond(await self._end(answer), reply)
         assert self._started is not None
@@ -279,8 +288,8 @@ class Turn:
         On the branch goes what the caller saw, if it saw anything. The record
         has all that arrived, since followers may have seen that.
         """
-        arrived = None if self._receiving is None else _partial(self._receiving.arrived)
-        seen = _partial(self.text) if keeps else None
+        arrived = None if self._receiving is None else partial_answer(self._receiving.arrived)
+        seen = partial_answer(self.text) if keeps else None
         return Answer(kind, seen or arrived, finish_reason=reason, keeps=seen is not None, partial=arrived)
 
     async def _end(self, answer: Answer) -> Recorded:
@@ -305,7 +314,7 @@ class Turn:
         if self._receiving is not None:
             self._receiving.stop()
             sent = self._receiving.attempts
-        attempts = tuple(evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent)
+        attempts = tuple(evolve(attempt, figures=storable(attempt.figures)) for attempt in sent)
         try:
             self._ending = submit_end(self._t, self._started, answer, attempts, self._compiled)
         except Exception as exc:
@@ -346,28 +355,6 @@ class Turn:
             tool_calls=reply.tool_calls,
             finish_reason=reply.finish_reason,
         )
-
-
-def _partial(text: str) -> DialogueContent | None:
-    return DialogueContent("assistant", text) if text.strip() else None
-
-
-def _clean(reply: ModelReply) -> ModelReply:
-    """Return a reply without figures and names that could not be stored.
-
-    Servers send blank model names, and numbers beyond 64 bits.
-    """
-    model = reply.model if reply.model and reply.model.strip() and is_written(reply.model) else None
-    is_word = reply.finish_reason is None or is_written(reply.finish_reason)
-    finish_reason = reply.finish_reason if is_word else "other"
-    return evolve(reply, model=model, finish_reason=finish_reason, usage=_storable(reply.usage))
-
-
-def _storable(figures: UsageFigures | None) -> UsageFigures | None:
-    try:
-        return None if figures is None else usage_from(asdict(figures))
-    except ContentValidationError:
-        return None
 
 
 def _model(t: TractCore, over: LLMConfig | None) -> tuple[LLMClient, LLMConfig]:
