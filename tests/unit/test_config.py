@@ -114,12 +114,6 @@ def test_an_extra_option_with_the_name_of_a_field_is_refused() -> None:
         LLMConfig(extra={"seed": 1})
 
 
-def test_an_unknown_key_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError) as refusal:
-        LLMConfig.from_dict({"stop": "END"})
-    assert refusal.value.field == "stop"
-
-
 CREDENTIALS = (
     "session_token aws_session_token hf_token openai_key api_keys jwt cookie pwd passphrase x-auth signature "
     "aws_access_key_id secretKey X-API-Key"
