@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import broken_links
-from tract import AsyncTract, LLMConfig, TokenBudget, admin
+from tract import AsyncTract, LLMConfig, OperationConfigs, TokenBudget, admin
 from tract.errors import NewerSchemaError
 from tract.log.batch import BatchRunner
 from tract.log.migrating import migrate
@@ -154,7 +154,16 @@ async def test_a_blob_that_was_changed_is_found_by_the_rules_of_its_schema(schem
 async def test_a_tract_keeps_what_it_was_configured_with(tmp_path: Path, name: str) -> None:
     path = restored(STORES / "schema_3.sql", tmp_path)
     async with AsyncTract.open(str(path), name=name) as t:
-        assert (t.config, t.budget) == CONFIGURED[name]
+        assert (t.config, t.budget, t.operations) == (*CONFIGURED[name], OperationConfigs())
+
+
+async def test_what_is_configured_from_now_on_stands_beside_what_was_before(tmp_path: Path) -> None:
+    path = restored(STORES / "schema_3.sql", tmp_path)
+    async with AsyncTract.open(str(path), name="main") as t:
+        await t.configure_operations(compress=LLMConfig(model="cheap"))
+    async with AsyncTract.open(str(path), name="main") as t:
+        assert (t.config, t.budget, t.operations.compress) == (*CONFIGURED["main"], LLMConfig(model="cheap"))
+    assert (await admin.verify(path)).findings == ()
 
 
 def make_newer(path: Path) -> None:
