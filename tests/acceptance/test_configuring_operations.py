@@ -3,12 +3,13 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.reading import from_elsewhere, recorded
-from tract import AsyncTract, LLMConfig, OperationClients, OperationConfigs, TokenBudget
+from tract import AsyncTract, LLMConfig, OperationClients, OperationConfigs, TokenBudget, admin
 from tract.errors import (
     BatchError,
     ClosedError,
@@ -273,6 +274,22 @@ async def test_a_closed_tract_takes_neither_operations_nor_clients(given: dict[s
     await t.aclose()
     with pytest.raises(ClosedError):
         await t.configure(**given)
+
+
+async def test_operations_go_along_with_an_exported_family(path: str, tmp_path: Path) -> None:
+    await operations(path, operations=OperationConfigs(compress=CAREFUL))
+    file, other = tmp_path / "family.jsonl", str(tmp_path / "other.db")
+    await admin.export(path, file)
+    await admin.import_file(other, file)
+    assert await operations(other) == OperationConfigs(compress=CAREFUL)
+
+
+async def test_operations_stay_when_all_tables_are_made_anew(path: str) -> None:
+    async with AsyncTract.open(path) as t:
+        await t.configure_operations(chat=TINY, compress=CHEAP)
+    await admin.rebuild(path)
+    assert await operations(path) == OperationConfigs(chat=TINY, compress=CHEAP)
+    assert (await admin.verify(path)).findings == ()
 
 
 async def test_words_of_operation_configs_stand_in_no_event(path: str) -> None:

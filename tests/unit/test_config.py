@@ -28,6 +28,10 @@ def test_what_is_not_set_is_not_in_the_dict() -> None:
     assert LLMConfig(seed=0).to_dict() == {"seed": 0}
 
 
+def test_no_options_may_be_said_as_none() -> None:
+    assert LLMConfig(extra=None) == LLMConfig()
+
+
 def test_a_whole_number_is_the_same_temperature_as_the_float() -> None:
     assert LLMConfig(temperature=1) == LLMConfig(temperature=1.0)
 

@@ -44,6 +44,8 @@ def _stops(value: object) -> object:
 
 
 def _read_only(value: object) -> object:
+    if value is None:
+        return MappingProxyType({})
     if not isinstance(value, Mapping):
         return value
     return MappingProxyType({key: _plain(item) for key, item in value.items()})
@@ -140,7 +142,7 @@ class ModelSettings(TypedDict, total=False):
     presence_penalty: float | None
     top_k: int | None
     seed: int | None
-    extra: Mapping[str, Any]
+    extra: Mapping[str, Any] | None
 
 
 @frozen(kw_only=True)

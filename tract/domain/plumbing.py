@@ -17,8 +17,8 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 )
 """Fields by other names that providers have for them; where several are given, the first one counts."""
 
-_CONTENT = "messages prompt input instructions system tools tool_choice functions function_call response_format"
-_REQUEST = "stream stream_options n metadata user previous_response_id conversation"
+_CONTENT = "messages prompt input instructions system tools tool_choice parallel_tool_calls functions function_call"
+_REQUEST = "response_format prediction stream stream_options n metadata user previous_response_id conversation"
 _CONNECTION = "timeout max_retries base_url http_client extra_headers extra_query extra_body default_headers default_query"
 PLUMBING = frozenset(f"{_CONTENT} {_REQUEST} {_CONNECTION}".split(" "))
 """Keys of a request, or of its connection, that say nothing of how a model is to be asked another time."""

@@ -1,4 +1,4 @@
-"""Whom a handle talks to, how, at what cost, and what calls made elsewhere cost.
+"""Whom a handle talks to, how and for what, at what cost, and what calls made elsewhere cost.
 
 Imports `core` and `repeating`.
 """
@@ -35,7 +35,8 @@ async def configure_llm(t: TractCore, client: LLMClient, *, config: LLMConfig | 
     """Talk through *client* from now on, with this handle.
 
     The client stays the caller's: closing the tract does not close it. Keys
-    are the client's own and are never stored.
+    are the client's own and are never stored. An operation that has a client
+    of its own keeps it.
 
     Args:
         t: The tract.
