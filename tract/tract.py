@@ -86,11 +86,11 @@ class AsyncTract(TractCore):
             llm: A client of your own instead.
             llm_config: How to ask where a call does not say otherwise; for
                 this handle, field by field over what `configure` stored.
-            operations: How to ask for single operations; those that are set
-                are stored as by `configure_operations`, so that a later open
-                begins with them.
+            operations: How to ask for single operations, field by field over
+                that; those that are set are stored as by
+                `configure_operations`, so that a later open begins with them.
             clients: Whom to ask for single operations instead; for this
-                handle, and never stored.
+                handle and its worktrees, and never stored.
             budget: The most tokens a context may have, as the history counts
                 them, whatever another compiler makes of it; for this handle,
                 in the place of what `configure` stored.

@@ -45,8 +45,10 @@ def require_operations(value: object) -> None:
 class OperationConfigs:
     """How models are asked for each operation, field by field over how they are asked by default.
 
+    What is stored of them holds no key: a config refuses what looks like one.
+
     Attributes:
-        chat: For turns: `chat`, `generate` and `stream`.
+        chat: For every turn, such as those of `chat`, `generate` and `stream`.
         merge: For resolving conflicts.
         compress: For summaries.
         orchestrate: For deciding on steps.
@@ -92,8 +94,8 @@ class OperationConfigs:
         return cls(**{name: _read(name, value) for name, value in values.items() if value is not None})
 
     def _by_name(self) -> dict[OperationName, LLMConfig | None]:
-        named: Any = asdict(self, recurse=False)
-        return named  # type: ignore[no-any-return]
+        values = asdict(self, recurse=False)
+        return {name: values[name] for name in OPERATIONS}
 
 
 def _read(name: str, value: object) -> LLMConfig:

@@ -21,11 +21,11 @@ def _whom_to_ask(_: object, attribute: "Attribute[Any]", value: object) -> None:
 class OperationClients:
     """The clients that are asked for each operation, in the place of the handle's own.
 
-    They belong to the handle that was given them and are never stored: they
-    hold keys. Closing the tract does not close them.
+    They belong to the handle that was given them, and to its worktrees, and
+    are never stored: they hold keys. Closing the tract does not close them.
 
     Attributes:
-        chat: For turns: `chat`, `generate` and `stream`.
+        chat: For every turn, such as those of `chat`, `generate` and `stream`.
         merge: For resolving conflicts.
         compress: For summaries.
         orchestrate: For deciding on steps.

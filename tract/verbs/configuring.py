@@ -81,7 +81,7 @@ async def configure(
         operations: How to ask for single operations, all of them in the place
             of what was stored before; `configure_operations` replaces some.
         clients: Whom to ask for single operations, all of them in the place of
-            those before. Of this handle alone, and never stored.
+            those before. For this handle, and never stored.
         operation_id: As for `commit`.
 
     Raises:
@@ -128,7 +128,7 @@ async def configure_operations(
 
     Args:
         t: The tract.
-        chat: For turns: `chat`, `generate` and `stream`.
+        chat: For every turn, such as those of `chat`, `generate` and `stream`.
         merge: For resolving conflicts.
         compress: For summaries.
         orchestrate: For deciding on steps.
