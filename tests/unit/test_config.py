@@ -108,6 +108,13 @@ def test_a_key_that_looks_like_a_credential_is_refused_at_any_depth(key: str) ->
         LLMConfig(extra={"headers": [{key: "x"}]})
 
 
+def test_options_that_contain_themselves_are_refused() -> None:
+    extra: dict[str, Any] = {}
+    extra["again"] = {"more": [extra]}
+    with pytest.raises(ConfigError, match=r"extra: .*deep"):
+        LLMConfig(extra=extra)
+
+
 @pytest.mark.parametrize("key", ["max_completion_tokens", "logit_bias", "keyboard", "tokenizer"])
 def test_a_key_that_only_resembles_one_is_kept(key: str) -> None:
     assert LLMConfig(extra={key: 1}).extra == {key: 1}

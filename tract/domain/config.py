@@ -48,7 +48,11 @@ def _read_only(value: object) -> object:
         return MappingProxyType({})
     if not isinstance(value, Mapping):
         return value
-    return MappingProxyType({key: _plain(item) for key, item in value.items()})
+    try:
+        return MappingProxyType({key: _plain(item) for key, item in value.items()})
+    except RecursionError:
+        # It is so deep, or contains itself, that the check below refuses it.
+        return value
 
 
 def _plain(value: Any) -> Any:
