@@ -20,8 +20,11 @@ from tract import (
     Compiler,
     DialogueContent,
     ImagePart,
+    LLMClient,
     LLMConfig,
     Message,
+    OperationClients,
+    OperationConfigs,
     OutputContent,
     Priority,
     SearchHit,
@@ -52,6 +55,10 @@ async def test_opening_and_attributes() -> None:
         assert_type(t.current_branch, str | None)
         assert_type(t.is_detached, bool)
         assert_type(t.config, LLMConfig)
+        assert_type(t.operations, OperationConfigs)
+        assert_type(t.operations.chat, LLMConfig | None)
+        assert_type(t.clients, OperationClients)
+        assert_type(t.clients.compress, LLMClient | None)
         assert_type(t.budget, TokenBudget | None)
         assert_type(await t.head(), str | None)
     awaited = await AsyncTract.open(":memory:", model="tiny")
@@ -186,6 +193,9 @@ async def test_configuring() -> None:
         assert_type(await t.configure(budget=TokenBudget(9, "reject", compress_at=8), llm_config=None), None)
         assert_type((await t.status()).budget, TokenBudget | None)
         await t.configure(budget=None)
+        assert_type(await t.configure_operations(chat=LLMConfig(seed=1), merge=None), None)
+        assert_type(await t.configure(operations=OperationConfigs(chat=LLMConfig()), clients=None), None)
+        await t.configure(operations=None, clients=OperationClients(compress=ScriptedLLM(["a"])))
         assert_type(await t.configure_llm(ScriptedLLM(["a"]), config=LLMConfig(model="tiny")), None)
         await t.user("Hi")
         assert_type(await t.record_usage(TokenUsage(prompt=1)), None)
@@ -206,6 +216,13 @@ async def test_compilers() -> None:
         async with AsyncTract.open(compiler=compiler) as t:
             await t.user("a")
             assert_type(await t.compile(), CompiledContext)
+
+
+def test_configs() -> None:
+    assert_type(LLMConfig.from_dict({"stop": "END"}), LLMConfig)
+    assert_type(LLMConfig.from_obj(LLMConfig()), LLMConfig)
+    assert_type(LLMConfig(stop_sequences="END").stop_sequences, tuple[str, ...] | None)
+    assert_type(OperationConfigs.from_dict({"chat": {"seed": 1}}).to_dict(), dict[str, Any])
 
 
 def test_reading_messages() -> None:

@@ -360,8 +360,8 @@ class Turn:
 def _model(t: TractCore, over: LLMConfig | None) -> tuple[LLMClient, LLMConfig]:
     if over is not None:
         require_config("llm_config", over)
-    config = t.config.override(over)
-    client = t.models.client()
+    config = t.settings.config_for("chat").override(over)
+    client = t.models.client_for("chat")
     if config.model is None:
         raise ModelNotConfiguredError("model")
     return client, config

@@ -450,7 +450,8 @@ CREATE TABLE settings (
     llm_config  BLOB,
     max_tokens  INTEGER,
     action      TEXT,
-    compress_at INTEGER
+    compress_at INTEGER,
+    operations  BLOB
 ) STRICT;
 
 -- name: settings.drop
@@ -460,11 +461,13 @@ DROP TABLE IF EXISTS settings;
 SELECT * FROM settings ORDER BY tract;
 
 -- name: settings.replace
-INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6 FROM tracts t WHERE t.id = ?2;
+INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6, ?7 FROM tracts t WHERE t.id = ?2;
 
 -- name: settings.of_tract
-SELECT s.number, s.llm_config, unpack(b.data), s.max_tokens, s.action, s.compress_at
-FROM settings s LEFT JOIN blobs b ON substr(b.id, 1, 4) = substr(s.llm_config, 1, 4) AND b.id = s.llm_config
+SELECT s.number, s.llm_config, unpack(b.data), s.operations, unpack(o.data), s.max_tokens, s.action, s.compress_at
+FROM settings s
+LEFT JOIN blobs b ON substr(b.id, 1, 4) = substr(s.llm_config, 1, 4) AND b.id = s.llm_config
+LEFT JOIN blobs o ON substr(o.id, 1, 4) = substr(s.operations, 1, 4) AND o.id = s.operations
 WHERE s.tract = ?;
 
 -- name: settings.budget
