@@ -8,7 +8,8 @@ from attrs import asdict, evolve
 from tract.core.graph import is_written
 from tract.domain.content import DialogueContent
 from tract.domain.events import UsageFigures
-from tract.domain.exchange import ModelReply, usage_from
+from tract.domain.exchange import ModelReply
+from tract.domain.reports import usage_from
 from tract.errors import ContentValidationError, ModelRefusalError, ModelResponseError
 
 

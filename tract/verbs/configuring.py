@@ -13,9 +13,10 @@ from tract.core.settings import Configured, configured, find_configured, require
 from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import NewEvent, TractConfigured, UsageRecorded
-from tract.domain.exchange import TokenUsage, usage_from
+from tract.domain.exchange import TokenUsage
 from tract.domain.ids import BlobId, CommitId, GenerationId, is_uuid, uuid_bytes
 from tract.domain.messages import ABSENT, Absent
+from tract.domain.reports import usage_from
 from tract.errors import ConfigError, ContentValidationError
 from tract.llm.protocol import LLMClient, require_client, require_config
 from tract.log.protocol import Row, Statement
@@ -150,7 +151,8 @@ async def record_usage(
 
     Args:
         t: The tract.
-        usage: Figures, or a provider's usage object as a mapping.
+        usage: Figures, or a provider's usage object as a mapping: of OpenAI's
+            Chat Completions or Responses, or of Anthropic's Messages.
         generation: A recorded call that these figures belong to.
         operation_id: As for `commit`.
 
