@@ -85,6 +85,22 @@ async def test_tokens_after_a_reply_are_the_prompt_and_the_answer_without_reason
         assert (again.token_count, again.token_source, again.slots) == (55, "reported:tiny", 2)
 
 
+async def test_reasoning_that_the_provider_does_not_tell_apart_is_left_out_as_it_was_counted(path: str) -> None:
+    async with opened([ModelReply("Four.", reasoning=THOUGHT, usage=TokenUsage(50, 30))], path) as t:
+        await t.chat("What is two and two?")
+        thought = await t.show("HEAD~1")
+        assert (await t.status()).token_count == 50 + 30 - (thought.info.tokens or 0)
+        assert (await t.usage()).total.tokens == TokenUsage(50, 30)
+    async with AsyncTract.open(path) as t:
+        assert (await t.status()).token_count == 50 + 30 - (thought.info.tokens or 0)
+
+
+async def test_reasoning_that_is_longer_than_the_completion_takes_nothing_from_the_prompt() -> None:
+    async with opened([ModelReply("Four.", reasoning=THOUGHT * 9, usage=TokenUsage(50, 3))]) as t:
+        await t.chat("What is two and two?")
+        assert (await t.status()).token_count == 50
+
+
 async def test_what_comes_after_is_counted_on_top_of_the_report() -> None:
     async with opened([FOUR]) as t:
         await t.chat("What is two and two?")

@@ -36,7 +36,8 @@ class Report:
 
     Attributes:
         tokens: What it made of the context there: prompt and answer, without
-            reasoning, which does not come back.
+            reasoning, which does not come back; where the provider does not
+            say how much that was, as it was counted here.
         counted: What we had counted there.
         model: The model that answered, or None.
     """
@@ -190,7 +191,7 @@ def find_report(query: Query, head: Node | None) -> Report | None:
         if rows:
             prompt, completion, reasoning, counted, config = rows[0]
             model = None if config is None else decode_config(config).model
-            report = Report(prompt + (completion or 0) - (reasoning or 0), counted, model)
+            report = Report(prompt + max((completion or 0) - (reasoning or 0), 0), counted, model)
             break
     query.facts["report", head.run] = (asked, report)
     return report
