@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio.to_thread
 import pytest
 
 from tests.acceptance.failing import BEGUN, Gate
@@ -174,6 +175,28 @@ async def test_the_log_has_the_calls_and_sums_of_the_server_after_all_of_it_and_
         report = await t.usage(by="branch")
         assert (report.total, report.sums) == (books.spent, by_branch)
         assert sum(each.calls for each in report.sums) == books.calls
+
+
+async def test_a_call_that_is_left_before_anything_was_sent_is_none(path: str) -> None:
+    threads = anyio.to_thread.current_default_thread_limiter()
+    others = [object() for _ in range(int(threads.total_tokens))]
+    async with counting(path) as (t, server, books):
+        # The client waits for a thread to import what it sends with.
+        for other in others:
+            await threads.acquire_on_behalf_of(other)
+        try:
+            call = asyncio.ensure_future(t.chat("Never mind"))
+            while not threads.statistics().tasks_waiting:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait([call])
+        finally:
+            for other in others:
+                threads.release_on_behalf_of(other)
+        assert ((await t.usage()).total.calls, len(server.requests)) == (0, 0)
+        assert [info.status for info in await t.generations()] == ["cancelled"]
+        await succeeds(t, server, books)
+        assert (await t.usage()).total == books.spent
 
 
 KILLED = """

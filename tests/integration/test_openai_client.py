@@ -32,7 +32,7 @@ from tract.errors import (
     ModelResponseError,
     ModelTimeoutError,
 )
-from tract.llm.openai_client import OpenAIClient
+from tract.llm.openai_client import OpenAIClient, OpenAIStream
 from tract.testing.server import Chunks, CutAfter, Fail, Hold, Script, Server, serve
 
 KEY = "sk-test-0123456789abcdef"
@@ -688,6 +688,16 @@ def test_a_key_that_cannot_be_sent_is_refused_without_repeating_it(key: str) -> 
 def test_a_setting_that_cannot_be_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         OpenAIClient(api_key=KEY, **options)
+
+
+async def test_a_client_that_cannot_be_made_ready_fails_without_an_attempt(naps: Naps) -> None:
+    async def connect() -> Any:
+        raise FileNotFoundError
+
+    async with OpenAIStream(connect, 2, naps) as answer:
+        with pytest.raises(ModelConnectionError):
+            await anext(answer)
+    assert (answer.attempts, naps.seconds) == ((), [])
 
 
 async def test_our_error_names_its_cause(naps: Naps) -> None:
