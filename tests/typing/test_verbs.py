@@ -120,6 +120,7 @@ async def test_reading() -> None:
         context = await t.compile(at="HEAD")
         assert_type(context, CompiledContext)
         assert_type(await t.compile(at_time=datetime.now(UTC), include_edit_marks=True), CompiledContext)
+        assert_type(await t.compile(include_reasoning=True), CompiledContext)
         assert_type(await t.compile(order=["HEAD"]), CompiledContext)
         assert_type(context.compiler, str)
         assert_type(context.messages, Sequence[Message])

@@ -14,7 +14,7 @@ from tract.core.settings import require_budget
 from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.events import NewEvent, UsageRecorded
-from tract.domain.exchange import TokenUsage, usage_from
+from tract.domain.exchange import TokenUsage
 from tract.domain.ids import CommitId, GenerationId, OperationId, is_uuid, uuid_bytes
 from tract.domain.messages import ABSENT, Absent
 from tract.domain.operation_configs import (
@@ -24,6 +24,7 @@ from tract.domain.operation_configs import (
     require_operation_config,
     require_operations,
 )
+from tract.domain.reports import usage_from
 from tract.errors import ConfigError, ContentValidationError
 from tract.llm.clients import OperationClients, require_clients
 from tract.llm.protocol import LLMClient, require_client, require_config
@@ -225,7 +226,8 @@ async def record_usage(
 
     Args:
         t: The tract.
-        usage: Figures, or a provider's usage object as a mapping.
+        usage: Figures, or a provider's usage object as a mapping: of OpenAI's
+            Chat Completions or Responses, or of Anthropic's Messages.
         generation: A recorded call that these figures belong to.
         operation_id: As for `commit`.
 

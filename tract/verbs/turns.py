@@ -230,16 +230,20 @@ class Turn:
         try:
             content = answer_of(reply)
         except ModelError as exc:
-            await self._failed(exc)
+            await self._failed(exc, reply)
             raise
         answer = Answer(GenerationCompleted, content, keeps=True, finish_reason=reply.finish_reason, reply=reply)
         self._respond(await self._end(answer), reply)
         assert self._started is not None
         await self._started.spending.tell()
 
-    async def _failed(self, error: ModelError) -> None:
-        """Record the failure and name in the error what was kept."""
-        ended = await self._end(self._failure(error))
+    async def _failed(self, error: ModelError, reply: ModelReply | None = None) -> None:
+        """Record the failure, of a whole *reply* too, and name in the error what was kept."""
+        answer = self._failure(error)
+        if reply is not None:
+            refusal = partial_answer(reply.refusal or "")
+            answer = evolve(answer, reply=reply, content=answer.content or refusal, partial=answer.partial or refusal)
+        ended = await self._end(answer)
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
 
@@ -354,6 +358,7 @@ class Turn:
             generation_config=ended.answer.generation_config,
             tool_calls=reply.tool_calls,
             finish_reason=reply.finish_reason,
+            reasoning=reply.reasoning,
         )
 
 

@@ -437,9 +437,14 @@ SELECT count(*) FROM usage u JOIN generations g ON g.number = u.generation WHERE
 -- name: generations.last_report
 SELECT max(u.number) FROM usage u WHERE u.prompt IS NOT NULL;
 
+-- Many servers count what the model thought as part of the completion and do
+-- not say how much that was: then it is what was counted for it, of the same call.
 -- name: generations.reported
-SELECT u.prompt, u.completion, u.reasoning, c.tokens, unpack(f.data)
+SELECT u.prompt, u.completion, coalesce(u.reasoning, json_extract(e.data, '$.tokens')), c.tokens, unpack(f.data)
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
+JOIN events a ON a.position = c.number
+LEFT JOIN events e ON e.position = c.parent AND e.operation_id = a.operation_id
+  AND json_extract(e.data, '$.commit.content.type') = 'reasoning'
 WHERE u.run = ?1 AND u.commit_number <= ?2 AND u.prompt IS NOT NULL
 ORDER BY u.commit_number DESC, u.number DESC LIMIT 1;
 
