@@ -19,7 +19,8 @@ MOST_LINES = 400
 MOST_FUNCTION_LINES = 60
 MOST_PARAMETERS = 6
 # tract.log.store brings a database driver, which only an open store needs, and
-# tract.formats.structuring cattrs, which only mappings do, and the client an SDK.
+# tract.formats.structuring and tract.formats.instances cattrs, which only
+# mappings and classes of a caller's do, and the client an SDK.
 LATE_IMPORTS = {
     "aiosqlite",
     "click",
@@ -28,6 +29,7 @@ LATE_IMPORTS = {
     "splintr",
     "starlette",
     "structlog",
+    "tract.formats.instances",
     "tract.formats.structuring",
     "tract.llm.openai_client",
     "tract.log.store",

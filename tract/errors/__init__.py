@@ -11,7 +11,7 @@ The second level says what the caller can do about it::
         RevertError  ContentValidationError  BudgetExceededError  ClosedError
         WrongLoopError
         ModelNotConfiguredError  CompilerError  ConfigError
-        SearchUnavailableError
+        SearchUnavailableError  ToolArgumentsError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
@@ -66,6 +66,7 @@ from tract.errors.refused import (
     RefNotFoundError,
     RevertError,
     SearchUnavailableError,
+    ToolArgumentsError,
     TractNotFoundError,
     TurnInProgressError,
     TurnStateError,
@@ -154,6 +155,7 @@ __all__ = [
     "StoreReadOnlyError",
     "StoreUnreadableError",
     "StoreVanishedError",
+    "ToolArgumentsError",
     "TractError",
     "TractExistsError",
     "TractNotFoundError",
