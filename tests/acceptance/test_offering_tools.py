@@ -185,7 +185,7 @@ async def test_a_repeated_call_gives_the_calls_again(path: str) -> None:
             await t.chat("Hi", tools=[forecast], operation_id=ID)
 
 
-def offers(path: str) -> list[tuple[str, str]]:
+def offers(path: str) -> list[tuple[str | None, str | None]]:
     """Return which blobs hold the tools and the choice of each call."""
     told = "SELECT json_extract(data, '$.tools'), json_extract(data, '$.options') FROM events WHERE type = 'generation.started'"
     with closing(sqlite3.connect(path)) as connection:

@@ -53,6 +53,16 @@ class Colour(enum.Enum):
     BLUE = "blue"
 
 
+class Odd(msgspec.Struct):
+    text: str
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.text)
+
+
+def odd(value: Odd) -> None: ...
+
+
 class Deep(msgspec.Struct, forbid_unknown_fields=True):
     day: date
 
@@ -178,6 +188,20 @@ def test_an_annotation_describes_its_parameter() -> None:
     found = parameters(rich)["properties"]
     assert found["noted"] == {"type": "string", "description": "a note", "default": ""}
     assert found["bounded"] == {"type": "integer", "minimum": 1, "description": "from one", "default": 1}
+
+
+@dataclass
+class Patient:
+    seconds: float = float("inf")
+
+
+def wait(seconds: float = float("inf"), how: Patient | None = None) -> None: ...
+
+
+def test_a_default_that_json_does_not_have_is_left_out() -> None:
+    found = parameters(wait)
+    assert found["properties"]["seconds"] == {"type": "number"}
+    assert found["$defs"]["Patient"]["properties"] == {"seconds": {"type": "number"}}
 
 
 def test_a_schema_is_the_same_in_every_process() -> None:
@@ -349,6 +373,7 @@ WRONG: dict[str, tuple[Callable[..., Any], str, str]] = {
         "at colour: it is not one of the values that are allowed",
     ),
     "what a validator refuses": (rich, '{"place": {"name": " "}}', "at place: it is refused (ValueError)"),
+    "what a struct refuses in its own way": (odd, '{"value": {"text": "secret"}}', "at value: it is refused (KeyError)"),
     "a field of a class that is missing": (rich, '{"place": {}}', "at place.name: it is required"),
     "a field that a class has not": (
         rich,

@@ -17,7 +17,7 @@ from tract.domain.content import require_tool_name
 from tract.domain.texts import key_name
 from tract.errors import ConfigError, ContentValidationError, ToolArgumentsError
 from tract.formats.docstrings import read_docstring
-from tract.formats.typed import NoSchemaError, Schema, has_schema, schemas_of, value_of
+from tract.formats.typed import NoSchemaError, Schema, can_be_sent, has_schema, schemas_of, value_of
 from tract.formats.values import WrongValueError, decode_json, plain_json
 
 Tool: TypeAlias = Callable[..., Any] | Mapping[str, Any]
@@ -139,8 +139,8 @@ def _of_function(tool: Callable[..., Any], field: str) -> Schema:
         text = _annotated_text(parameter.kind) or doc.parameters.get(name)
         if text:
             properties[name].setdefault("description", text)
-        if type(parameter.default) in (str, int, float, bool):
-            properties[name].setdefault("default", parameter.default)
+        if parameter.default is not None and can_be_sent(parameter.default):
+            properties[name].setdefault("default", plain_json(parameter.default))
     parameters: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     required = [name for name, parameter in signature.parameters.items() if parameter.is_required]
     if required:
