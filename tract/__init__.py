@@ -33,7 +33,7 @@ from tract.domain.hits import SearchHit
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.operation_configs import OperationConfigs
 from tract.domain.parts import ImagePart, TextPart
-from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
+from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, ParsedResponse, TractStatus
 from tract.domain.statistics import StoreStatistics
 from tract.errors import TractError
 from tract.formats.anthropic_reading import from_anthropic
@@ -79,6 +79,7 @@ __all__ = [
     "OperationClients",
     "OperationConfigs",
     "OutputContent",
+    "ParsedResponse",
     "Priority",
     "ReasoningContent",
     "RegisteredContent",

@@ -121,11 +121,13 @@ Ask: TypeAlias = Callable[..., Awaitable[str]]
 
 
 async def by_chat(t: AsyncTract, **options: Any) -> str:
-    return (await t.chat(QUESTION, **options)).text
+    response: ChatResponse = await t.chat(QUESTION, **options)
+    return response.text
 
 
 async def by_generate(t: AsyncTract, **options: Any) -> str:
-    return (await t.generate(**options)).text
+    response: ChatResponse = await t.generate(**options)
+    return response.text
 
 
 async def by_stream(t: AsyncTract, **options: Any) -> str:

@@ -26,6 +26,7 @@ from tract import (
     OperationClients,
     OperationConfigs,
     OutputContent,
+    ParsedResponse,
     Priority,
     SearchHit,
     StoreStatistics,
@@ -170,8 +171,18 @@ async def test_moving() -> None:
         await second.aclose()
 
 
+@frozen
+class Planned:
+    steps: list[str]
+
+
+def answer_to(question: str) -> str:
+    """Answer."""
+    return question
+
+
 async def test_talking() -> None:
-    async with AsyncTract.open(llm=ScriptedLLM(["a", "b", "c"]), model="tiny") as t:
+    async with AsyncTract.open(llm=ScriptedLLM(lambda _: '{"steps": []}'), model="tiny") as t:
         response = await t.chat("a", llm_config=LLMConfig(seed=1), keep_partial=True, timeout=1.0)
         assert_type(response, ChatResponse)
         assert_type(response.text, str)
@@ -180,7 +191,15 @@ async def test_talking() -> None:
         assert_type(response.tool_calls, tuple[ToolCall, ...])
         assert_type(response.finish_reason, str | None)
         assert_type(await t.generate(), ChatResponse)
-        async with t.stream("b") as stream:
+        assert_type(await t.chat("a", tools=[answer_to], tool_choice=answer_to), ChatResponse)
+        assert_type(await t.chat("a", response_format={"type": "json_object"}), ChatResponse)
+        assert_type(await t.chat("a", response_format=Planned), ParsedResponse[Planned])
+        assert_type((await t.chat("a", response_format=Planned)).parsed, Planned)
+        assert_type(await t.chat("a", response_format=Planned, tools=[answer_to]), ParsedResponse[Planned | None])
+        assert_type(await t.generate(tools=(answer_to, {"name": "b"}), tool_choice="b", seed=1), ChatResponse)
+        assert_type((await t.generate(response_format=Planned, temperature=0.5)).parsed, Planned)
+        assert_type((await t.generate(response_format=Planned, tools=[answer_to])).parsed, Planned | None)
+        async with t.stream("b", tools=[answer_to], response_format=Planned) as stream:
             async for delta in stream:
                 assert_type(delta, str)
         assert_type(stream.response, ChatResponse)

@@ -11,13 +11,13 @@ The second level says what the caller can do about it::
         RevertError  ContentValidationError  BudgetExceededError  ClosedError
         WrongLoopError
         ModelNotConfiguredError  CompilerError  ConfigError
-        SearchUnavailableError
+        SearchUnavailableError  ToolArgumentsError
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
         ModelAuthError  ModelQuotaError  ModelRateLimitError  ModelContextError
         ModelResponseError
-          ModelRefusalError
+          ModelAnswerError  ModelRefusalError
         ModelTimeoutError  ModelConnectionError
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
@@ -41,6 +41,7 @@ from tract.errors.conflicts import (
     OperationMismatchError,
 )
 from tract.errors.models import (
+    ModelAnswerError,
     ModelAuthError,
     ModelConnectionError,
     ModelContextError,
@@ -70,6 +71,7 @@ from tract.errors.refused import (
     RefNotFoundError,
     RevertError,
     SearchUnavailableError,
+    ToolArgumentsError,
     TractNotFoundError,
     TurnInProgressError,
     TurnStateError,
@@ -129,6 +131,7 @@ __all__ = [
     "HeadMovedError",
     "InvalidNameError",
     "MalformedExportError",
+    "ModelAnswerError",
     "ModelAuthError",
     "ModelConnectionError",
     "ModelContextError",
@@ -160,6 +163,7 @@ __all__ = [
     "StoreReadOnlyError",
     "StoreUnreadableError",
     "StoreVanishedError",
+    "ToolArgumentsError",
     "TractError",
     "TractExistsError",
     "TractNotFoundError",

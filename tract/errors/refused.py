@@ -315,3 +315,21 @@ class ConfigError(RefusedError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}."
+
+
+class ToolArgumentsError(RefusedError):
+    """A model called a tool with arguments that it does not take.
+
+    Attributes:
+        tool: Its name.
+        reason: What is wrong and where, without the arguments' text; the
+            model may be told.
+    """
+
+    def __init__(self, tool: str, reason: str) -> None:
+        super().__init__(tool, reason)
+        self.tool = tool
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The tool {self.tool!r} does not take these arguments: {self.reason}. Call it again as its schema says."
