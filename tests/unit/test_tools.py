@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 import attrs
 import msgspec
@@ -106,6 +106,14 @@ class Search:
         return query
 
 
+if TYPE_CHECKING:
+    from tract import AsyncTract as Elsewhere
+
+
+def returning(query: "str") -> "Elsewhere":
+    raise KeyError(query)
+
+
 def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -153,6 +161,7 @@ FUNCTIONS: dict[str, tuple[Tool, dict[str, Any]]] = {
         described("plain", "Search the web.", query={"type": "string", "description": "What to look for."}),
     ),
     "a wrapped function": (wrapped(coroutine), described("coroutine", "Search the web.", query=QUERY)),
+    "a function whose result only type checkers know": (returning, described("returning", None, query=QUERY)),
     "a function without parameters": (nothing, described("nothing", None)),
 }
 
