@@ -74,7 +74,7 @@ def test_what_is_shared_is_the_longest_common_beginning_of_both(steps: tuple[lis
     before, after = steps
     sent, compiled = fold(EMPTY, before), beside(before, after)
     count = common(sent, compiled.context)
-    costs = [CLOSING if line.tokens is None else line.tokens for line in sent.lines]
+    costs = [CLOSING if tokens is None else tokens for tokens in compiled.token_counts]
     assert shared_lines(sent.lines, compiled.context.lines) == count
     # One that was folded anew shares no leaf.
     assert shared_lines(sent.lines, fold(EMPTY, [*before, *after]).lines) == count

@@ -114,7 +114,7 @@ class CompiledContext:
             return 0
         if self.overlay is not None and self.overlay.tokens is not None:
             return sum(self.overlay.tokens[: self.sent.shown])
-        return self.sent.tokens
+        return self.sent.tokens(self.context, self._lines)
 
     @cached_property
     def cache_break(self) -> CommitId | None:

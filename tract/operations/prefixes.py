@@ -5,8 +5,7 @@ that a later one has in common with it. Imports `domain`, `context`, `folding`,
 `sequence` and `slots`; read `Sent`.
 """
 
-from collections.abc import Container, Hashable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Hashable, Iterator, Sequence
 
 from attrs import frozen
 
@@ -45,11 +44,14 @@ class Sent:
     steps: tuple[Step, ...] = ()
     closing_tokens: int = 0
 
-    @property
-    def tokens(self) -> int:
-        """What the shared messages cost, as recorded with the commits that were sent."""
-        costs = (line.tokens for line in islice(self.lines, self.shown))
-        return sum(self.closing_tokens if cost is None else cost for cost in costs)
+    def tokens(self, compiled: Context, lines: Vector[Line]) -> int:
+        """Return what the shared messages cost, which are the first of *lines*: all that is *compiled*, in any order."""
+        if 2 * self.shown < len(lines):
+            return self._costs(lines[: self.shown])
+        return compiled.line_tokens + compiled.closings * self.closing_tokens - self._costs(lines[self.shown :])
+
+    def _costs(self, lines: Sequence[Line]) -> int:
+        return sum(self.closing_tokens if line.tokens is None else line.tokens for line in lines)
 
     def find_break(self, compiled: Context) -> CommitId | None:
         """Return the commit that took the first message which is not shared from its place; None if nothing did.
@@ -88,6 +90,8 @@ def shared_messages(one: Sequence[Message], other: Sequence[Message]) -> int:
 
 
 def _alike(mine: Sequence[Line], its: Sequence[Line]) -> int:
+    if mine == its:
+        return len(mine)
     pairs = enumerate(zip(mine, its, strict=False))
     return next((place for place, (one, other) in pairs if not _says_same(one, other)), min(len(mine), len(its)))
 
@@ -101,14 +105,15 @@ def _says_same(one: Line, other: Line) -> bool:
 
 def _find_break(sent: Sent, base: Context) -> CommitId | None:
     lines, context, place = sent.lines, base, sent.shown
-    lost, before = lines[place], frozenset(map(_key, islice(lines, place)))
+    shared = shared_lines(lines, base.lines)
     # Alike messages of several slots can stand in for each other; then only the whole prefix tells.
-    stood, was_shared = _stands(lost, before, context), shared_lines(lines, context.lines) > place
+    stood, was_shared = shared > place or _stands(lines, place, context.lines, shared), shared > place
     moved_by = cut_by = None
     for stretch in _stretches(sent.steps):
         context = fold(context, stretch)
-        is_shared = shared_lines(lines, context.lines) > place
-        stands = is_shared or _stands(lost, before, context)
+        shared = shared_lines(lines, context.lines)
+        is_shared = shared > place
+        stands = is_shared or _stands(lines, place, context.lines, shared)
         if stood and not stands:
             moved_by = stretch[-1].id
         if was_shared and not is_shared:
@@ -126,13 +131,20 @@ def _stretches(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
             start = place
 
 
-def _stands(lost: Line, before: Container[Hashable], context: Context) -> bool:
-    """Tell whether a line is there, says the same, and stands behind nothing but what stood before it."""
-    sought = _key(lost)
-    for line in context.lines:
-        key = _key(line)
+def _stands(sent: Vector[Line], place: int, lines: Vector[Line], shared: int) -> bool:
+    """Tell whether a line of what was sent is among others, says the same, and stands behind nothing but what stood before it.
+
+    Args:
+        sent: What was sent.
+        place: The line.
+        lines: The others.
+        shared: How many both begin with, *place* at the most.
+    """
+    sought, before = _key(sent[place]), frozenset(map(_key, sent[shared:place]))
+    for at in range(shared, len(lines)):
+        key = _key(lines[at])
         if key == sought:
-            return _says_same(line, lost)
+            return _says_same(lines[at], sent[place])
         if key not in before:
             return False
     return False
