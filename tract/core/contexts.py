@@ -231,6 +231,18 @@ class ContextCache:
             self._folded += 1
         return context
 
+    def steps(self, query: Query, base: Node, head: Node) -> tuple[Step, ...]:
+        """Return what leads from a first-parent ancestor to *head*, in order."""
+        rows: list[Any] = []
+        for run, last in stretches(query, head):
+            low = base.number if run == base.run else 0
+            rows[:0] = query("commits.steps", run, low, last)
+            if low:
+                break
+        if any(row[3] is not None for row in rows):
+            rows = _with_merged(query, head, base.number)
+        return tuple(self._steps(query, rows))
+
     def known(self, query: Query) -> Known:
         """Return what is known of the tables that a snapshot shows.
 
