@@ -27,6 +27,7 @@ from tract.verbs import (
     following,
     inspecting,
     measuring,
+    querying,
     reverting,
     reviewing,
     searching,
@@ -160,6 +161,7 @@ class AsyncTract(TractCore):
     show = inspecting.show
     status = inspecting.status
     search = searching.search
+    query_by_config = querying.query_by_config
     statistics = measuring.statistics
 
     generations = following.generations
