@@ -33,6 +33,7 @@ from tract.domain.hits import SearchHit
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
+from tract.domain.runs import RunResult, RunStep, ToolOutcome
 from tract.domain.statistics import StoreStatistics
 from tract.errors import TractError
 from tract.formats.anthropic_reading import from_anthropic
@@ -78,6 +79,8 @@ __all__ = [
     "Priority",
     "ReasoningContent",
     "RegisteredContent",
+    "RunResult",
+    "RunStep",
     "SearchHit",
     "SessionContent",
     "StoreStatistics",
@@ -88,6 +91,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolIOContent",
+    "ToolOutcome",
     "TractError",
     "TractStatus",
     "UsageReport",
