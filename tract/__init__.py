@@ -32,7 +32,7 @@ from tract.domain.generations import Delta, GenerationInfo
 from tract.domain.hits import SearchHit
 from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.parts import ImagePart, TextPart
-from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, TractStatus
+from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, ParsedResponse, TractStatus
 from tract.domain.runs import RunResult, RunStep, ToolOutcome
 from tract.domain.statistics import StoreStatistics
 from tract.errors import TractError
@@ -76,6 +76,7 @@ __all__ = [
     "ModelStream",
     "OpenAIClient",
     "OutputContent",
+    "ParsedResponse",
     "Priority",
     "ReasoningContent",
     "RegisteredContent",

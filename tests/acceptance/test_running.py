@@ -20,6 +20,7 @@ from tract.errors import (
     BudgetExceededError,
     ConfigError,
     ContentValidationError,
+    ModelAnswerError,
     ModelConnectionError,
     ModelNotConfiguredError,
     TurnInProgressError,
@@ -413,6 +414,27 @@ async def test_a_forced_call_is_forced_once() -> None:
     async with AsyncTract.open(llm=model, model="tiny") as t:
         await t.run("Go", tools=[add], tool_choice="required")
         assert [request.tool_choice for request in model.requests] == ["required", None]
+
+
+async def test_the_last_answer_has_the_form_that_was_asked_for() -> None:
+    async with opened(calling(call("add", '{"a": 2}')), '{"city": "Oslo", "on": "2026-01-02"}') as t:
+        result = await t.run("Go", tools=[add], response_format=Found)
+        assert [step.response.parsed for step in result.steps] == [None, Found("Oslo", date(2026, 1, 2))]
+        again = await t.run(response_format=Found)
+        assert again.response == result.response
+
+
+async def test_an_answer_without_the_form_fails_and_the_question_can_be_asked_again() -> None:
+    async with opened("Oslo.", '{"city": "Oslo", "on": "2026-01-02"}') as t:
+        with pytest.raises(ModelAnswerError):
+            await t.run("Go", response_format=Found)
+        assert (await t.run(response_format=Found)).response.parsed == Found("Oslo", date(2026, 1, 2))
+        assert len(await t.log()) == 2
+
+
+async def test_tools_may_come_one_by_one() -> None:
+    async with opened(calling(call("add", '{"a": 2}')), "Done.") as t:
+        assert (await t.run("Go", tools=(tool for tool in [add, fail]))).steps[0].results[0].text == "3"
 
 
 async def test_a_run_without_tools_is_one_turn() -> None:

@@ -680,6 +680,7 @@ async def answering(store: Store) -> None:
         tools=None,
         owner=Owner(None, None, None, None, None),
         verb="chat",
+        options=None,
     )
     await store.append(request(TractCreated("main"), started, stream=A))
 

@@ -5,6 +5,7 @@ differently, what files of earlier versions hold.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal, NewType
 
@@ -29,6 +30,7 @@ BLOBS: dict[str, type[Any]] = {
     "details": Details,
     "config": LLMConfig,
 }
+IDS = re.compile(r"(Blob|Commit|Tract|Operation|Generation)Id")
 PAST_SHAPES = {f"{tag}/{schema}": past.shape for tag, pasts in PASTS.items() for schema, past in enumerate(pasts, 1)}
 
 
@@ -54,9 +56,16 @@ def test_an_event_class_has_the_frozen_fields_of_its_schema(tag: str) -> None:
     check_event(TYPES[tag])
 
 
+def with_ids_as_text(shape: Shape) -> Shape:
+    """A shape in JSON's own types, which a description of what was stored once is made of."""
+    if isinstance(shape, dict):
+        return {name: with_ids_as_text(part) for name, part in shape.items()}
+    return " | ".join(sorted(IDS.sub("text", part) for part in shape.split(" | ")))
+
+
 @pytest.mark.parametrize("name", sorted(PAST_SHAPES))
 def test_an_earlier_schema_is_described_as_it_was_frozen(name: str) -> None:
-    assert shape_of(PAST_SHAPES[name]) == FROZEN["events"][name]
+    assert shape_of(PAST_SHAPES[name]) == with_ids_as_text(FROZEN["events"][name])
 
 
 def test_every_schema_that_was_ever_stored_is_frozen() -> None:

@@ -109,6 +109,7 @@ bodies: st.SearchStrategy[EventBody] = st.one_of(
         tools=maybe_blob,
         owner=st.builds(Owner, maybe_text, maybe_text, maybe_number, maybe_number, maybe_number),
         verb=maybe_text,
+        options=maybe_blob,
     ),
     *(st.builds(kind, **ends) for kind in (GenerationCompleted, GenerationFailed, GenerationCancelled, GenerationInterrupted)),
     st.builds(

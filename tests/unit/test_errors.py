@@ -120,7 +120,7 @@ def drawn() -> dict[str, str]:
     """Parents of the classes, by the tree in the docstring."""
     _, _, tree = (errors.__doc__ or "").partition("::\n")
     parents: dict[str, str] = {}
-    second = ""
+    second = third = ""
     for line in tree.splitlines():
         names = re.findall(r"[A-Z]\w+Error\b", line)
         indent = len(line) - len(line.lstrip())
@@ -129,6 +129,9 @@ def drawn() -> dict[str, str]:
             parents[second] = "TractError"
         elif indent == 8:
             parents |= dict.fromkeys(names, second)
+            third = names[-1]
+        elif indent == 10:
+            parents |= dict.fromkeys(names, third)
     return parents
 
 

@@ -18,6 +18,7 @@ from tract.domain.results import ChatResponse
 from tract.errors import TurnStateError
 from tract.log.protocol import Query
 from tract.operations.running import standing_of
+from tract.verbs.answering import check_answer, with_parsed
 from tract.verbs.describing import decode_commit
 from tract.verbs.recalling import recorded_answer, turn_digest
 from tract.verbs.recording import TurnOptions
@@ -55,6 +56,7 @@ async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
     Raises:
         TurnStateError: A run's call is still running there.
         OperationMismatchError: The operation id belongs to another call.
+        ModelAnswerError: The answer that stands there has not the form asked for.
         BranchNotFoundError: The branch was deleted.
     """
     if options.question is not None and options.operation_id is None:
@@ -80,7 +82,11 @@ async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
             return Start(options, recorded_answer(query, standing.answer, file), standing.open_calls)
         return Start(options)
 
-    return await read_with_presence(t.read, t.collaborators.clock, load)
+    start = await read_with_presence(t.read, t.collaborators.clock, load)
+    if start.answer is None or start.open_calls:
+        return start
+    # Not in the read: a class of the caller's may do anything.
+    return evolve(start, answer=with_parsed(start.answer, options.offer.form, check_answer(options.offer, start.answer)))
 
 
 async def _settle(t: TractCore) -> None:

@@ -5,7 +5,7 @@ A run is turns, one after the other. Its whole state is on the branch, so that
 and `calling`; read `Run` first.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from inspect import isawaitable
 from typing import Any, Self, TypeAlias, Unpack
 
@@ -17,7 +17,6 @@ from tract.agent.toolbox import Toolbox, toolbox
 from tract.core import TractCore
 from tract.core.gates import Hold
 from tract.domain.config import LLMConfig, ModelSettings
-from tract.domain.content import Content, Renderable
 from tract.domain.messages import ToolCall
 from tract.domain.results import ChatResponse
 from tract.domain.runs import RunResult, RunStep, sum_usage
@@ -25,9 +24,9 @@ from tract.errors import ConfigError, ContentValidationError, TurnStateError
 from tract.formats.reading import content_from
 from tract.formats.tools import Tool
 from tract.verbs.drafting import as_details
-from tract.verbs.offering import offer_of
+from tract.verbs.offering import ToolChoice, offer_of
 from tract.verbs.recording import TurnOptions
-from tract.verbs.talking import check_turn, config_of_call
+from tract.verbs.talking import Question, check_turn, config_of_call
 from tract.verbs.turns import Turn
 
 MAX_STEPS = 25
@@ -198,15 +197,15 @@ async def _told(on_step: OnStep | None, step: RunStep) -> None:
 
 def run(
     t: TractCore,
-    text: Content | Renderable | Mapping[str, Any] | str | None = None,
+    text: Question | None = None,
     *,
-    tools: Sequence[Tool] = (),
+    tools: Iterable[Tool] = (),
     max_steps: int = MAX_STEPS,
     max_concurrency: int = MAX_CONCURRENCY,
     on_step: OnStep | None = None,
     llm_config: LLMConfig | None = None,
-    tool_choice: str | Mapping[str, Any] | None = None,
-    response_format: Mapping[str, Any] | None = None,
+    tool_choice: ToolChoice | None = None,
+    response_format: type[Any] | Mapping[str, Any] | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     timeout: float | None = None,
@@ -256,7 +255,8 @@ def run(
         llm_config: Settings for every model call, over the tract's own.
         tool_choice: As for `chat`, for the first model call; later ones choose
             for themselves, or a forced call would be made for ever.
-        response_format: What the answers must look like, as for `chat`.
+        response_format: What the last answer must look like, as for `chat`;
+            it is in `response.parsed`.
         message: One line on why, with the question's commit.
         metadata: Anything, JSON, with the question's commit.
         timeout: Seconds of silence that are allowed in a model call.
@@ -272,6 +272,7 @@ def run(
         ModelNotConfiguredError: No client or model.
         BudgetExceededError: With the question, the context is beyond a budget
             that rejects. Answers and results are never refused.
+        ModelAnswerError: The last answer has not the form asked for.
         ModelError: A model call failed, after the client's retries; the
             branch is behind the last whole step, or where it was.
         HeadMovedError: As for `chat`.
@@ -289,7 +290,8 @@ def run(
     if on_step is not None and not callable(on_step):
         raise ContentValidationError("on_step", f"it must be a function, not {type(on_step).__name__}")
     check_turn(keep_partial=None, timeout=timeout)
-    box = toolbox(tools)
+    given = tuple(tools) if isinstance(tools, Iterator) else tools
+    offer = offer_of(given or None, tool_choice, response_format, is_checked=False)
     first = TurnOptions(
         verb=VERB,
         question=None if text is None else content_from(text),
@@ -298,9 +300,9 @@ def run(
         keep_partial=None,
         timeout=timeout,
         operation_id=operation_id,
-        offer=offer_of(box.schemas or None, tool_choice, response_format),
+        offer=offer,
     )
-    return Run(t, Plan(first, box, max_steps, max_concurrency, on_step))
+    return Run(t, Plan(first, toolbox(given or (), offer.tools), max_steps, max_concurrency, on_step))
 
 
 def _require_count(name: str, value: object) -> None:

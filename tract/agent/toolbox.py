@@ -5,7 +5,7 @@ Imports `domain`, `errors` and `formats.tools`; read `Toolbox.call`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
@@ -17,18 +17,13 @@ from attrs import frozen
 from tract.domain.content import ToolIOContent
 from tract.domain.messages import ABSENT, Absent, ToolCall
 from tract.errors import ConfigError, ContentValidationError, ToolArgumentsError
-from tract.formats.tools import Tool, read_arguments, tool_schemas
+from tract.formats.tools import Tool, read_arguments
 
 
 @frozen(eq=False, repr=False)
 class Toolbox:
-    """Functions by the name that a model calls them by.
+    """Functions by the name that a model calls them by."""
 
-    Attributes:
-        schemas: What the model is told of them.
-    """
-
-    schemas: tuple[Mapping[str, Any], ...]
     _functions: Mapping[str, Callable[..., Any]]
 
     def __len__(self) -> int:
@@ -68,20 +63,24 @@ class Toolbox:
             return _failure(call, f"The tool returned what cannot be written as JSON: {_described(exc)}")
 
 
-def toolbox(tools: Sequence[Tool]) -> Toolbox:
+def toolbox(tools: Iterable[Tool], schemas: Sequence[Mapping[str, Any]]) -> Toolbox:
     """Return the functions that a run may call.
 
+    Args:
+        tools: The functions.
+        schemas: What a model is told of each.
+
     Raises:
-        ConfigError: One is no function, or none that can be described.
+        ConfigError: One is no function.
     """
-    schemas = tool_schemas(tools)
-    for number, tool in enumerate(tools):
+    functions: dict[str, Callable[..., Any]] = {}
+    for number, (tool, schema) in enumerate(zip(tools, schemas, strict=True)):
         if isinstance(tool, Mapping):
             raise ConfigError(
                 f"tools[{number}]", "a schema cannot be run: give the function; chat() takes schemas and leaves the calls to you"
             )
-    functions = {schema["function"]["name"]: tool for schema, tool in zip(schemas, tools, strict=True) if callable(tool)}
-    return Toolbox(schemas, functions)
+        functions[schema["function"]["name"]] = tool
+    return Toolbox(functions)
 
 
 async def _called(function: Callable[..., Any], arguments: dict[str, Any], threads: CapacityLimiter) -> object:

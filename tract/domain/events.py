@@ -171,10 +171,12 @@ class GenerationStarted:
         owner: The process that waits for the answer.
         verb: What was called, `chat`, `generate` or `stream`; None in what was
             recorded before schema 2.
+        options: Blob of what was said beside the tools, an object with
+            `tool_choice` and `response_format` where given; None where neither was.
     """
 
     tag: ClassVar[str] = "generation.started"
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
     generation: GenerationId
     branch: str
     base: CommitId | None
@@ -188,6 +190,7 @@ class GenerationStarted:
     tools: BlobId | None
     owner: Owner
     verb: str | None
+    options: BlobId | None
 
 
 @frozen

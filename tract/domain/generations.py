@@ -3,8 +3,9 @@
 Imports `events`, `ids` and `results`.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
@@ -40,6 +41,12 @@ class GenerationInfo:
             that it was interrupted.
         operation_id: The verb call.
         actor: Who asked, or None.
+        tools: Schemas of the tools that were offered, in the format of
+            OpenAI's Chat Completions.
+        tool_choice: Which of them had to or might be called, in the same
+            format; None where that was not said.
+        response_format: What the answer had to look like, in the same format,
+            or None.
     """
 
     id: GenerationId
@@ -57,6 +64,9 @@ class GenerationInfo:
     ended: datetime | None
     operation_id: OperationId
     actor: str | None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: str | Mapping[str, Any] | None = None
+    response_format: Mapping[str, Any] | None = None
 
     def __str__(self) -> str:
         kept = f" ({self.answer[:SHORT]})" if self.answer else ""

@@ -16,7 +16,8 @@ The second level says what the caller can do about it::
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
         ModelAuthError  ModelRateLimitError  ModelContextError
-        ModelResponseError  ModelTimeoutError  ModelConnectionError
+        ModelTimeoutError  ModelConnectionError  ModelResponseError
+          ModelAnswerError
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreUnreadableError
@@ -39,6 +40,7 @@ from tract.errors.conflicts import (
     OperationMismatchError,
 )
 from tract.errors.models import (
+    ModelAnswerError,
     ModelAuthError,
     ModelConnectionError,
     ModelContextError,
@@ -126,6 +128,7 @@ __all__ = [
     "HeadMovedError",
     "InvalidNameError",
     "MalformedExportError",
+    "ModelAnswerError",
     "ModelAuthError",
     "ModelConnectionError",
     "ModelContextError",

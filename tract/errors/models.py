@@ -101,6 +101,18 @@ class ModelResponseError(ModelError):
         return "Check the model name and the request's settings."
 
 
+class ModelAnswerError(ModelResponseError):
+    """The model answered something else than it was asked for.
+
+    It called a tool that it was not offered or with arguments that are no
+    JSON object, or its answer has not the form of `response_format`. The whole
+    answer, calls included, is the commit `partial`.
+    """
+
+    def advice(self) -> str:
+        return "Ask again, or say more plainly what is wanted: the branch is where it was."
+
+
 class ModelTimeoutError(ModelError):
     """The provider was silent for too long."""
 

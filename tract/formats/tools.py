@@ -18,7 +18,7 @@ from tract.domain.texts import key_name
 from tract.errors import ConfigError, ContentValidationError, ToolArgumentsError
 from tract.formats.docstrings import read_docstring
 from tract.formats.typed import NoSchemaError, Schema, has_schema, schemas_of, value_of
-from tract.formats.values import WrongValueError, decode_json
+from tract.formats.values import WrongValueError, decode_json, plain_json
 
 Tool: TypeAlias = Callable[..., Any] | Mapping[str, Any]
 """A function with type hints, or a schema in the form of OpenAI or Anthropic."""
@@ -212,7 +212,10 @@ _KEYS = frozenset({"type", "name", "description", "parameters", "input_schema", 
 
 def _of_mapping(tool: Mapping[str, Any], field: str) -> Schema:
     """Return a copy of a schema in the form of OpenAI, out of that, Anthropic's or the bare function."""
-    given = _plain(tool)
+    try:
+        given = plain_json(tool)
+    except WrongValueError as exc:
+        raise ConfigError(field, f"its schema cannot be stored: {exc}") from exc
     if "function" in given:
         if not isinstance(given["function"], dict) or given.get("type", "function") != "function":
             raise ConfigError(field, "its type must be function, and its function an object")
@@ -225,9 +228,3 @@ def _of_mapping(tool: Mapping[str, Any], field: str) -> Schema:
     if "input_schema" in given:
         given["parameters"] = given.pop("input_schema")
     return {"type": "function", "function": given}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value

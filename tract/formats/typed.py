@@ -12,6 +12,8 @@ import msgspec
 from tract.domain import canonical
 from tract.formats.values import declares, plain_value
 
+_names = {str: "string", int: "integer", bool: "boolean"}
+
 Schema: TypeAlias = dict[str, Any]
 
 
@@ -63,6 +65,11 @@ def _settled(schema: Any) -> Any:
     if not isinstance(schema, Mapping):
         return schema
     settled = {name: _settled(each) for name, each in schema.items()}
+    if isinstance(settled.get("enum"), list) and "type" not in settled:
+        # OpenAI's strict mode wants a type in each part of a schema.
+        kinds = {_names.get(type(each)) for each in settled["enum"]}
+        if len(kinds) == 1 and None not in kinds:
+            settled["type"] = kinds.pop()
     if settled.get("type") == "object" and "properties" in settled:
         settled["additionalProperties"] = False
     if isinstance(settled.get("anyOf"), list):

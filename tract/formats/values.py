@@ -5,6 +5,7 @@ Imports nothing of ours.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Annotated, Any, get_args, get_origin, is_typeddict
 
@@ -44,6 +45,24 @@ def decode_json(text: str) -> Any:
         raise WrongValueError("", "it is not valid JSON") from exc
     except RecursionError as exc:
         raise WrongValueError("", "it is nested too deep") from exc
+
+
+def plain_json(value: Any) -> Any:
+    """Return a copy of a caller's JSON, with dicts and lists for whatever mappings and tuples it has.
+
+    Raises:
+        WrongValueError: It is nested too deep, or holds itself.
+    """
+    try:
+        return _copied(value)
+    except RecursionError as exc:
+        raise WrongValueError("", "it is nested too deep") from exc
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(each) for key, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def plain_value(value: Any, kind: Any) -> Any:

@@ -83,7 +83,15 @@ def _generation_started_2(fields: _GenerationStarted1) -> Fields:
     return {**fields, "verb": None}
 
 
+class _GenerationStarted2(_GenerationStarted1):
+    verb: str | None
+
+
+def _generation_started_3(fields: _GenerationStarted2) -> Fields:
+    return {**fields, "options": None}
+
+
 PASTS: Mapping[str, tuple[Past, ...]] = MappingProxyType(
-    {"generation.started": (Past(_GenerationStarted1, _generation_started_2),)}
+    {"generation.started": (Past(_GenerationStarted1, _generation_started_2), Past(_GenerationStarted2, _generation_started_3))}
 )
 """By an event's tag what it was before, schema 1 first; tags that never changed are not in it."""

@@ -1,7 +1,9 @@
 """What a turn makes of the reply that a client gives: a content, or why it is none.
 
-Imports `core`, `domain` and `errors`.
+Imports `core`, `domain`, `errors`, `formats` and `offering`.
 """
+
+from typing import Any
 
 from attrs import asdict, evolve
 
@@ -9,7 +11,11 @@ from tract.core.graph import is_written
 from tract.domain.content import DialogueContent
 from tract.domain.events import UsageFigures
 from tract.domain.exchange import ModelReply, usage_from
-from tract.errors import ContentValidationError, ModelResponseError
+from tract.domain.results import ChatResponse, ParsedResponse
+from tract.errors import ContentValidationError, ModelAnswerError, ModelResponseError
+from tract.formats.structured import AnswerForm, read_answer
+from tract.formats.values import WrongValueError, decode_json
+from tract.verbs.offering import Offer
 
 
 def answer_of(reply: ModelReply) -> DialogueContent:
@@ -24,6 +30,51 @@ def answer_of(reply: ModelReply) -> DialogueContent:
         return DialogueContent("assistant", reply.text, tool_calls=reply.tool_calls)
     except ContentValidationError as exc:
         raise ModelResponseError(f"The answer cannot be used ({exc.field}: {exc.reason})") from exc
+
+
+def check_answer(offer: Offer, answer: ModelReply | ChatResponse) -> Any:
+    """Return what a whole answer says in the form that was asked for; None where none was.
+
+    An answer that calls tools which it was offered is on its way to another
+    one, and is not read.
+
+    Raises:
+        ModelAnswerError: It is not what was asked for.
+    """
+    calls, form = answer.tool_calls, offer.form
+    if offer.tools and offer.is_checked:
+        names = {schema["function"]["name"] for schema in offer.tools}
+        for number, call in enumerate(calls):
+            if call.name not in names:
+                raise ModelAnswerError(f"the model called a tool that it was not offered (tool_calls[{number}])")
+            if not _is_object(call.arguments):
+                raise ModelAnswerError(f"the model called a tool with arguments that are no JSON object (tool_calls[{number}])")
+    if form is None or form.schema is None or (calls and offer.tools):
+        return None
+    if calls:
+        raise ModelAnswerError("the model called a tool and was offered none")
+    if answer.finish_reason == "length":
+        raise ModelAnswerError("the answer was cut off at the most tokens it may have, so that it has not the form asked for")
+    try:
+        return read_answer(form, answer.text or "")
+    except WrongValueError as exc:
+        raise ModelAnswerError(f"the answer has not the form that response_format asked for ({exc})") from exc
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return not arguments.strip() or isinstance(decode_json(arguments), dict)
+    except WrongValueError:
+        return False
+
+
+def with_parsed(response: ChatResponse, form: AnswerForm | None, parsed: Any) -> ChatResponse:
+    """Return a response with what was read of its answer, typed where that is a class."""
+    if form is None:
+        return response
+    if form.kind is None:
+        return evolve(response, parsed=parsed)
+    return ParsedResponse(**{**asdict(response, recurse=False), "parsed": parsed})
 
 
 def partial_answer(text: str) -> DialogueContent | None:

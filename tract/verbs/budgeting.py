@@ -23,11 +23,17 @@ class Spending:
 
     `read` goes last among the reads of the append, whose first is
     `refs.branch`; its decision calls `check` or `check_batch`; and once it was written, `tell`.
+
+    Args:
+        t: The tract.
+        branch: The one that is added to.
+        offered: What the tools cost that are sent with the context.
     """
 
-    def __init__(self, t: TractCore, branch: str) -> None:
+    def __init__(self, t: TractCore, branch: str, offered: int = 0) -> None:
         self._t = t
         self._branch = branch
+        self._offered = offered
         self._report: BudgetReport | None = None
         self._passes_mark = False
 
@@ -52,7 +58,7 @@ class Spending:
         budget = self._t.settings.budget_by(rows[-1])
         if budget is None:
             return
-        before = _tokens(rows)
+        before = _tokens(rows) + self._offered
         commits = [recorded for recorded in added if recorded is not None]
         after = before + sum(recorded.token_delta for recorded in commits)
         if check_budget(budget, source, before, after):

@@ -8,9 +8,10 @@ time. Imports `core` and `formats`.
 from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import anyio
+import msgspec
 
 from tract.core import TractCore
 from tract.core.contexts import decode_config
@@ -77,6 +78,7 @@ def _generation(query: Query, row: Row, file: str, seen: Presence) -> Generation
         text = partial_text(query, uuid_bytes(started.generation))
         if has_ended(event, until, seen):
             status, finish_reason, question = "interrupted", "interrupted", None
+    options = _json(query, started.options) or {}
     asked = started.question if question is None else CommitId(question.hex())
     return GenerationInfo(
         id=started.generation,
@@ -94,12 +96,26 @@ def _generation(query: Query, row: Row, file: str, seen: Presence) -> Generation
         ended=None if ended is None else moment(ended),
         operation_id=event.operation,
         actor=event.actor,
+        tools=tuple(_json(query, started.tools) or ()),
+        tool_choice=options.get("tool_choice"),
+        response_format=options.get("response_format"),
     )
 
 
 def _model(query: Query, config: BlobId | None) -> str | None:
-    rows = [] if config is None else query("log.blob", bytes.fromhex(config))
-    return decode_config(rows[0][0]).model if rows and rows[0][0] is not None else None
+    data = _blob(query, config)
+    return None if data is None else decode_config(data).model
+
+
+def _json(query: Query, id: BlobId | None) -> Any:
+    data = _blob(query, id)
+    return None if data is None else msgspec.json.decode(data)
+
+
+def _blob(query: Query, id: BlobId | None) -> bytes | None:
+    """Return what a blob holds; None where there is none, or it was erased."""
+    rows = [] if id is None else query("log.blob", bytes.fromhex(id))
+    return rows[0][0] if rows else None
 
 
 def _text(content: bytes | None) -> str:

@@ -1,11 +1,11 @@
 """Answers that were recorded, given back: of a turn that comes again under an operation id, or that stands on a branch.
 
-Imports `core`, `describing`, `recording` and `repeating`.
+Imports `core`, `answering`, `describing`, `recording` and `repeating`.
 """
 
 from collections.abc import Sequence
 
-from attrs import asdict, evolve
+from attrs import evolve
 
 from tract.core import TractCore
 from tract.core.graph import branch_head
@@ -14,13 +14,14 @@ from tract.core.owners import Presence
 from tract.domain.config import LLMConfig
 from tract.domain.content import DialogueContent
 from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationStarted, UsageRecorded
-from tract.domain.ids import OperationId, uuid_bytes
+from tract.domain.ids import uuid_bytes
 from tract.domain.results import ChatResponse
 from tract.errors import HeadMovedError, OperationMismatchError, TurnStateError
 from tract.formats.reading import encode_content
 from tract.log.codec import decode_operation
 from tract.log.protocol import Query
 from tract.operations.slots import Slot
+from tract.verbs.answering import check_answer, with_parsed
 from tract.verbs.describing import commit_info, decode_commit
 from tract.verbs.recording import TurnOptions
 from tract.verbs.repeating import request_digest
@@ -35,7 +36,7 @@ def turn_digest(t: TractCore, branch: str, options: TurnOptions) -> bytes | None
     if options.operation_id is None:
         return None
     t.operation(options.operation_id)
-    offer = asdict(options.offer)
+    offer = options.offer
     return request_digest(
         t,
         "turn",
@@ -45,21 +46,23 @@ def turn_digest(t: TractCore, branch: str, options: TurnOptions) -> bytes | None
         config=None if options.config is None else options.config.to_dict(),
         keep_partial=options.keep_partial,
         # Only what is offered: a call that asks for text alone has the digest that it always had.
-        **{name: value for name, value in offer.items() if value},
+        **({"tools": offer.tools} if offer.tools else {}),
+        **offer.options(),
     )
 
 
-async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> ChatResponse | None:
+async def recall_turn(t: TractCore, options: TurnOptions, digest: bytes) -> ChatResponse | None:
     """Return the answer that a turn brought before, or None where there was no such turn.
 
     Raises:
         OperationMismatchError: The id belongs to another call.
         TurnStateError: The turn still runs, or ended without an answer.
         HeadMovedError: Its answer was kept off the branch.
+        ModelAnswerError: A class reads its answer no longer.
     """
-    file, place = t.collaborators.shared.store.where, t.place
+    file, place, operation = t.collaborators.shared.store.where, t.place, t.operation(options.operation_id)
 
-    def load(seen: Presence, query: Query) -> ChatResponse | None:
+    def load(seen: Presence, query: Query) -> tuple[ChatResponse, bool] | None:
         rows = query("log.operation_events", uuid_bytes(operation))
         if not rows:
             return None
@@ -80,9 +83,15 @@ async def recall_turn(t: TractCore, operation: OperationId, digest: bytes) -> Ch
                 raise HeadMovedError(body.branch, body.base, None if head is None else head.id, end.answer)
             how = end.tag.partition(".")[2]
             raise TurnStateError(f"this operation's call ended as {how}, without an answer; ask again under another operation_id")
-        return _response(query, answer, events, end, file)
+        return _response(query, answer, events, end, file), end.tag == "generation.completed"
 
-    return await read_with_presence(t.read, t.collaborators.clock, load)
+    recalled = await read_with_presence(t.read, t.collaborators.clock, load)
+    if recalled is None:
+        return None
+    response, is_whole = recalled
+    # Not in the read: a class of the caller's may do anything.
+    parsed = check_answer(options.offer, response) if is_whole else None
+    return with_parsed(response, options.offer.form, parsed)
 
 
 def recorded_answer(query: Query, slot: Slot, file: str) -> ChatResponse:

@@ -44,7 +44,7 @@ from tract.operations.turning import Asked, Ending, Found, Gained, end_turn
 from tract.verbs.budgeting import Spending
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, draft_content, draft_now, draft_words
-from tract.verbs.offering import NOTHING, Offer
+from tract.verbs.offering import NOTHING, Offer, OfferDraft, draft_offer
 from tract.verbs.writing import AppendPlace, appended
 
 _one_word = re.compile(r"[A-Za-z_]{1,40}")
@@ -157,8 +157,8 @@ async def record_start(
     draft: Draft | None = None
     if options.question is not None:
         draft = await draft_content(t, options.question, draft_words(t, options.details))
-    sent = t.blob(config.to_dict())
-    time, spending = t.collaborators.clock(), Spending(t, branch)
+    sent, offered = t.blob(config.to_dict()), await draft_offer(t, options.offer)
+    time, spending = t.collaborators.clock(), Spending(t, branch, offered.tokens)
     found: list[tuple[Asked, int | None, int]] = []
 
     def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
@@ -176,7 +176,7 @@ async def record_start(
             raise ContentValidationError("text", "there is nothing to answer: the branch has no commit yet")
         spending.check(rows, Source.TURN, asked.question)
         found.append((asked, number, len(rows[1])))
-        bodies.append(_started(asked, options.verb, sent, label(t.collaborators.compiler)))
+        bodies.append(_started(asked, options.verb, sent, offered, label(t.collaborators.compiler)))
         return [NewEvent(t.id, body, t.collaborators.actor) for body in bodies]
 
     place = (t.place.tract, branch)
@@ -184,7 +184,7 @@ async def record_start(
     blobs = (sent, *(() if draft is None else draft.blobs))
     t.collaborators.shared.deltas.begin(generation, t.collaborators.clock)
     try:
-        events = await t.record(operation, decide, reads=reads, blobs=blobs, digest=digest)
+        events = await t.record(operation, decide, reads=reads, blobs=(*blobs, *offered.blobs), digest=digest)
     except BaseException as exc:
         t.collaborators.shared.deltas.forget(generation)
         if isinstance(exc, asyncio.CancelledError):
@@ -218,7 +218,7 @@ def is_start_of(generation: GenerationId, event: Event) -> bool:
     return isinstance(event.body, GenerationStarted) and event.body.generation == generation
 
 
-def _started(asked: Asked, verb: str, config: BlobDraft, compiler: str) -> GenerationStarted:
+def _started(asked: Asked, verb: str, config: BlobDraft, offered: OfferDraft, compiler: str) -> GenerationStarted:
     return GenerationStarted(
         generation=asked.generation,
         branch=asked.branch,
@@ -230,9 +230,10 @@ def _started(asked: Asked, verb: str, config: BlobDraft, compiler: str) -> Gener
         rendering=RENDERING,
         format=FORMAT,
         config=config.id,
-        tools=None,
+        tools=offered.tools_id,
         owner=this_process(),
         verb=verb,
+        options=offered.options_id,
     )
 
 

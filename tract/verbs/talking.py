@@ -3,30 +3,88 @@
 Each is one turn; `turns` says what that is. Imports `turns`, `offering` and `formats`.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from tract.core import TractCore
 from tract.domain.config import LLMConfig, ModelSettings
 from tract.domain.content import Content, Renderable
-from tract.domain.results import ChatResponse
+from tract.domain.results import ChatResponse, ParsedResponse
 from tract.errors import ContentValidationError
 from tract.formats.reading import content_from
+from tract.formats.tools import Tool
 from tract.llm.protocol import require_config
 from tract.verbs.drafting import as_details
-from tract.verbs.offering import offer_of
+from tract.verbs.offering import ToolChoice, offer_of
 from tract.verbs.recording import TurnOptions
 from tract.verbs.turns import Turn
+
+A = TypeVar("A")
+Question: TypeAlias = Content | Renderable | Mapping[str, Any] | str
+
+
+@overload
+async def chat(
+    t: TractCore,
+    text: Question,
+    *,
+    llm_config: LLMConfig | None = None,
+    tools: Iterable[Tool] | None = None,
+    tool_choice: ToolChoice | None = None,
+    response_format: Mapping[str, Any] | None = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    keep_partial: bool | None = None,
+    timeout: float | None = None,
+    operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
+) -> ChatResponse: ...
+
+
+@overload
+async def chat(
+    t: TractCore,
+    text: Question,
+    *,
+    response_format: type[A],
+    tools: None = None,
+    tool_choice: None = None,
+    llm_config: LLMConfig | None = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    keep_partial: bool | None = None,
+    timeout: float | None = None,
+    operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
+) -> ParsedResponse[A]: ...
+
+
+@overload
+async def chat(
+    t: TractCore,
+    text: Question,
+    *,
+    response_format: type[A],
+    tools: Iterable[Tool],
+    tool_choice: ToolChoice | None = None,
+    llm_config: LLMConfig | None = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    keep_partial: bool | None = None,
+    timeout: float | None = None,
+    operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
+) -> ParsedResponse[A | None]: ...
 
 
 async def chat(
     t: TractCore,
-    text: Content | Renderable | Mapping[str, Any] | str,
+    text: Question,
     *,
     llm_config: LLMConfig | None = None,
-    tools: Sequence[Mapping[str, Any]] | None = None,
-    tool_choice: str | Mapping[str, Any] | None = None,
-    response_format: Mapping[str, Any] | None = None,
+    tools: Iterable[Tool] | None = None,
+    tool_choice: ToolChoice | None = None,
+    response_format: type[Any] | Mapping[str, Any] | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
@@ -45,10 +103,15 @@ async def chat(
         t: The tract.
         text: The question; as a string, of the user.
         llm_config: Settings for this call, over the tract's own.
-        tools: Schemas of what the model may call, in the format of OpenAI's
-            Chat Completions.
-        tool_choice: auto, required, none, or a mapping that names one of them.
-        response_format: What the answer must look like, in the same format.
+        tools: What the model may call: functions, whose type hints and
+            docstring become a schema, or schemas in the form of OpenAI or
+            Anthropic. Nothing is called here: the answer has the calls.
+        tool_choice: auto, required, none, or one of the tools: its name, the
+            function, or a mapping in the format of OpenAI's Chat Completions.
+        response_format: What the answer must look like: an attrs class,
+            dataclass or typed dict, a JSON schema, or a mapping in the same
+            format. It is in `parsed`, of a class as an instance; an answer
+            that calls one of the tools is not read.
         message: One line on why, with the question's commit.
         metadata: Anything, JSON, with the question's commit.
         keep_partial: True puts question and what arrived onto the branch, if
@@ -63,6 +126,11 @@ async def chat(
         ModelNotConfiguredError: No client or model; nothing was recorded.
         BudgetExceededError: With the question, the context is beyond a budget
             that rejects; nothing was recorded or sent.
+        ConfigError: A setting, a tool, `tool_choice` or `response_format`
+            cannot be sent; nothing was recorded.
+        ModelAnswerError: The answer has not the form asked for, or calls a
+            tool that was not offered or with arguments that are no JSON
+            object; all of it is kept off the branch.
         ModelError: The call failed, after the client's retries.
         HeadMovedError: The branch gained something that the model never saw;
             the answer is kept off the branch.
@@ -83,13 +151,58 @@ async def chat(
     return await _finished(t, options)
 
 
+@overload
 async def generate(
     t: TractCore,
     *,
     llm_config: LLMConfig | None = None,
-    tools: Sequence[Mapping[str, Any]] | None = None,
-    tool_choice: str | Mapping[str, Any] | None = None,
+    tools: Iterable[Tool] | None = None,
+    tool_choice: ToolChoice | None = None,
     response_format: Mapping[str, Any] | None = None,
+    keep_partial: bool | None = None,
+    timeout: float | None = None,
+    operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
+) -> ChatResponse: ...
+
+
+@overload
+async def generate(
+    t: TractCore,
+    *,
+    response_format: type[A],
+    tools: None = None,
+    tool_choice: None = None,
+    llm_config: LLMConfig | None = None,
+    keep_partial: bool | None = None,
+    timeout: float | None = None,
+    operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
+) -> ParsedResponse[A]: ...
+
+
+@overload
+async def generate(
+    t: TractCore,
+    *,
+    response_format: type[A],
+    tools: Iterable[Tool],
+    tool_choice: ToolChoice | None = None,
+    llm_config: LLMConfig | None = None,
+    keep_partial: bool | None = None,
+    timeout: float | None = None,
+    operation_id: str | None = None,
+    **settings: Unpack[ModelSettings],
+) -> ParsedResponse[A | None]: ...
+
+
+async def generate(
+    t: TractCore,
+    *,
+    llm_config: LLMConfig | None = None,
+    tools: Iterable[Tool] | None = None,
+    tool_choice: ToolChoice | None = None,
+    response_format: type[Any] | Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
     operation_id: str | None = None,
@@ -103,6 +216,8 @@ async def generate(
         ContentValidationError: The branch has no commit yet.
         ModelNotConfiguredError: No client or model; nothing was recorded.
         BudgetExceededError: The context is beyond a budget that rejects.
+        ConfigError: As for `chat`.
+        ModelAnswerError: As for `chat`.
         ModelError: The call failed, after the client's retries.
         HeadMovedError: As for `chat`.
         GenerationLostError: As for `chat`.
@@ -117,12 +232,12 @@ async def generate(
 
 def stream(
     t: TractCore,
-    text: Content | Renderable | Mapping[str, Any] | str | None = None,
+    text: Question | None = None,
     *,
     llm_config: LLMConfig | None = None,
-    tools: Sequence[Mapping[str, Any]] | None = None,
-    tool_choice: str | Mapping[str, Any] | None = None,
-    response_format: Mapping[str, Any] | None = None,
+    tools: Iterable[Tool] | None = None,
+    tool_choice: ToolChoice | None = None,
+    response_format: type[Any] | Mapping[str, Any] | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
@@ -143,10 +258,9 @@ def stream(
         t: The tract.
         text: The question, or None to answer what stands on the branch.
         llm_config: Settings for this call, over the tract's own.
-        tools: Schemas of what the model may call, in the format of OpenAI's
-            Chat Completions.
-        tool_choice: auto, required, none, or a mapping that names one of them.
-        response_format: What the answer must look like, in the same format.
+        tools: As for `chat`.
+        tool_choice: As for `chat`.
+        response_format: As for `chat`.
         message: One line on why, with the question's commit.
         metadata: Anything, JSON, with the question's commit.
         keep_partial: Overrides what happens where the answer does not come
@@ -158,8 +272,8 @@ def stream(
         **settings: As for `chat`.
 
     Raises:
-        ContentValidationError: The question is malformed. What `chat` raises
-            comes when the block is entered and read.
+        ContentValidationError: The question is malformed. What else `chat`
+            raises comes when the block is entered and read.
     """
     check_turn(keep_partial=keep_partial, timeout=timeout)
     question = None if text is None else content_from(text)

@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from attrs import evolve
 
 from tract.core import TractCore
 from tract.core.gates import Hold
 from tract.domain.config import LLMConfig
+from tract.domain.content import DialogueContent
 from tract.domain.events import GenerationCancelled, GenerationCompleted, GenerationFailed
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
 from tract.domain.ids import GenerationId
@@ -33,7 +34,7 @@ from tract.errors import (
 )
 from tract.llm.protocol import LLMClient, require_config
 from tract.operations.compiling import CompiledContext
-from tract.verbs.answering import answer_of, cleaned, partial_answer, storable
+from tract.verbs.answering import answer_of, check_answer, cleaned, partial_answer, storable, with_parsed
 from tract.verbs.compiling import compile
 from tract.verbs.recalling import recall_turn, turn_digest
 from tract.verbs.receiving import Receiving
@@ -155,7 +156,7 @@ class Turn:
 
     async def _recall(self, digest: bytes) -> bool:
         """Give the answer of the same call made before, if there is one."""
-        recalled = await recall_turn(self._t, self._t.operation(self._options.operation_id), digest)
+        recalled = await recall_turn(self._t, self._options, digest)
         if recalled is None:
             return False
         self._response, self._repeated = recalled, recalled.text
@@ -228,20 +229,21 @@ class Turn:
 
     async def _completed(self) -> None:
         assert self._receiving is not None
-        reply = cleaned(self._receiving.reply)
+        reply, content = cleaned(self._receiving.reply), None
         try:
             content = answer_of(reply)
+            parsed = check_answer(self._options.offer, reply)
         except ModelError as exc:
-            await self._failed(exc)
+            await self._failed(exc, None if content is None else self._refused(exc, content, reply))
             raise
         answer = Answer(GenerationCompleted, content, keeps=True, finish_reason=reply.finish_reason, reply=reply)
-        self._respond(await self._end(answer), reply)
+        self._respond(await self._end(answer), reply, parsed)
         assert self._started is not None
         await self._started.spending.tell()
 
-    async def _failed(self, error: ModelError) -> None:
+    async def _failed(self, error: ModelError, answer: Answer | None = None) -> None:
         """Record the failure and name in the error what was kept."""
-        ended = await self._end(self._failure(error))
+        ended = await self._end(answer or self._failure(error))
         partial = None if ended.answer is None else ended.answer.id
         error.located(question=ended.question, partial=partial, generation=self.generation)
 
@@ -283,6 +285,11 @@ class Turn:
 
     def _failure(self, error: Exception) -> Answer:
         return self._cut_short(GenerationFailed, type(error).__name__, keeps=self._options.keep_partial is True)
+
+    def _refused(self, error: ModelError, content: DialogueContent, reply: ModelReply) -> Answer:
+        """Return what is kept of a whole answer that is not what was asked for: all of it."""
+        keeps = self._options.keep_partial is True
+        return Answer(GenerationFailed, content, type(error).__name__, keeps=keeps, partial=content, reply=reply)
 
     def _cut_short(self, kind: type[GenerationFailed | GenerationCancelled], reason: str, *, keeps: bool) -> Answer:
         """Return what is kept of an answer that is not whole.
@@ -335,7 +342,7 @@ class Turn:
         finally:
             self._holding.close()
 
-    def _respond(self, ended: Recorded, reply: ModelReply) -> None:
+    def _respond(self, ended: Recorded, reply: ModelReply, parsed: Any = None) -> None:
         """Give the answer, if it is on the branch.
 
         Raises:
@@ -349,7 +356,7 @@ class Turn:
         if not ended.is_on_branch:
             raise HeadMovedError(asked.branch, asked.base, ended.head, ended.answer.id)
         assert ended.answer.generation_config is not None
-        self._response = ChatResponse(
+        response = ChatResponse(
             text=reply.text or "",
             usage=reply.usage,
             commit_info=ended.answer,
@@ -357,6 +364,7 @@ class Turn:
             tool_calls=reply.tool_calls,
             finish_reason=reply.finish_reason,
         )
+        self._response = with_parsed(response, self._options.offer.form, parsed)
 
 
 def _model(t: TractCore, over: LLMConfig | None) -> tuple[LLMClient, LLMConfig]:
