@@ -168,6 +168,31 @@ async def test_an_error_whose_text_no_file_takes_is_reported_all_the_same() -> N
         assert outcome.text == "Error: ValueError: ?"
 
 
+class SpeechlessError(Exception):
+    """An exception that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+async def test_an_error_that_cannot_be_read_is_reported_by_its_name() -> None:
+    async def broken() -> str:
+        raise SpeechlessError
+
+    async with opened(calling(call("broken")), "Sorry.") as t:
+        (outcome,) = (await t.run("Go", tools=[broken])).steps[0].results
+        assert outcome.text == "Error: SpeechlessError"
+
+
+async def test_a_long_result_is_recorded_as_a_short_one_is() -> None:
+    def read() -> str:
+        return "word " * 40_000
+
+    async with opened(calling(call("read")), "Done.") as t:
+        (outcome,) = (await t.run("Go", tools=[read])).steps[0].results
+        assert (outcome.text, outcome.commit_info.tokens) == ("word " * 40_000, (await t.compile()).token_counts[2])
+
+
 async def test_the_status_of_a_result_is_stored() -> None:
     async with opened(calling(call("fail")), "Done.") as t:
         result = await t.run("Go", tools=[fail])

@@ -121,7 +121,10 @@ def _plain(value: object) -> object:
 
 
 def _described(error: Exception) -> str:
-    said = f"{error}".strip()
+    try:
+        said = f"{error}".strip()
+    except Exception:  # noqa: BLE001 - a class of the caller's that cannot say what it is
+        said = ""
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 

@@ -65,8 +65,8 @@ class RunResult:
         text: What the last answer says.
         response: The last answer.
         steps: What the run did, in order; none where it had ended before.
-        usage: Of all its model calls together, as the provider reported it;
-            None where it reported nothing.
+        usage: Of all its answers together, as the provider reported it; None
+            where it reported nothing. What was tried in vain is in `usage()`.
         finish_reason: The provider's word on the last answer, such as stop;
             `max_steps` where the run ended because it was allowed no more.
         is_finished: Whether the last answer calls nothing, so that there is
