@@ -20,6 +20,7 @@ from tract import (
     Compiler,
     DialogueContent,
     ImagePart,
+    LLMConfig,
     Message,
     ModelReply,
     Priority,
@@ -191,6 +192,7 @@ async def _worktree(player: Player, back: int, content: Any) -> None:
 
 async def _configure(player: Player, budget: TokenBudget | None) -> None:
     await player.t.configure(budget=budget)
+    await player.t.configure_operations(compress=None if budget is None else LLMConfig(max_tokens=budget.max_tokens))
 
 
 async def _record_usage(player: Player, prompt: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tract.domain.canonical import INT64_MAX, INT64_MIN
+from tract.domain.config import LLMConfig
 from tract.domain.content import (
     ArtifactContent,
     Content,
@@ -126,3 +127,25 @@ registered = st.builds(
     | st.builds(Message, st.just("tool"), texts, tool_call_id=names),
 )
 """A content of a type whose class is not there."""
+
+_OPTIONS = ["reasoning_effort", "logit_bias", "stop", "max_completion_tokens", "messages", "stream", "a", "b"]
+
+
+def llm_configs() -> st.SearchStrategy[LLMConfig]:
+    """Configs with any field set or not, among their options names that providers have for fields and for plumbing."""
+    leaves: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-2, 2) | texts
+    keys = st.sampled_from(_OPTIONS)
+    options = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3))
+    return st.builds(
+        LLMConfig,
+        model=st.none() | names.filter(str.strip),
+        temperature=st.none() | st.floats(0, 2),
+        top_p=st.none() | st.floats(0, 1),
+        max_tokens=st.none() | st.integers(1, INT64_MAX),
+        stop_sequences=st.none() | st.lists(names, max_size=3),
+        frequency_penalty=st.none() | st.floats(-2, 2),
+        presence_penalty=st.none() | st.floats(-2, 2),
+        top_k=st.none() | st.integers(1, INT64_MAX),
+        seed=st.none() | st.integers(INT64_MIN, INT64_MAX),
+        extra=st.dictionaries(keys, options, max_size=4),
+    )

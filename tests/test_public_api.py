@@ -23,9 +23,9 @@ VERBS = {
     "chat", "generate", "stream", "run",
     "generations", "follow", "events",
     "usage", "timeline",
-    "configure", "configure_llm", "record_usage",
+    "configure", "configure_operations", "configure_llm", "record_usage",
 }  # fmt: skip
-HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config", "budget"}
+HANDLE = {"open", "aclose", "head", "id", "name", "current_branch", "is_detached", "config", "operations", "clients", "budget"}
 SHELL = {"place", "collaborators", "models", "settings", "worktree_name"} | {
     "require_open", "require_branch", "move_head", "sibling", "operation", "blob", "content_blob", "record", "submit", "read",
     "in_flight", "open_batch", "refuse_in_batch", "mark", "changed",

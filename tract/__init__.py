@@ -31,6 +31,7 @@ from tract.domain.exchange import Attempt, ModelReply, ModelRequest, TokenUsage
 from tract.domain.generations import Delta, GenerationInfo
 from tract.domain.hits import SearchHit
 from tract.domain.messages import ABSENT, Message, ToolCall
+from tract.domain.operation_configs import OperationConfigs
 from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, ParsedResponse, TractStatus
 from tract.domain.runs import RunResult, RunStep, ToolOutcome
@@ -39,6 +40,7 @@ from tract.errors import TractError
 from tract.formats.anthropic_reading import from_anthropic
 from tract.formats.openai import from_openai
 from tract.formats.registry import register_content_type
+from tract.llm.clients import OperationClients
 from tract.llm.protocol import LLMClient, ModelStream, TokenCounter
 from tract.operations.compilers import CompiledSlot, Compiler, XMLCompiler
 from tract.operations.compiling import CompiledContext
@@ -75,6 +77,8 @@ __all__ = [
     "ModelRequest",
     "ModelStream",
     "OpenAIClient",
+    "OperationClients",
+    "OperationConfigs",
     "OutputContent",
     "ParsedResponse",
     "Priority",

@@ -14,6 +14,8 @@ from tract.core.opening import OpenOptions, open_tract
 from tract.core.settings import OnBudget
 from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
+from tract.domain.operation_configs import OperationConfigs
+from tract.llm.clients import OperationClients
 from tract.llm.protocol import LLMClient, TokenCounter
 from tract.operations.compilers import Compiler
 from tract.verbs import (
@@ -55,6 +57,8 @@ class AsyncTract(TractCore):
         base_url: str | None = None,
         llm: LLMClient | None = None,
         llm_config: LLMConfig | None = None,
+        operations: OperationConfigs | None = None,
+        clients: OperationClients | None = None,
         budget: TokenBudget | None = None,
         on_budget: OnBudget | None = None,
         tokens: TokenCounter | None = None,
@@ -83,6 +87,11 @@ class AsyncTract(TractCore):
             llm: A client of your own instead.
             llm_config: How to ask where a call does not say otherwise; for
                 this handle, field by field over what `configure` stored.
+            operations: How to ask for single operations, field by field over
+                that; those that are set are stored as by
+                `configure_operations`, so that a later open begins with them.
+            clients: Whom to ask for single operations instead; for this
+                handle and its worktrees, and never stored.
             budget: The most tokens a context may have, as the history counts
                 them, whatever another compiler makes of it; for this handle,
                 in the place of what `configure` stored.
@@ -120,6 +129,8 @@ class AsyncTract(TractCore):
             base_url=base_url,
             llm=llm,
             llm_config=llm_config,
+            operations=operations,
+            clients=clients,
             budget=budget,
             on_budget=on_budget,
             tokens=tokens,
@@ -170,5 +181,6 @@ class AsyncTract(TractCore):
     run = running.run
 
     configure = configuring.configure
+    configure_operations = configuring.configure_operations
     configure_llm = configuring.configure_llm
     record_usage = configuring.record_usage

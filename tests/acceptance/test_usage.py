@@ -119,6 +119,22 @@ async def test_figures_of_a_call_made_elsewhere_count_for_its_answer(t: AsyncTra
     assert sums(await t.usage(by=("verb", "model", "branch"))) == {("record_usage", "theirs", "main"): (1, 7, 2)}
 
 
+async def test_figures_of_a_provider_that_counts_its_cache_apart_measure_the_whole_context(t: AsyncTract) -> None:
+    await t.user("Asked elsewhere")
+    await t.assistant("Answered elsewhere")
+    told = {"input_tokens": 5, "cache_creation_input_tokens": 15, "cache_read_input_tokens": 80, "output_tokens": 7}
+    await t.record_usage(told)
+    assert (await t.usage()).total.tokens == TokenUsage(100, 7, cached=80)
+    assert (await t.status()).token_count == 107
+
+
+async def test_a_figure_that_nobody_knows_is_refused_and_nothing_is_counted(t: AsyncTract) -> None:
+    await t.user("Asked elsewhere")
+    with pytest.raises(ContentValidationError) as caught:
+        await t.record_usage({"prompt_tokens": 5, "promt_tokens": 7})
+    assert (caught.value.field, (await t.usage()).total.calls) == ("usage.promt_tokens", 0)
+
+
 async def test_figures_of_an_answer_of_no_model_that_is_known_have_none(t: AsyncTract) -> None:
     await t.assistant("Answered elsewhere")
     await t.record_usage(TokenUsage(prompt=7))

@@ -48,7 +48,7 @@ def behaviour_of(reply: ModelReply | Cut) -> Behaviour:
     if isinstance(reply, Cut):
         assert isinstance(reply.deltas, list)
         return CutAfter(reply.deltas)
-    return Reply(reply.text, reply.tool_calls, reply.usage, reply.finish_reason, reply.model)
+    return Reply(reply.text, reply.tool_calls, reply.usage, reply.finish_reason, reply.model, reply.reasoning, reply.refusal)
 
 
 @pytest.fixture(params=[scripted, over_http], ids=["ScriptedLLM", "OpenAIClient"])
@@ -104,6 +104,18 @@ async def test_any_text_comes_through_unchanged(connect: Connect) -> None:
     async with connect([ModelReply(text)]) as client:
         deltas, reply = await streamed(client)
     assert "".join(deltas) == reply.text == text
+
+
+async def test_reasoning_stands_on_the_reply_and_in_no_delta(connect: Connect) -> None:
+    async with connect([ModelReply("Four.", reasoning="Two and two \n make 4.")]) as client:
+        deltas, reply = await streamed(client)
+    assert ("".join(deltas), reply.text, reply.reasoning) == ("Four.", "Four.", "Two and two \n make 4.")
+
+
+async def test_a_refusal_is_told_in_deltas_and_is_not_the_text(connect: Connect) -> None:
+    async with connect([ModelReply(None, refusal="I will not.")]) as client:
+        deltas, reply = await streamed(client)
+    assert (deltas, reply.text, reply.refusal) == (["I ", "will ", "not."], None, "I will not.")
 
 
 async def test_the_finish_reason_follows_from_the_answer(connect: Connect) -> None:

@@ -27,11 +27,12 @@ from tract.errors import (
     ModelContextError,
     ModelError,
     ModelNotConfiguredError,
+    ModelQuotaError,
     ModelRateLimitError,
     ModelResponseError,
     ModelTimeoutError,
 )
-from tract.llm.openai_client import OpenAIClient
+from tract.llm.openai_client import OpenAIClient, OpenAIStream
 from tract.testing.server import Chunks, CutAfter, Fail, Hold, Script, Server, serve
 
 KEY = "sk-test-0123456789abcdef"
@@ -437,9 +438,90 @@ async def test_usage_is_read_from_a_last_chunk_with_or_without_choices(choices: 
     assert reply == ModelReply("Hello", "odd", "stop", (), UsageFigures(5, 2), (Attempt(1, UsageFigures(5, 2)),))
 
 
-async def test_a_refusal_is_what_was_said() -> None:
-    async with connected([Chunks([chunk({"content": None, "refusal": "I will not."}, "stop")])]) as (client, _):
-        assert (await client.complete(REQUEST)).text == "I will not."
+async def test_a_refusal_is_told_apart_from_a_text() -> None:
+    deltas: list[dict[str, Any]] = [{"content": "Well. ", "refusal": None}, {"refusal": "I "}, {"refusal": "will not."}]
+    async with connected([Chunks([*map(chunk, deltas), chunk({}, "stop")])]) as (client, _):
+        reply = await client.complete(REQUEST)
+    assert (reply.text, reply.refusal) == ("Well. ", "I will not.")
+
+
+async def test_a_refusal_of_a_server_that_does_not_stream_is_told_apart() -> None:
+    message = {"role": "assistant", "content": None, "refusal": "I will not."}
+    async with connected([Fail(200, body={"choices": [{"message": message, "finish_reason": "stop"}]})]) as (client, _):
+        reply = await client.complete(REQUEST)
+    assert (reply.text, reply.refusal) == (None, "I will not.")
+
+
+DETAILS = [{"type": "reasoning.text", "text": "Two "}, {"type": "reasoning.encrypted", "data": "c2VjcmV0"}]
+THOUGHTS: dict[str, tuple[list[dict[str, Any]], str | None]] = {
+    "DeepSeek": ([{"content": None, "reasoning_content": "Two "}, {"reasoning_content": "and two."}], "Two and two."),
+    "vLLM": ([{"reasoning": "Two "}, {"reasoning": "and two."}], "Two and two."),
+    "both names at once": (
+        [{"reasoning": text, "reasoning_content": text} for text in ("Two ", "and two.")],
+        "Two and two.",
+    ),
+    "one name after the other": ([{"reasoning_content": "Two "}, {"reasoning": "and two."}], "Two and two."),
+    "OpenRouter": ([{"reasoning": "Two ", "reasoning_details": DETAILS}, {"reasoning": "and two."}], "Two and two."),
+    "details alone": (
+        [{"reasoning": None, "reasoning_details": DETAILS}, {"reasoning_details": [{"summary": "and two."}]}],
+        "Two and two.",
+    ),
+    "an empty one beside another": ([{"reasoning_content": "", "reasoning": "Two and two."}], "Two and two."),
+    "a letter cut in two": ([{"reasoning": "\ud83d"}, {"reasoning": "\ude00"}], "\U0001f600"),
+    "half a letter": ([{"reasoning": "Two \ud83d"}], "Two \ufffd"),
+    "no text": ([{"reasoning": 7, "reasoning_content": ["x"], "reasoning_details": "x"}], None),
+    "odd details": ([{"reasoning_details": [None, "x", {"text": 7}, {"type": "reasoning.encrypted", "data": "x"}]}], None),
+    "nothing": ([{"reasoning": None, "reasoning_content": "", "reasoning_details": []}], None),
+}
+
+
+@pytest.mark.parametrize(("deltas", "reasoning"), THOUGHTS.values(), ids=THOUGHTS)
+async def test_reasoning_is_read_once_whatever_it_is_called(deltas: list[dict[str, Any]], reasoning: str | None) -> None:
+    thinking = Chunks([*map(chunk, deltas), chunk({"content": "Four."}, "stop")])
+    async with connected([thinking]) as (client, _), client.stream(REQUEST) as answer:
+        texts = [text async for text in answer]
+    assert (texts, answer.reply.text, answer.reply.reasoning) == (["Four."], "Four.", reasoning)
+
+
+async def test_reasoning_of_a_server_that_does_not_stream_is_read() -> None:
+    message = {"role": "assistant", "content": "Four.", "reasoning_content": "Two and two."}
+    async with connected([Fail(200, body={"choices": [{"message": message, "finish_reason": "stop"}]})]) as (client, _):
+        assert (await client.complete(REQUEST)).reasoning == "Two and two."
+
+
+async def test_an_answer_that_was_cut_while_the_model_thought_is_tried_again(naps: Naps) -> None:
+    cut = Chunks([chunk({"reasoning": "Two "})], done=False)
+    whole = Chunks([chunk({"reasoning": "And two."}), chunk({"content": "Four."}, "stop")])
+    async with connected([cut, whole], sleep=naps) as (client, _):
+        reply = await client.complete(REQUEST)
+    assert (reply.text, reply.reasoning, len(reply.attempts)) == ("Four.", "And two.", 2)
+
+
+QUOTAS: dict[str, Fail | Chunks] = {
+    "OpenAI": Fail(429, body={"error": {"message": "no", "type": "insufficient_quota", "code": "insufficient_quota"}}),
+    "OpenAI, by its type": Fail(429, body={"error": {"message": "no", "type": "insufficient_quota", "code": "new"}}),
+    "OpenAI, by its code": Fail(429, body={"error": {"message": "no", "type": "x", "code": "project_spend_limit_exceeded"}}),
+    "OpenRouter": Fail(402, body={"error": {"message": "Insufficient credits", "code": 402}}),
+    "a server of few words": Fail(402, body="Payment required"),
+    "within a stream": Chunks([{"error": {"message": "no", "code": 402}}]),
+    "within a stream, by its type": Chunks([{"error": {"message": "no", "type": "insufficient_quota"}}]),
+}
+
+
+@pytest.mark.parametrize("behaviour", QUOTAS.values(), ids=QUOTAS)
+async def test_an_account_without_credit_is_not_asked_again(naps: Naps, behaviour: Fail | Chunks) -> None:
+    async with connected([behaviour, "Hello"], sleep=naps) as (client, server):
+        error, attempts = await failure_of(client)
+    assert type(error) is ModelQuotaError
+    assert (attempts, len(server.requests), naps.seconds) == ((Attempt(1, error="ModelQuotaError"),), 1, [])
+
+
+@pytest.mark.parametrize("code", ["rate_limit_exceeded", "slow_down", None, 429])
+async def test_a_rate_limit_is_no_quota(naps: Naps, code: object) -> None:
+    limited = Fail(429, body={"error": {"message": "You exceeded your current quota", "type": "requests", "code": code}})
+    async with connected([limited, "Hello"], sleep=naps) as (client, _):
+        reply = await client.complete(REQUEST)
+    assert [attempt.error for attempt in reply.attempts] == ["ModelRateLimitError", None]
 
 
 async def test_a_stream_without_a_done_marker_is_whole_when_it_gave_its_reason() -> None:
@@ -606,6 +688,16 @@ def test_a_key_that_cannot_be_sent_is_refused_without_repeating_it(key: str) -> 
 def test_a_setting_that_cannot_be_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         OpenAIClient(api_key=KEY, **options)
+
+
+async def test_a_client_that_cannot_be_made_ready_fails_without_an_attempt(naps: Naps) -> None:
+    async def connect() -> Any:
+        raise FileNotFoundError
+
+    async with OpenAIStream(connect, 2, naps) as answer:
+        with pytest.raises(ModelConnectionError):
+            await anext(answer)
+    assert (answer.attempts, naps.seconds) == ((), [])
 
 
 async def test_our_error_names_its_cause(naps: Naps) -> None:

@@ -187,6 +187,9 @@ class Program:
         config = self.random.choice([ABSENT, None, LLMConfig(seed=self.told, stop_sequences=self.word())])
         budgets = [TokenBudget(9), TokenBudget(10**6, "reject", compress_at=5)]
         await t.configure(llm_config=config, budget=self.random.choice([ABSENT, None, *budgets]))
+        name, config = self.random.choice(["chat", "merge", "compress"]), LLMConfig(seed=self.told)
+        given: dict[str, Any] = {name: self.random.choice([None, config])}
+        await t.configure_operations(**given)
 
 
 def scripted(seed: int) -> ScriptedLLM:

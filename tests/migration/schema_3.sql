@@ -16,7 +16,7 @@ CREATE TABLE partials ( generation BLOB NOT NULL, start INTEGER NOT NULL, text T
 CREATE TABLE projections ( name TEXT PRIMARY KEY, version INTEGER NOT NULL, edition INTEGER NOT NULL, position INTEGER, digest BLOB ) STRICT, WITHOUT ROWID;
 CREATE TABLE rebuilds ( edition INTEGER PRIMARY KEY, projections TEXT NOT NULL, position INTEGER NOT NULL, digest BLOB ) STRICT;
 CREATE TABLE refs ( number INTEGER PRIMARY KEY, tract INTEGER NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('branch', 'tag', 'worktree')), name TEXT NOT NULL, head INTEGER, branch TEXT, UNIQUE (tract, kind, name) ) STRICT;
-CREATE TABLE settings ( tract INTEGER PRIMARY KEY, number INTEGER NOT NULL, llm_config BLOB, max_tokens INTEGER, action TEXT, compress_at INTEGER ) STRICT;
+CREATE TABLE settings ( tract INTEGER PRIMARY KEY, number INTEGER NOT NULL, llm_config BLOB, max_tokens INTEGER, action TEXT, compress_at INTEGER, operations BLOB ) STRICT;
 CREATE TABLE tracts ( number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, stream BLOB NOT NULL, parent BLOB, name TEXT NOT NULL, metadata BLOB ) STRICT;
 CREATE TABLE usage ( number INTEGER PRIMARY KEY, tract INTEGER NOT NULL, generation INTEGER, attempt INTEGER NOT NULL, commit_number INTEGER, run INTEGER, prompt INTEGER, completion INTEGER, cached INTEGER, reasoning INTEGER ) STRICT;
 CREATE INDEX blobs_by_fingerprint ON blobs (substr(fingerprint, 1, 4));

@@ -102,9 +102,13 @@ VALUES: Mapping[tuple[str, str], EventBody] = MappingProxyType(
     {
         ("tract.created", "a child with metadata"): TractCreated("Prüfer 猫", tract_id(2), blob_id("5")),
         ("tract.created", "a root"): TractCreated("main"),
-        ("tract.configured", "everything set"): TractConfigured(blob_id("a"), TokenBudget(8000, "reject", 6000)),
-        ("tract.configured", "a budget that only warns"): TractConfigured(None, TokenBudget(1)),
-        ("tract.configured", "everything null"): TractConfigured(None, None),
+        ("tract.configured", "everything set"): TractConfigured(blob_id("a"), TokenBudget(8000, "reject", 6000), None),
+        ("tract.configured", "a budget that only warns"): TractConfigured(None, TokenBudget(1), None),
+        ("tract.configured", "everything null"): TractConfigured(None, None, None),
+        ("tract.configured", "everything set, and operations"): TractConfigured(
+            blob_id("a"), TokenBudget(8000, "reject", 6000), blob_id("b")
+        ),
+        ("tract.configured", "everything null, and operations"): TractConfigured(None, None, None),
         ("commit.recorded", "everything set"): CommitRecorded(
             FULL_COMMIT,
             branch="feature/ü",

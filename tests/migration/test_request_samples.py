@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tract import AsyncTract, LLMConfig
+from tract import AsyncTract, LLMConfig, OperationConfigs, TokenBudget
 from tract.log.codec import decode_event
 
 OPERATION = "00000000-0000-7000-8000-000000000001"
@@ -46,6 +46,12 @@ CASES: dict[str, dict[str, Any]] = {
         "usage": {"prompt": 7, "completion": None, "cached": None, "reasoning": None},
         "generation": None,
     },
+    "configure": {
+        "llm_config": {"model": "m"},
+        "budget": {"max_tokens": 9, "action": "warn", "compress_at": None},
+        "operations": {"chat": {"temperature": 1.0}},
+    },
+    "configure_operations": {"operations": {"chat": {"temperature": 1.0}, "merge": None}},
 }
 
 
@@ -65,6 +71,11 @@ async def call(t: AsyncTract, verb: str) -> None:
             await t.switch("main", operation_id=OPERATION)
         case "worktree":
             await (await t.worktree("main", name="second", operation_id=OPERATION)).aclose()
+        case "configure":
+            config, operations = LLMConfig(model="m"), OperationConfigs(chat=LLMConfig(temperature=1))
+            await t.configure(llm_config=config, budget=TokenBudget(9), operations=operations, operation_id=OPERATION)
+        case "configure_operations":
+            await t.configure_operations(chat=LLMConfig(temperature=1), merge=None, operation_id=OPERATION)
         case _:
             await t.record_usage({"prompt": 7}, operation_id=OPERATION)
 
@@ -75,6 +86,12 @@ async def test_a_request_is_the_digest_of_its_verb_and_arguments(verb: str) -> N
         await t.user("first")
         await call(t, verb)
         assert await stored(t) == digest(verb, t.id, **CASES[verb])
+
+
+async def test_what_configure_is_not_given_is_no_part_of_its_request() -> None:
+    async with AsyncTract.open() as t:
+        await t.configure(budget=None, operation_id=OPERATION)
+        assert await stored(t) == digest("configure", t.id, budget=None)
 
 
 async def test_what_is_expected_is_no_part_of_a_request() -> None:

@@ -21,6 +21,7 @@ from tract.domain.config import LLMConfig
 from tract.domain.content import CONTENT_TYPES, DialogueContent, RegisteredContent
 from tract.domain.events import TYPES, BranchCreated, GenerationStarted, Owner, TractConfigured
 from tract.domain.ids import BlobId, CommitId
+from tract.domain.operation_configs import OperationConfigs
 from tract.log.upcasting import PASTS
 
 FROZEN: dict[str, dict[str, Shape]] = json.loads(Path(__file__).with_name("shapes.json").read_text(encoding="utf-8"))
@@ -29,6 +30,7 @@ BLOBS: dict[str, type[Any]] = {
     "a registered type": RegisteredContent,
     "details": Details,
     "config": LLMConfig,
+    "operations": OperationConfigs,
 }
 IDS = re.compile(r"(Blob|Commit|Tract|Operation|Generation)Id")
 PAST_SHAPES = {f"{tag}/{schema}": past.shape for tag, pasts in PASTS.items() for schema, past in enumerate(pasts, 1)}

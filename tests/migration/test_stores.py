@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import broken_links
-from tract import AsyncTract, admin
+from tract import AsyncTract, LLMConfig, OperationConfigs, TokenBudget, admin
 from tract.errors import NewerSchemaError
 from tract.log.batch import BatchRunner
 from tract.log.migrating import migrate
@@ -25,6 +25,20 @@ DIGESTS = {
     SIDE: "259cfc3a97ce40738ee33e8d333a405b3cc229e49d90e7264203dac1f9e49702",
 }
 """Context digests by branch and head, as the version that wrote the files computed them."""
+
+CONFIGURED = {
+    "main": (
+        LLMConfig(
+            model="tiny-then",
+            temperature=0.5,
+            stop_sequences=["END"],
+            extra={"stop": "STOP", "stream_options": {"chunk": 1}},
+        ),
+        TokenBudget(8000, "reject", 6000),
+    ),
+    "other": (LLMConfig(), TokenBudget(500)),
+}
+"""What the tracts of the file of schema 3 were configured with; those before could not be."""
 
 every_schema = pytest.mark.parametrize("schema", sorted(STORES.glob("*.sql")), ids=lambda path: path.stem)
 
@@ -134,6 +148,22 @@ async def test_a_blob_that_was_changed_is_found_by_the_rules_of_its_schema(schem
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"UPDATE blobs SET {column} = CAST({column} || x'00' AS BLOB) WHERE number = 1")
     assert [finding.kind for finding in (await admin.verify(path)).findings] == ["blob"]
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGURED))
+async def test_a_tract_keeps_what_it_was_configured_with(tmp_path: Path, name: str) -> None:
+    path = restored(STORES / "schema_3.sql", tmp_path)
+    async with AsyncTract.open(str(path), name=name) as t:
+        assert (t.config, t.budget, t.operations) == (*CONFIGURED[name], OperationConfigs())
+
+
+async def test_what_is_configured_from_now_on_stands_beside_what_was_before(tmp_path: Path) -> None:
+    path = restored(STORES / "schema_3.sql", tmp_path)
+    async with AsyncTract.open(str(path), name="main") as t:
+        await t.configure_operations(compress=LLMConfig(model="cheap"))
+    async with AsyncTract.open(str(path), name="main") as t:
+        assert (t.config, t.budget, t.operations.compress) == (*CONFIGURED["main"], LLMConfig(model="cheap"))
+    assert (await admin.verify(path)).findings == ()
 
 
 def make_newer(path: Path) -> None:

@@ -20,9 +20,13 @@ from tract import (
     Compiler,
     DialogueContent,
     ImagePart,
+    LLMClient,
     LLMConfig,
     Message,
+    OperationClients,
+    OperationConfigs,
     OutputContent,
+    ParsedResponse,
     Priority,
     RunResult,
     RunStep,
@@ -55,6 +59,10 @@ async def test_opening_and_attributes() -> None:
         assert_type(t.current_branch, str | None)
         assert_type(t.is_detached, bool)
         assert_type(t.config, LLMConfig)
+        assert_type(t.operations, OperationConfigs)
+        assert_type(t.operations.chat, LLMConfig | None)
+        assert_type(t.clients, OperationClients)
+        assert_type(t.clients.compress, LLMClient | None)
         assert_type(t.budget, TokenBudget | None)
         assert_type(await t.head(), str | None)
     awaited = await AsyncTract.open(":memory:", model="tiny")
@@ -116,6 +124,7 @@ async def test_reading() -> None:
         context = await t.compile(at="HEAD")
         assert_type(context, CompiledContext)
         assert_type(await t.compile(at_time=datetime.now(UTC), include_edit_marks=True), CompiledContext)
+        assert_type(await t.compile(include_reasoning=True), CompiledContext)
         assert_type(await t.compile(order=["HEAD"]), CompiledContext)
         assert_type(context.compiler, str)
         assert_type(context.messages, Sequence[Message])
@@ -165,8 +174,18 @@ async def test_moving() -> None:
         await second.aclose()
 
 
+@frozen
+class Planned:
+    steps: list[str]
+
+
+def answer_to(question: str) -> str:
+    """Answer."""
+    return question
+
+
 async def test_talking() -> None:
-    async with AsyncTract.open(llm=ScriptedLLM(["a", "b", "c"]), model="tiny") as t:
+    async with AsyncTract.open(llm=ScriptedLLM(lambda _: '{"steps": []}'), model="tiny") as t:
         response = await t.chat("a", llm_config=LLMConfig(seed=1), keep_partial=True, timeout=1.0)
         assert_type(response, ChatResponse)
         assert_type(response.text, str)
@@ -175,7 +194,15 @@ async def test_talking() -> None:
         assert_type(response.tool_calls, tuple[ToolCall, ...])
         assert_type(response.finish_reason, str | None)
         assert_type(await t.generate(), ChatResponse)
-        async with t.stream("b") as stream:
+        assert_type(await t.chat("a", tools=[answer_to], tool_choice=answer_to), ChatResponse)
+        assert_type(await t.chat("a", response_format={"type": "json_object"}), ChatResponse)
+        assert_type(await t.chat("a", response_format=Planned), ParsedResponse[Planned])
+        assert_type((await t.chat("a", response_format=Planned)).parsed, Planned)
+        assert_type(await t.chat("a", response_format=Planned, tools=[answer_to]), ParsedResponse[Planned | None])
+        assert_type(await t.generate(tools=(answer_to, {"name": "b"}), tool_choice="b", seed=1), ChatResponse)
+        assert_type((await t.generate(response_format=Planned, temperature=0.5)).parsed, Planned)
+        assert_type((await t.generate(response_format=Planned, tools=[answer_to])).parsed, Planned | None)
+        async with t.stream("b", tools=[answer_to], response_format=Planned) as stream:
             async for delta in stream:
                 assert_type(delta, str)
         assert_type(stream.response, ChatResponse)
@@ -204,6 +231,9 @@ async def test_configuring() -> None:
         assert_type(await t.configure(budget=TokenBudget(9, "reject", compress_at=8), llm_config=None), None)
         assert_type((await t.status()).budget, TokenBudget | None)
         await t.configure(budget=None)
+        assert_type(await t.configure_operations(chat=LLMConfig(seed=1), merge=None), None)
+        assert_type(await t.configure(operations=OperationConfigs(chat=LLMConfig()), clients=None), None)
+        await t.configure(operations=None, clients=OperationClients(compress=ScriptedLLM(["a"])))
         assert_type(await t.configure_llm(ScriptedLLM(["a"]), config=LLMConfig(model="tiny")), None)
         await t.user("Hi")
         assert_type(await t.record_usage(TokenUsage(prompt=1)), None)
@@ -224,6 +254,13 @@ async def test_compilers() -> None:
         async with AsyncTract.open(compiler=compiler) as t:
             await t.user("a")
             assert_type(await t.compile(), CompiledContext)
+
+
+def test_configs() -> None:
+    assert_type(LLMConfig.from_dict({"stop": "END"}), LLMConfig)
+    assert_type(LLMConfig.from_obj(LLMConfig()), LLMConfig)
+    assert_type(LLMConfig(stop_sequences="END").stop_sequences, tuple[str, ...] | None)
+    assert_type(OperationConfigs.from_dict({"chat": {"seed": 1}}).to_dict(), dict[str, Any])
 
 
 def test_reading_messages() -> None:

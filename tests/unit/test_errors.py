@@ -17,7 +17,9 @@ from tract.errors import (
     HeadMovedError,
     ModelContextError,
     ModelError,
+    ModelQuotaError,
     ModelRateLimitError,
+    ModelRefusalError,
     ModelResponseError,
     RefNotFoundError,
     TractError,
@@ -179,6 +181,23 @@ def test_a_rate_limit_says_how_long_to_wait() -> None:
 
 def test_a_context_that_is_too_long_says_by_how_much() -> None:
     assert "(9000 tokens, limit 8000)" in str(ModelContextError("Too long", tokens=9000, limit=8000))
+
+
+def test_a_context_that_is_too_long_says_what_shortens_it_and_the_figure_that_is_known() -> None:
+    message = str(ModelContextError("Too long", limit=8000))
+    assert "(limit 8000): skip, edit or compress" in message
+
+
+def test_an_account_that_is_empty_is_not_told_to_wait() -> None:
+    message = str(ModelQuotaError("The quota is used up", status=429))
+    assert "Add credit" in message
+    assert "Wait" not in message
+
+
+def test_a_refusal_says_where_its_words_are() -> None:
+    error = ModelRefusalError("the model refused to answer").located(question=None, partial="b" * 64, generation=None)
+    assert "show(error.partial)" in str(error)
+    assert isinstance(error, ModelResponseError)
 
 
 def test_a_server_error_advises_to_retry_and_a_refusal_to_look_at_the_request() -> None:

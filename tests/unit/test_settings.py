@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tract import LLMConfig, TokenBudget
+from tests.strategies import llm_configs
+from tract import LLMConfig, OperationConfigs, TokenBudget
 from tract.core.settings import Configured, Settings
+from tract.domain.operation_configs import OPERATIONS, OperationName
 
 configs = st.builds(
     LLMConfig,
@@ -49,6 +51,33 @@ def test_a_handle_that_gave_way_asks_with_what_was_configured_and_keeps_the_rest
     one.learn(Configured(1, stored))
     one.give_way(stored)
     assert one.config == own.override(stored)
+
+
+def merged(*configs: LLMConfig) -> dict[str, object]:
+    """What configs say together, in terms of dicts alone; the later ones win."""
+    found: dict[str, object] = {}
+    extra: dict[str, object] = {}
+    for config in configs:
+        found |= config.to_dict()
+        extra |= config.extra
+    return {**found, "extra": extra} if extra else found
+
+
+@given(llm_configs(), llm_configs(), st.none() | llm_configs(), llm_configs(), st.sampled_from(OPERATIONS))
+def test_what_an_operation_is_asked_with_is_a_merge_of_dicts(
+    stored: LLMConfig, own: LLMConfig, config: LLMConfig | None, call: LLMConfig, operation: OperationName
+) -> None:
+    one = settings({}, own)
+    operations = OperationConfigs().replace({operation: config})
+    one.learn(Configured(1, stored, operations=operations))
+    assert one.config_for(operation).override(call).to_dict() == merged(stored, own, config or LLMConfig(), call)
+
+
+@given(llm_configs(), llm_configs())
+def test_an_operation_of_which_nothing_is_said_is_asked_as_by_default(own: LLMConfig, other: LLMConfig) -> None:
+    one = settings({}, own)
+    one.learn(Configured(1, operations=OperationConfigs(merge=other)))
+    assert one.config_for("compress") == one.config
 
 
 @given(configs, configs)

@@ -176,3 +176,45 @@ def test_a_turn_that_ended_before_it_compiled_has_no_compile_record() -> None:
 def test_the_end_is_the_last_event() -> None:
     events = end_turn(ASKED, ENDING, Found(ELSEWHERE, EDITED))
     assert [event for event in events if isinstance(event, GenerationEnded)] == [events[-1]]
+
+
+THOUGHT = recorded(0)
+THINKING = evolve(ENDING, reasoning=THOUGHT)
+
+
+def test_reasoning_stands_between_question_and_answer_and_the_answer_moves_the_branch() -> None:
+    thought, answer = commits(end_turn(ASKED, THINKING, Found(BASE, [])))
+    assert (thought.branch, thought.commit.parents) == (None, (QUESTION.commit.id,))
+    assert (answer.branch, answer.before, answer.commit.parents) == ("main", BASE, (thought.commit.id,))
+
+
+def test_without_a_question_reasoning_follows_the_base() -> None:
+    thought, answer = commits(end_turn(evolve(ASKED, question=None), THINKING, Found(BASE, [])))
+    assert (thought.branch, thought.commit.parents) == (None, (BASE,))
+    assert (answer.branch, answer.before, answer.commit.parents) == ("main", BASE, (thought.commit.id,))
+
+
+def test_question_reasoning_and_answer_go_on_top_of_edits_together() -> None:
+    question, thought, answer = commits(end_turn(ASKED, THINKING, Found(ELSEWHERE, EDITED)))
+    assert (question.commit.parents, thought.commit.parents) == ((ELSEWHERE,), (question.commit.id,))
+    assert (answer.branch, answer.before, answer.commit.parents) == ("main", ELSEWHERE, (thought.commit.id,))
+
+
+def test_the_commits_of_a_turn_with_reasoning_have_different_places_in_it() -> None:
+    for found in (Found(BASE, []), Found(ELSEWHERE, EDITED), Found(BASE, [], is_lost=True)):
+        made = [QUESTION, *commits(end_turn(ASKED, THINKING, found))]
+        assert len({each.commit.index for each in made}) == len(made)
+
+
+def test_figures_measure_the_answer_behind_reasoning_where_the_context_was_the_one_sent() -> None:
+    for found, is_measured in ((Found(BASE, []), True), (Found(None, []), True), (Found(ELSEWHERE, EDITED), False)):
+        events = end_turn(ASKED, THINKING, found)
+        answer = commits(events)[-1].commit.id
+        (usage,) = [event for event in events if isinstance(event, UsageRecorded)]
+        assert usage.commit == (answer if is_measured else None)
+
+
+def test_reasoning_of_a_call_that_was_lost_is_kept_off_the_branch_with_the_answer() -> None:
+    thought, answer = commits(end_turn(ASKED, THINKING, Found(BASE, [], is_lost=True)))
+    assert (thought.branch, answer.branch) == (None, None)
+    assert answer.commit.parents == (thought.commit.id,)

@@ -1,7 +1,7 @@
 """`TractCore`: identity, collaborators and HEAD of a handle, and its door to the log.
 
 Verbs are functions that take it first. It knows none of them. Imports `errors`
-to `log`, `batches`, `collaborators`, `graph` and `settings`.
+to `log`, `asking`, `batches`, `collaborators` and `graph`.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from msgspec.structs import replace
 
+from tract.core.asking import Asking
 from tract.core.batches import OpenBatch, find_batch
 from tract.core.collaborators import Collaborators, Identity, InFlight
 from tract.core.edges import new_id
@@ -21,8 +22,6 @@ from tract.core.models import Models
 from tract.core.reading import own
 from tract.core.settings import Settings
 from tract.domain import canonical
-from tract.domain.budgets import TokenBudget
-from tract.domain.config import LLMConfig
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import OperationId, TractId, is_uuid
 from tract.errors import BatchError, ClosedError, ContentValidationError, DetachedHeadError
@@ -36,7 +35,7 @@ SHARE_FROM = 2048
 thread. Shorter ones are shared only while this process remembers them."""
 
 
-class TractCore:
+class TractCore(Asking):
     """An open tract: a place to stand on in one store.
 
     A handle belongs to one event loop and one process; it cannot be copied or
@@ -77,25 +76,6 @@ class TractCore:
         return self._standing.branch is None
 
     @property
-    def config(self) -> LLMConfig:
-        """How models are asked where a call does not say otherwise.
-
-        What `open` or `configure_llm` gave this handle, field by field over
-        what the tract was configured with, as this process knows it.
-        """
-        return self._settings.config
-
-    @property
-    def budget(self) -> TokenBudget | None:
-        """The most tokens a context may have here, and what happens beyond; None for no budget.
-
-        What `open` gave this handle, else what the tract was configured with,
-        as this process knows it. What is written or asked goes by what is
-        stored in that moment, whichever process configured it.
-        """
-        return self._settings.budget
-
-    @property
     def place(self) -> Place:
         """Whose refs are meant here."""
         return Place(self._identity.number, self._identity.stream, self._standing)
@@ -110,16 +90,6 @@ class TractCore:
     def collaborators(self) -> Collaborators:
         """What this handle works with."""
         return self._with
-
-    @property
-    def models(self) -> Models:
-        """What this handle talks through."""
-        return self._models
-
-    @property
-    def settings(self) -> Settings:
-        """How this handle asks, and what its contexts may cost."""
-        return self._settings
 
     @property
     def worktree_name(self) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from attrs import frozen
 
 from tract.core.graph import ancestors, node
-from tract.domain.config import LLMConfig
+from tract.domain.config import LLMConfig, stored_config
 from tract.errors import CorruptLogError
 from tract.log.packing import unpack
 from tract.log.protocol import Query, Row
@@ -102,4 +102,4 @@ def _source(query: Query, where: str, number: int, configs: Sequence[int]) -> So
 
 def decode_config(data: bytes) -> LLMConfig:
     """Return the config of its stored bytes."""
-    return LLMConfig.from_dict(msgspec.json.decode(data))
+    return stored_config(msgspec.json.decode(data))

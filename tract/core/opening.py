@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from attrs import frozen
 
 from tract.core.collaborators import Collaborators, Identity
+from tract.core.configuration import record_new_operations
 from tract.core.core import TractCore
 from tract.core.edges import Clock, new_id
 from tract.core.graph import is_written, worktree_head
@@ -27,6 +28,7 @@ from tract.domain.config import LLMConfig
 from tract.domain.events import BranchCreated, HeadMoved, NewEvent, TractCreated
 from tract.domain.ids import OperationId, TractId, uuid_text
 from tract.domain.names import MAIN, check_name
+from tract.domain.operation_configs import OperationConfigs, require_operations
 from tract.errors import (
     AmbiguousTractError,
     ConfigError,
@@ -34,6 +36,7 @@ from tract.errors import (
     ProjectionError,
     TractNotFoundError,
 )
+from tract.llm.clients import OperationClients, require_clients
 from tract.llm.counting import default_counter
 from tract.llm.protocol import LLMClient, TokenCounter, require_client, require_config, require_shape
 from tract.log.protocol import BlobDraft, EventStore, Query, Request, Row, Statement
@@ -63,6 +66,8 @@ class OpenOptions:
     base_url: str | None
     llm: LLMClient | None
     llm_config: LLMConfig | None
+    operations: OperationConfigs | None
+    clients: OperationClients | None
     budget: TokenBudget | None
     on_budget: OnBudget | None
     tokens: TokenCounter | None
@@ -138,7 +143,10 @@ async def open_tract(cls: type[C], options: OpenOptions) -> C:
                 together.runner.follow(projection)
         together.at_rest.start()
         given = Collaborators(together, counter, options.clock, options.actor, compiler, on_budget)
-        return cls(identity, given, models, settings, MAIN, head)
+        t = cls(identity, given, models, settings, MAIN, head)
+        if options.operations is not None:
+            await record_new_operations(t, options.operations)
+        return t
     except BaseException:
         await store.aclose()
         raise
@@ -154,19 +162,28 @@ def _check(options: OpenOptions) -> None:
         raise ConfigError("actor", "it must be a name")
     if options.metadata is not None and not isinstance(options.metadata, Mapping):
         raise ConfigError("metadata", "it must be a mapping")
-    _check_connection(options.api_key, options.base_url)
-    if options.llm is not None:
-        require_client("llm", options.llm)
-    if options.llm_config is not None:
-        require_config("llm_config", options.llm_config)
-    if options.budget is not None:
-        require_budget(options.budget)
-    if options.on_budget is not None and not callable(options.on_budget):
-        raise ConfigError("on_budget", "it must be an async function that takes a BudgetReport")
     if options.tokens is not None:
         require_shape("tokens", options.tokens, "TokenCounter", "name", "count", "count_message")
     if options.compiler is not None:
         _check_compiler(options.compiler)
+    _check_connection(options.api_key, options.base_url)
+    _check_asking(options)
+
+
+def _check_asking(options: OpenOptions) -> None:
+    """Refuse what does not say whom to ask, how, or at what cost."""
+    if options.llm is not None:
+        require_client("llm", options.llm)
+    if options.llm_config is not None:
+        require_config("llm_config", options.llm_config)
+    if options.operations is not None:
+        require_operations(options.operations)
+    if options.clients is not None:
+        require_clients(options.clients)
+    if options.budget is not None:
+        require_budget(options.budget)
+    if options.on_budget is not None and not callable(options.on_budget):
+        raise ConfigError("on_budget", "it must be an async function that takes a BudgetReport")
 
 
 def _check_compiler(compiler: Compiler) -> None:
@@ -224,6 +241,8 @@ def _models(options: OpenOptions) -> Models:
     models = Models(connect)
     if options.llm is not None:
         models.use(options.llm)
+    if options.clients is not None:
+        models.use_for_operations(options.clients)
     return models
 
 

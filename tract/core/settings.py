@@ -8,11 +8,14 @@ handles of the tract in this process know in common. Imports `domain` and
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
-from attrs import evolve, frozen
+import msgspec
+from attrs import evolve, field, frozen
 
 from tract.core.contexts import decode_config
 from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.config import LLMConfig
+from tract.domain.ids import BlobId
+from tract.domain.operation_configs import OperationConfigs, OperationName, stored_operations
 from tract.errors import ConfigError
 from tract.log.protocol import Query, Row
 
@@ -42,13 +45,19 @@ class Configured:
         number: The position of the event that says so; 0 where none does.
         llm_config: How models are asked, or None.
         budget: What contexts may cost, or None.
+        operations: How models are asked for single operations.
         edition: Of the tables that say so; None where it was recorded just now.
+        config_blob: What *llm_config* is stored as, or None.
+        operations_blob: What *operations* are stored as, or None.
     """
 
     number: int = 0
     llm_config: LLMConfig | None = None
     budget: TokenBudget | None = None
+    operations: OperationConfigs = field(factory=OperationConfigs)
     edition: int | None = None
+    config_blob: BlobId | None = None
+    operations_blob: BlobId | None = None
 
 
 def find_configured(query: Query, tract: int) -> Configured:
@@ -64,8 +73,19 @@ def configured(rows: Sequence[Row]) -> Configured:
     """Return what the rows of `settings.of_tract` say."""
     if not rows:
         return Configured()
-    number, _, config, *budget = rows[0]
-    return Configured(number, None if config is None else decode_config(config), _budget(budget))
+    number, config_id, config, operations_id, operations, *budget = rows[0]
+    return Configured(
+        number,
+        None if config is None else decode_config(config),
+        _budget(budget),
+        OperationConfigs() if operations is None else stored_operations(msgspec.json.decode(operations)),
+        config_blob=_blob_id(config_id),
+        operations_blob=_blob_id(operations_id),
+    )
+
+
+def _blob_id(id: bytes | None) -> BlobId | None:
+    return None if id is None else BlobId(id.hex())
 
 
 def _budget(row: Sequence[Any]) -> TokenBudget | None:
@@ -94,6 +114,15 @@ class Settings:
         """How models are asked where a call does not say otherwise."""
         stored = self._known.get(self._tract, _nothing).llm_config
         return self._config if stored is None else stored.override(self._config)
+
+    @property
+    def operations(self) -> OperationConfigs:
+        """How models are asked for single operations, field by field over `config`."""
+        return self._known.get(self._tract, _nothing).operations
+
+    def config_for(self, operation: OperationName) -> LLMConfig:
+        """Return how models are asked for an operation where a call does not say otherwise."""
+        return self.config.override(self.operations.find(operation))
 
     @property
     def budget(self) -> TokenBudget | None:

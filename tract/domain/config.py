@@ -1,14 +1,18 @@
-"""`LLMConfig`: how a model is asked. Imports only `errors` and `canonical`."""
+"""`LLMConfig`: how a model is asked.
+
+Imports only `errors`, `canonical` and `plumbing`.
+"""
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypedDict
 
 from attrs import Attribute, asdict, evolve, field, fields_dict, frozen
 
 from tract.domain import canonical
+from tract.domain.plumbing import ALIASES, PLUMBING, attributes_of
 from tract.errors import ConfigError
 
 _word = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
@@ -40,9 +44,15 @@ def _stops(value: object) -> object:
 
 
 def _read_only(value: object) -> object:
+    if value is None:
+        return MappingProxyType({})
     if not isinstance(value, Mapping):
         return value
-    return MappingProxyType({key: _plain(item) for key, item in value.items()})
+    try:
+        return MappingProxyType({key: _plain(item) for key, item in value.items()})
+    except RecursionError:
+        # It is so deep, or contains itself, that the check below refuses it.
+        return value
 
 
 def _plain(value: Any) -> Any:
@@ -51,6 +61,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
+
+
+def _hashable(value: object) -> Hashable:
+    """Return what equal JSON values have in common, 1 and 1.0 too; hashing that is hashing them."""
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(item)) for key, item in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def _between(low: float, high: float) -> Any:
@@ -129,7 +146,7 @@ class ModelSettings(TypedDict, total=False):
     presence_penalty: float | None
     top_k: int | None
     seed: int | None
-    extra: Mapping[str, Any]
+    extra: Mapping[str, Any] | None
 
 
 @frozen(kw_only=True)
@@ -165,7 +182,7 @@ class LLMConfig:
     extra: Mapping[str, Any] = field(factory=dict, converter=_read_only, validator=_extra)
 
     def __hash__(self) -> int:
-        return hash(canonical.encode(self.to_dict()))
+        return hash(_hashable(self.to_dict()))
 
     def __deepcopy__(self, memo: dict[int, object]) -> "LLMConfig":
         return self
@@ -180,15 +197,48 @@ class LLMConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "LLMConfig":
-        """Return the config of a mapping such as `to_dict` gives.
+        """Return the config of a mapping such as `to_dict` gives, or of the settings of a provider's request.
+
+        `stop`, `max_completion_tokens` and `max_output_tokens` are understood
+        where the field's own name is not there. What belongs to one request
+        or to its connection (`messages`, `tools`, `stream`, `timeout`, ...) is
+        dropped. Any other key is an option of the provider and goes into
+        `extra`, where a key that stands in an `extra` of the mapping wins.
+        What is None is not set.
 
         Raises:
-            ConfigError: A key is not a field, or a value is out of range.
+            ConfigError: It is no mapping, a value is out of range, or a key
+                looks like a credential.
         """
-        for name in values:
-            if name not in fields_dict(cls):
-                raise ConfigError(str(name), "LLMConfig has no such field; provider options go into extra")
-        return cls(**values)
+        if not isinstance(values, Mapping):
+            raise ConfigError("values", f"it must be a mapping, not {type(values).__name__}")
+        given = {name: value for name, value in values.items() if value is not None}
+        extra = given.pop("extra", {})
+        if not isinstance(extra, Mapping):
+            raise ConfigError("extra", "it must be a mapping")
+        fields = {name: given.pop(name) for name in _fields & given.keys()}
+        for alias, name in ALIASES.items():
+            if alias in given:
+                fields.setdefault(name, given.pop(alias))
+        options = {name: value for name, value in given.items() if name not in PLUMBING}
+        return cls(**fields, extra={**options, **extra})
+
+    @classmethod
+    def from_obj(cls, value: object) -> "LLMConfig":
+        """Return the config that an object of another library, or of the caller's own, describes.
+
+        Mappings, and the fields of attrs classes, dataclasses and pydantic
+        models, are read as by `from_dict`. Of any other object those
+        attributes count that are called as a field here is, or one of its
+        aliases.
+
+        Raises:
+            ConfigError: It describes none: it is a class, or has no such
+                attribute; or a value is refused as by `from_dict`.
+        """
+        if isinstance(value, LLMConfig):
+            return value
+        return cls.from_dict(value if isinstance(value, Mapping) else attributes_of(value, (*fields_dict(cls), *ALIASES)))
 
     def without(self, other: "LLMConfig") -> "LLMConfig":
         """Return this config without what *other* sets, options of `extra` one by one."""
@@ -196,7 +246,7 @@ class LLMConfig:
         kept = {name: value for name, value in self.to_dict().items() if name == "extra" or name not in set_there}
         if "extra" in kept:
             kept["extra"] = {name: value for name, value in kept["extra"].items() if name not in other.extra}
-        return LLMConfig.from_dict(kept)
+        return LLMConfig(**kept)
 
     def override(self, over: "LLMConfig | None") -> "LLMConfig":
         """Return this config with the fields that *over* sets in their place."""
@@ -206,3 +256,18 @@ class LLMConfig:
         if over.extra:
             given["extra"] = {**self.extra, **over.extra}
         return evolve(self, **given)
+
+
+_fields = frozenset(fields_dict(LLMConfig)) - {"extra"}
+
+
+def stored_config(values: Mapping[str, Any]) -> LLMConfig:
+    """Return the config that was stored, which has its own fields and nothing else.
+
+    Raises:
+        ConfigError: A key is not a field, or a value is out of range.
+    """
+    for name in values:
+        if name not in _fields and name != "extra":
+            raise ConfigError(str(name), "LLMConfig has no such field; provider options go into extra")
+    return LLMConfig(**values)

@@ -45,12 +45,15 @@ class TractConfigured:
         llm_config: Blob of how models are asked by default, or None; never
             with a key or secret.
         budget: The most tokens that its contexts may have, or None.
+        operations: Blob of how models are asked for single operations: an
+            object of the operation's name and its config; or None.
     """
 
     tag: ClassVar[str] = "tract.configured"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     llm_config: BlobId | None
     budget: TokenBudget | None
+    operations: BlobId | None
 
 
 @frozen

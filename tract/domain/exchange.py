@@ -8,63 +8,11 @@ from typing import Any
 
 from attrs import frozen
 
-from tract.domain.canonical import INT64_MAX
 from tract.domain.config import LLMConfig
 from tract.domain.events import UsageFigures
 from tract.domain.messages import ToolCall
-from tract.errors import ContentValidationError
 
 TokenUsage = UsageFigures
-
-
-def usage_from(value: "UsageFigures | Mapping[str, Any]") -> UsageFigures:
-    """Return the figures of a `TokenUsage` or of a provider's usage object.
-
-    Takes OpenAI's names (`prompt_tokens`, `completion_tokens`, `total_tokens`
-    and the two `*_details`) and our own.
-
-    Raises:
-        ContentValidationError: An unknown key, or a figure that is not a
-            whole number.
-    """
-    if isinstance(value, UsageFigures):
-        return value
-    if not isinstance(value, Mapping):
-        raise ContentValidationError("usage", f"it must be a TokenUsage or a mapping, not {type(value).__name__}")
-    figures: dict[str, int | None] = {}
-    for key, item in value.items():
-        name = _USAGE_KEYS.get(key)
-        if name is not None:
-            figures[name] = _figure(key, item)
-        elif key in _DETAIL_KEYS:
-            inner, target = _DETAIL_KEYS[key]
-            if isinstance(item, Mapping) and item.get(inner) is not None:
-                figures[target] = _figure(f"{key}.{inner}", item[inner])
-        elif key != "total_tokens":
-            raise ContentValidationError(f"usage.{key}", "it is not a figure that is known")
-    return UsageFigures(**figures)
-
-
-_USAGE_KEYS = {
-    "prompt": "prompt",
-    "completion": "completion",
-    "cached": "cached",
-    "reasoning": "reasoning",
-    "prompt_tokens": "prompt",
-    "completion_tokens": "completion",
-}
-_DETAIL_KEYS = {
-    "prompt_tokens_details": ("cached_tokens", "cached"),
-    "completion_tokens_details": ("reasoning_tokens", "reasoning"),
-}
-
-
-def _figure(name: str, value: object) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int or not 0 <= value <= INT64_MAX:
-        raise ContentValidationError(f"usage.{name}", "it must be a whole number, 0 or more")
-    return value
 
 
 @frozen

@@ -15,9 +15,10 @@ The second level says what the caller can do about it::
       ConflictError             somebody else was faster: look, then decide
         HeadMovedError  OperationMismatchError  GenerationLostError
       ModelError                the provider failed: retry, wait or give up
-        ModelAuthError  ModelRateLimitError  ModelContextError
-        ModelTimeoutError  ModelConnectionError  ModelResponseError
-          ModelAnswerError
+        ModelAuthError  ModelQuotaError  ModelRateLimitError  ModelContextError
+        ModelResponseError
+          ModelAnswerError  ModelRefusalError
+        ModelTimeoutError  ModelConnectionError
       StoreError                the file or the disk: mend it, then reopen
         StoreNotFoundError  FolderNotFoundError  NotAStoreError  NewerSchemaError
         StoreLockedError  StoreFullError  StoreReadOnlyError  StoreUnreadableError
@@ -45,7 +46,9 @@ from tract.errors.models import (
     ModelConnectionError,
     ModelContextError,
     ModelError,
+    ModelQuotaError,
     ModelRateLimitError,
+    ModelRefusalError,
     ModelResponseError,
     ModelTimeoutError,
 )
@@ -134,7 +137,9 @@ __all__ = [
     "ModelContextError",
     "ModelError",
     "ModelNotConfiguredError",
+    "ModelQuotaError",
     "ModelRateLimitError",
+    "ModelRefusalError",
     "ModelResponseError",
     "ModelTimeoutError",
     "NetworkFileSystemError",

@@ -48,8 +48,15 @@ class ModelAuthError(ModelError):
         return "Check api_key and base_url, and what the key may do."
 
 
+class ModelQuotaError(ModelError):
+    """The account has nothing left to spend, so no retry helps before somebody adds credit or raises a limit."""
+
+    def advice(self) -> str:
+        return "Add credit or raise the spending limit at the provider, or use another key or model, and then call again."
+
+
 class ModelRateLimitError(ModelError):
-    """Too many requests, or a quota that is used up.
+    """Too many requests in a time.
 
     Attributes:
         retry_after: Seconds that the provider asks to wait, or None.
@@ -62,7 +69,7 @@ class ModelRateLimitError(ModelError):
         self.retry_after = retry_after
 
     def advice(self) -> str:
-        return f"Wait {self.retry_after:g} s and retry." if self.retry_after else "Wait and retry, or look at the quota."
+        return f"Wait {self.retry_after:g} s and retry." if self.retry_after else "Wait and retry."
 
 
 class ModelContextError(ModelError):
@@ -86,8 +93,10 @@ class ModelContextError(ModelError):
         self.limit = limit
 
     def advice(self) -> str:
-        counted = f" ({self.tokens} tokens, limit {self.limit})" if self.tokens and self.limit else ""
-        return f"Shorten the context{counted}: skip or edit long slots, or branch from an earlier commit."
+        known = [f"{self.tokens} tokens"] if self.tokens else []
+        known += [f"limit {self.limit}"] if self.limit else []
+        counted = f" ({', '.join(known)})" if known else ""
+        return f"Shorten the context{counted}: skip, edit or compress long slots, or branch from an earlier commit."
 
 
 class ModelResponseError(ModelError):
@@ -99,6 +108,13 @@ class ModelResponseError(ModelError):
         if self.status == 404:
             return "Check base_url, which usually ends in /v1, and the model name."
         return "Check the model name and the request's settings."
+
+
+class ModelRefusalError(ModelResponseError):
+    """The model refused to answer; its words are the partial answer, kept off the branch."""
+
+    def advice(self) -> str:
+        return "Read its words with show(error.partial), then ask otherwise or ask another model."
 
 
 class ModelAnswerError(ModelResponseError):

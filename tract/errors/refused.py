@@ -265,7 +265,7 @@ class ModelNotConfiguredError(RefusedError):
 
     def __str__(self) -> str:
         if self.missing == "model":
-            advice = "Pass model= to AsyncTract.open(), or call configure_llm(client, config=LLMConfig(model=...))."
+            advice = "Pass model= to this call or to AsyncTract.open(), or call configure(llm_config=LLMConfig(model=...))."
         else:
             advice = "Set OPENAI_API_KEY, pass api_key= to AsyncTract.open(), or base_url= for a server of your own."
         return f"No {self.missing} is configured, so nothing was recorded. {advice}"

@@ -43,7 +43,8 @@ def _read_google(lines: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(lines):
         if _section.fullmatch(line.strip()):
-            found |= _entries(_indented(lines[number + 1 :], _depth(line)), _google)
+            # What stands below the first line has lost its indentation.
+            found |= _entries(_indented(lines[number + 1 :], _depth(line) if number else -1), _google)
     return found
 
 

@@ -149,3 +149,6 @@ _converter.register_structure_hook_func(_comes_of(*_OBJECTS), _object)
 _converter.register_structure_hook_func(_comes_of(Union, UnionType), _union)
 _converter.register_structure_hook_func(_comes_of(Annotated), _bare)
 _converter.register_structure_hook_func(lambda kind: not declares(kind), plain_value)
+# cattrs asks these first of all, and makes the string "5" of the number 5.
+for _kind in (str, bytes, int, float):
+    _converter.register_structure_hook(_kind, plain_value)

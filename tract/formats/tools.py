@@ -8,6 +8,7 @@ and `errors`; `tool_schemas` is where to begin reading.
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from types import SimpleNamespace
 from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
 
 from attrs import frozen
@@ -17,7 +18,7 @@ from tract.domain.content import require_tool_name
 from tract.domain.texts import key_name
 from tract.errors import ConfigError, ContentValidationError, ToolArgumentsError
 from tract.formats.docstrings import read_docstring
-from tract.formats.typed import NoSchemaError, Schema, has_schema, schemas_of, value_of
+from tract.formats.typed import NoSchemaError, Schema, can_be_sent, has_schema, schemas_of, value_of
 from tract.formats.values import WrongValueError, decode_json, plain_json
 
 Tool: TypeAlias = Callable[..., Any] | Mapping[str, Any]
@@ -139,8 +140,8 @@ def _of_function(tool: Callable[..., Any], field: str) -> Schema:
         text = _annotated_text(parameter.kind) or doc.parameters.get(name)
         if text:
             properties[name].setdefault("description", text)
-        if type(parameter.default) in (str, int, float, bool):
-            properties[name].setdefault("default", parameter.default)
+        if parameter.default is not None and can_be_sent(parameter.default):
+            properties[name].setdefault("default", plain_json(parameter.default))
     parameters: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     required = [name for name, parameter in signature.parameters.items() if parameter.is_required]
     if required:
@@ -175,7 +176,7 @@ def _signature(tool: object, field: str) -> _Signature:
     function, name, doc = _underlying(tool)
     try:
         parameters = inspect.signature(tool).parameters
-        hints = get_type_hints(function, include_extras=True)
+        hints = _hints(function)
     except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as exc:
         raise ConfigError(field, f"its parameters cannot be read ({type(exc).__name__}); look at its type hints") from exc
     bound = tool.keywords if isinstance(tool, functools.partial) else {}
@@ -183,6 +184,16 @@ def _signature(tool: object, field: str) -> _Signature:
     if name == "<lambda>":
         raise ConfigError(field, "a lambda has no name to be called by; define a function")
     return _Signature(name, doc, read)
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except NameError:
+        # What it returns may be known to type checkers alone, and is not needed.
+        hints = {name: hint for name, hint in inspect.get_annotations(function).items() if name != "return"}
+        described = SimpleNamespace(__annotations__=hints)
+        return get_type_hints(described, function.__globals__, include_extras=True)
 
 
 def _parameter(parameter: inspect.Parameter, hints: Mapping[str, Any], field: str) -> _Parameter:

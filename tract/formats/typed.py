@@ -46,6 +46,15 @@ def has_schema(kind: Any) -> bool:
     return True
 
 
+def can_be_sent(value: Any) -> bool:
+    """Say whether a default is JSON that can be sent and stored; infinity is not."""
+    try:
+        canonical.check(value)
+    except canonical.NotCanonicalError:
+        return False
+    return True
+
+
 def value_of(value: Any, kind: Any) -> Any:
     """Return a JSON value as one of the type *kind*, checked as strictly as its schema says.
 
@@ -65,6 +74,8 @@ def _settled(schema: Any) -> Any:
     if not isinstance(schema, Mapping):
         return schema
     settled = {name: _settled(each) for name, each in schema.items()}
+    if "default" in settled and not can_be_sent(settled["default"]):
+        del settled["default"]
     if isinstance(settled.get("enum"), list) and "type" not in settled:
         # OpenAI's strict mode wants a type in each part of a schema.
         kinds = {_names.get(type(each)) for each in settled["enum"]}

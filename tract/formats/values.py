@@ -77,6 +77,9 @@ def plain_value(value: Any, kind: Any) -> Any:
         raise _without_text(exc) from exc
     except RecursionError as exc:
         raise WrongValueError("", "it is nested too deep") from exc
+    except Exception as exc:
+        # Of a struct of the caller's: msgspec hands on all but ValueError and TypeError.
+        raise WrongValueError("", f"it is refused ({type(exc).__name__})") from exc
 
 
 def _without_text(exc: msgspec.ValidationError) -> WrongValueError:

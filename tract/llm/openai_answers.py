@@ -85,10 +85,15 @@ class Answer:
     _has_choice: bool = False
     _has_chunk: bool = False
     _texts: list[str] = Factory(list)
+    _refusals: list[str] = Factory(list)
+    _thoughts: list[str] = Factory(list)
     _calls: list[_Call] = Factory(list)
 
     def add(self, chunk: object) -> str:
         """Take in *chunk* and return the text that it adds, often none.
+
+        The words of a refusal are such a text, since somebody is told them;
+        what the model thinks is none.
 
         Raises:
             ModelResponseError: It is no chunk.
@@ -132,17 +137,18 @@ class Answer:
         # A stream opens with an empty text whether or not one follows, so only
         # without calls does the empty one mean that nothing was said.
         said = text if text or (self._texts and not calls) else None
-        return ModelReply(said, self.model, self.finish_reason, calls, self.usage, attempts)
+        thought, refused = _mended("".join(self._thoughts)) or None, "".join(self._refusals) or None
+        return ModelReply(said, self.model, self.finish_reason, calls, self.usage, attempts, thought, refused)
 
     def _add_part(self, part: Mapping[str, Any]) -> str:
         for fragment in _list(part, "tool_calls"):
             self._add_call(_mapping(fragment))
-        # A refusal stands in a field of its own and is what the assistant said.
-        texts = [text for text in (part.get("content"), part.get("refusal")) if text is not None]
-        for text in texts:
-            _require_text(text)
-        self._texts += texts
-        added = "".join(texts)
+        self._thoughts.append(_thought(part))
+        text, refusal = _string(part, "content"), _string(part, "refusal")
+        if text is not None:
+            self._texts.append(text)
+        self._refusals.append(refusal or "")
+        added = f"{text or ''}{refusal or ''}"
         self.has_begun = self.has_begun or bool(added) or bool(self._calls)
         return added
 
@@ -194,6 +200,32 @@ def figures(usage: object) -> UsageFigures | None:
 def _figure(values: object, key: str) -> int | None:
     value = values.get(key) if isinstance(values, Mapping) else None
     return value if type(value) is int and value >= 0 else None
+
+
+def _thought(part: Mapping[str, Any]) -> str:
+    """Return the reasoning in a piece of an answer; where it stands twice, once.
+
+    DeepSeek, Qwen and vLLM before 0.11 call it `reasoning_content`; OpenRouter,
+    Ollama, Groq and vLLM since call it `reasoning`. Servers that moved from one
+    to the other send both, with the same words, and OpenRouter repeats them in
+    `reasoning_details`, where those of some models stand alone: as the `text`
+    of a `reasoning.text` or the `summary` of a `reasoning.summary`. Sources:
+    vLLM's *Reasoning Outputs*, DeepSeek's *Reasoning Model* and OpenRouter's
+    *Reasoning Tokens* in their documentation. What is no text is passed over:
+    no answer is lost for it.
+    """
+    for text in (part.get("reasoning_content"), part.get("reasoning")):
+        if text and isinstance(text, str):
+            return text
+    details = part.get("reasoning_details")
+    parts = [detail for detail in details if isinstance(detail, Mapping)] if isinstance(details, list) else []
+    texts = [detail.get(key) for detail in parts for key in ("text", "summary")]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _mended(text: str) -> str:
+    """Return *text* with the halves of a letter that came in two pieces put together, and lone halves replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _first_choice(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from importlib import import_module
 from inspect import signature
 from types import AsyncGeneratorType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
@@ -40,6 +40,8 @@ from tract.llm.openai_answers import Answer, body
 from tract.llm.openai_errors import ReportedError, is_transient, model_error, pause
 from tract.llm.protocol import ModelStream
 
+_Send: TypeAlias = Callable[[], Awaitable[Any]]
+_Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 _CONNECT_TIMEOUT = 10.0
 _PLACEHOLDER_KEY = "none"
 _END = object()
@@ -132,11 +134,11 @@ class OpenAIClient:
         content = body(request)
         seconds = self._timeout if request.timeout is None else request.timeout
 
-        async def send() -> Any:
+        async def connect() -> _Send:
             connection = await self._connect()
-            return await connection.post(content, seconds)
+            return lambda: connection.post(content, seconds)
 
-        return OpenAIStream(send, self._max_retries, self._sleep)
+        return OpenAIStream(connect, self._max_retries, self._sleep)
 
     async def aclose(self) -> None:
         """Close every connection of this event loop, and what is left of loops that ended; twice is nothing."""
@@ -172,10 +174,13 @@ class OpenAIClient:
 
 
 class OpenAIStream:
-    """One model call: attempts until one of them begins to answer, then its text."""
+    """One model call: attempts until one of them begins to answer, then its text.
 
-    def __init__(self, send: Callable[[], Awaitable[Any]], max_retries: int, sleep: Callable[[float], Awaitable[None]]) -> None:
-        self._send = send
+    What *connect* returns sends the request.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[_Send]], max_retries: int, sleep: _Sleep) -> None:
+        self._connect = connect
         self._max_retries = max_retries
         self._sleep = sleep
         self._attempts: list[Attempt] = []
@@ -221,9 +226,11 @@ class OpenAIStream:
     async def _next_text(self) -> str:
         """Return the next text of the attempt, or none when the answer is whole."""
         if self._chunks is None:
+            # Who leaves before there is anything to send by has called no model.
+            send = await self._connect()
             self._attempts.append(Attempt(len(self._attempts) + 1))
             self._answer = Answer()
-            self._response = await self._send()
+            self._response = await send()
             self._chunks = _chunks(self._response.response)
         while (chunk := await self._next_chunk(self._chunks)) is not _END:
             if chunk is _DONE:
@@ -257,6 +264,9 @@ class OpenAIStream:
         if error is None:
             self._is_over = True
             raise exc
+        if not self._attempts:
+            self._is_over = True
+            raise error from exc
         failed = evolve(self._attempts[-1], figures=self._answer.usage, error=type(error).__name__)
         self._attempts[-1] = failed
         await self._hang_up()

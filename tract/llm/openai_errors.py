@@ -17,6 +17,7 @@ from tract.errors import (
     ModelConnectionError,
     ModelContextError,
     ModelError,
+    ModelQuotaError,
     ModelRateLimitError,
     ModelResponseError,
     ModelTimeoutError,
@@ -40,9 +41,29 @@ _limit_tokens = re.compile(
 _statuses_of_codes = {
     "invalid_api_key": 401,
     "rate_limit_exceeded": 429,
-    "insufficient_quota": 429,
+    "slow_down": 429,
     "server_error": 500,
 }
+
+_used_up = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "billing_error",
+    }
+)
+"""Codes and types that say that nothing is left to spend, whatever the status.
+
+The first five stand in OpenAI's help article 5955604, *Troubleshooting API rate
+limits and 429 errors*, and Azure sends the first of them too; the next two are
+OpenAI's older ones, the last is Anthropic's. OpenRouter and DeepSeek say it by
+status 402.
+"""
 
 
 class ReportedError(Exception):
@@ -57,6 +78,7 @@ class ReportedError(Exception):
         self.body = body
         fields = body if isinstance(body, Mapping) else {}
         self.code = fields.get("code")
+        self.type = fields.get("type")
         self.message = fields.get("message")
 
 
@@ -78,6 +100,8 @@ def model_error(exc: Exception) -> ModelError | None:
 
 def is_transient(error: ModelError) -> bool:
     """Say whether the same request may well succeed when it is sent again."""
+    if isinstance(error, ModelQuotaError):
+        return False
     if error.status is None:
         return isinstance(error, (ModelConnectionError, ModelTimeoutError))
     return error.status in (408, 409, 429) or error.status >= 500
@@ -145,6 +169,8 @@ def _unexpected(_: Exception) -> ModelError:
 def _answered(exc: Any) -> ModelError:
     """Map an error that the provider itself reported, by status or in the stream."""
     status = _status(exc)
+    if status == 402 or _used_up.intersection(map(str, (exc.code, getattr(exc, "type", None)))):
+        return ModelQuotaError("the quota is used up", status=status)
     if status in (401, 403):
         return ModelAuthError("the provider refused the key", status=status)
     if status == 429:

@@ -12,7 +12,7 @@ before held, write the step, and freeze a sample of both in `tests/migration`.
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import msgspec
 from attrs import frozen
@@ -56,6 +56,21 @@ def upcast(pasts: Sequence[Past], fields: Fields) -> Fields:
     return fields
 
 
+class _Budget(TypedDict):
+    max_tokens: int
+    action: Literal["warn", "reject"]
+    compress_at: int | None
+
+
+class _TractConfigured1(TypedDict):
+    llm_config: str | None
+    budget: _Budget | None
+
+
+def _tract_configured_2(fields: _TractConfigured1) -> Fields:
+    return {**fields, "operations": None}
+
+
 class _Owner(TypedDict):
     host: str | None
     boot: str | None
@@ -92,6 +107,12 @@ def _generation_started_3(fields: _GenerationStarted2) -> Fields:
 
 
 PASTS: Mapping[str, tuple[Past, ...]] = MappingProxyType(
-    {"generation.started": (Past(_GenerationStarted1, _generation_started_2), Past(_GenerationStarted2, _generation_started_3))}
+    {
+        "tract.configured": (Past(_TractConfigured1, _tract_configured_2),),
+        "generation.started": (
+            Past(_GenerationStarted1, _generation_started_2),
+            Past(_GenerationStarted2, _generation_started_3),
+        ),
+    }
 )
 """By an event's tag what it was before, schema 1 first; tags that never changed are not in it."""

@@ -54,7 +54,7 @@ class CompiledContext:
     overlay: Overlay | None = None
 
     def __len__(self) -> int:
-        return len(self.context.lines)
+        return len(self._lines)
 
     @property
     def compiler(self) -> str:
@@ -100,7 +100,8 @@ class CompiledContext:
     @cached_property
     def repairs(self) -> tuple[Repair, ...]:
         """What differs from the history so that a provider accepts it, in context order."""
-        return find_repairs(slot for slot in self.context.live if slot.compiles)
+        revealed = {line.id for line in self._lines} if len(self) > len(self.context.lines) else frozenset()
+        return find_repairs(slot for slot in self.context.live if slot.compiles or slot.id in revealed)
 
     @cached_property
     def digest(self) -> str:

@@ -1,18 +1,21 @@
 """What one compile shows beyond what the history says by itself.
 
-Another order, marks on what was edited, another compiler: none of them changes
-the context, which is shared and a pure function of its commit. Imports
-`errors`, `domain`, `formats`, `compilers`, `context` and `slots`.
+Another order, marks on what was edited, what the model thought, another
+compiler: none of them changes the context, which is shared and a pure function of its commit. Imports
+`errors`, `domain`, `formats`, `closing`, `compilers`, `context` and `slots`.
 """
 
 from collections.abc import Sequence
 
 from attrs import frozen
 
+from tract.domain.commits import Priority
+from tract.domain.content import ReasoningContent
 from tract.domain.ids import CommitId
 from tract.domain.messages import Message
 from tract.errors import ContentValidationError
 from tract.formats.marking import mark_edited
+from tract.operations.closing import arrange
 from tract.operations.compilers import DEFAULT, CompiledSlot, Compiler, label, run
 from tract.operations.context import Context
 from tract.operations.sequence import Vector
@@ -57,11 +60,27 @@ def is_edited(line: Line) -> bool:
     return isinstance(line, Slot) and line.content.commit != line.id
 
 
-def order_lines(context: Context, order: Sequence[CommitId]) -> Vector[Line]:
+def thinking_lines(context: Context) -> Vector[Line]:
+    """Return what compiles together with the reasoning that is skipped unasked, each where it stands.
+
+    What somebody skipped stays hidden. Reasoning between a call and its result
+    comes behind the result, as all that stands there does.
+    """
+    shown = [slot for slot in context.live if slot.compiles or _is_hidden_thought(slot)]
+    return context.lines if len(shown) == context.slot_count else arrange(shown, 0).lines.freeze()
+
+
+def _is_hidden_thought(slot: Slot) -> bool:
+    is_hidden = slot.priority is Priority.SKIP and slot.priority_by is None
+    return is_hidden and slot.content.type == ReasoningContent.content_type
+
+
+def order_lines(context: Context, lines: Vector[Line], order: Sequence[CommitId]) -> Vector[Line]:
     """Return what compiles in another order.
 
     Args:
         context: The context.
+        lines: What compiles of it.
         order: Its slots, each once. A tool call and its results are one unit,
             which stays together: name it by any of its parts, or by several
             side by side.
@@ -69,7 +88,7 @@ def order_lines(context: Context, order: Sequence[CommitId]) -> Vector[Line]:
     Raises:
         ContentValidationError: It is not everything that compiles, each once.
     """
-    units = _units(context.lines)
+    units = _units(lines)
     places = {line.id: place for place, unit in enumerate(units) for line in unit}
     placed: dict[int, None] = {}
     last: int | None = None

@@ -53,6 +53,8 @@ class Ending:
         kind: The class of the event that says so.
         answer: The answer, whole or in part, without parent and branch; None
             where nothing arrived.
+        reasoning: What the model thought before the answer, the same way;
+            None where that is not known, or there is no answer.
         keeps: Whether the answer shall go onto the branch.
         partial: Blob of all that arrived of an answer that is not whole.
         finish_reason: As on the event.
@@ -68,6 +70,7 @@ class Ending:
     finish_reason: str | None
     attempts: tuple[Attempt, ...]
     payload_digest: BlobId | None
+    reasoning: CommitRecorded | None = None
 
 
 @frozen(eq=False, repr=False)
@@ -111,33 +114,33 @@ def end_turn(asked: Asked, ending: Ending, found: Found) -> list[EventBody]:
         The answer moves the branch where that is still at its base. Where it
         gained only what adds no slot, question and answer are recorded again
         on top. Else, and where the answer is not to be kept, it is recorded
-        on no branch. A call that was lost has its end already: the answer
+        on no branch. Reasoning stands directly before the answer, wherever
+        that is. A call that was lost has its end already: the answer
         and what it cost are recorded, and nothing moves.
     """
     question, answer, head = asked.question, ending.answer, found.head
     keeps = ending.keeps and not found.is_lost
     events: list[EventBody] = []
+    is_measured = False
     if answer is not None:
         parent, index = asked.head, 0 if question is None else 1
         if found.is_lost:
             index += 1  # Who ended the call has recorded what had arrived before.
-        branch, before = None, None
+        branch = None
         if keeps and head == asked.base:
             branch = asked.branch
-            before = asked.base if question is not None else None
         elif keeps and head is not None and _stands_on_base(found.gained):
             branch = asked.branch
             if question is not None:
                 question, index = _again(question, head), 2
                 events.append(question)
-                before = head
             parent = head if question is None else question.commit.id
-        commit = evolve(answer.commit, parents=() if parent is None else (parent,), index=index)
-        answer = evolve(answer, commit=commit, branch=branch, before=before)
-        events.append(answer)
-    # Figures measure the context that was sent: with other words before it, the
-    # answer's commit is not where they hold.
-    is_measured = answer is not None and answer.commit.parents == (() if asked.head is None else (asked.head,))
+        said = _behind(parent, index, *([] if ending.reasoning is None else [ending.reasoning]), answer)
+        answer = evolve(said[-1], branch=branch, before=head if branch and head != _parent(said[-1]) else None)
+        events += [*said[:-1], answer]
+        # Figures measure the context that was sent: with other words before it,
+        # the answer's commit is not where they hold.
+        is_measured = parent == asked.head
     events += _accounts(asked, ending, answer.commit.id if answer is not None and is_measured else None)
     if found.is_lost:
         return events
@@ -151,6 +154,20 @@ def end_turn(asked: Asked, ending: Ending, found: Found) -> list[EventBody]:
         )
     )
     return events
+
+
+def _behind(parent: CommitId | None, index: int, *recorded: CommitRecorded) -> list[CommitRecorded]:
+    """Return commits one behind the other, from *parent* and the *index*-th place of the operation on."""
+    chain: list[CommitRecorded] = []
+    for place, each in enumerate(recorded, index):
+        commit = evolve(each.commit, parents=() if parent is None else (parent,), index=place)
+        chain.append(evolve(each, commit=commit))
+        parent = commit.id
+    return chain
+
+
+def _parent(recorded: CommitRecorded) -> CommitId | None:
+    return recorded.commit.parents[0] if recorded.commit.parents else None
 
 
 def _stands_on_base(gained: Sequence[Gained]) -> bool:

@@ -11,7 +11,7 @@ class Settings:
     """The table `settings`, a row a tract that was configured."""
 
     name = "settings"
-    version = 1
+    version = 2
     is_inline = True
     folds = (TractConfigured,)
     create = ("settings.create",)
@@ -26,5 +26,5 @@ class Settings:
             if isinstance(body, TractConfigured):
                 budget = body.budget
                 limits = (None, None, None) if budget is None else (budget.max_tokens, budget.action, budget.compress_at)
-                row = (event.position, uuid_bytes(event.tract), hex_bytes(body.llm_config), *limits)
+                row = (event.position, uuid_bytes(event.tract), hex_bytes(body.llm_config), *limits, hex_bytes(body.operations))
                 yield Statement("settings.replace", row)

@@ -47,7 +47,8 @@ def words_of(text: str) -> list[str]:
 class ScriptedLLM:
     """A model client for tests: no network, no clock, the same each time.
 
-    A text is streamed word by word. What a reply leaves open is filled in:
+    A text is streamed word by word, as are the words of a refusal; reasoning
+    stands on the reply alone. What a reply leaves open is filled in:
     the model of the request (or `scripted`), the finish reason, and a usage
     as `tract.testing.usage` counts it.
 
@@ -145,7 +146,8 @@ class _ScriptedStream:
     def _whole(self, reply: ModelReply) -> ModelReply:
         usage = reply.usage
         if usage is None and self._reports_usage:
-            usage = usage_of(self._request.messages, self._request.tools, reply.text, reply.tool_calls)
+            said = f"{reply.text or ''}{reply.refusal or ''}"
+            usage = usage_of(self._request.messages, self._request.tools, said, reply.tool_calls, reply.reasoning)
         last = reply.attempts[-1]
         return evolve(
             reply,
@@ -173,7 +175,7 @@ async def _deltas(reply: str | ModelReply | Cut | Deltas) -> AsyncGenerator[str,
     if isinstance(reply, str):
         source = words_of(reply)
     elif isinstance(reply, ModelReply):
-        source = words_of(reply.text or "")
+        source = [*words_of(reply.text or ""), *words_of(reply.refusal or "")]
     else:
         source = reply.deltas if isinstance(reply, Cut) else reply
     if isinstance(source, AsyncIterable):

@@ -20,18 +20,20 @@ def usage_of(
     tools: Sequence[Mapping[str, Any]],
     text: str | None,
     tool_calls: Sequence[ToolCall],
+    reasoning: str | None = None,
 ) -> UsageFigures:
     """Return figures by `ApproximateCounter`.
 
     The prompt is 3, plus each message by the price list of
     `tract.llm.counting`, plus each tool schema as JSON; the completion is
-    the text, plus name and arguments of each call.
+    the text and the reasoning, plus name and arguments of each call.
     """
     prompt = 3 + sum(_counter.count_message(_message(message)) for message in messages)
     prompt += sum(_counter.count(json.dumps(tool, ensure_ascii=False)) for tool in tools)
-    completion = _counter.count(text or "")
+    thought = None if reasoning is None else _counter.count(reasoning)
+    completion = _counter.count(text or "") + (thought or 0)
     completion += sum(_counter.count(call.name) + _counter.count(call.arguments) for call in tool_calls)
-    return UsageFigures(prompt=prompt, completion=completion)
+    return UsageFigures(prompt=prompt, completion=completion, reasoning=thought)
 
 
 def _message(message: Mapping[str, Any]) -> Message:

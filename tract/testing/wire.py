@@ -35,6 +35,8 @@ class Reply:
         usage: What it costs; by default as `tract.testing.usage` counts it.
         finish_reason: By default stop, or tool_calls where there are any.
         model: Who answers; by default the model of the request.
+        reasoning: Streamed word by word before the text, as `reasoning_content`.
+        refusal: Streamed word by word after the text.
     """
 
     text: str | None
@@ -42,6 +44,8 @@ class Reply:
     usage: UsageFigures | None = None
     finish_reason: str | None = None
     model: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
 
 
 @frozen
@@ -190,7 +194,9 @@ def steps(body: Mapping[str, Any], behaviour: Stream) -> list[Step]:
 def _answer(body: Mapping[str, Any], reply: Reply, *, is_open: bool) -> Iterator[bytes]:
     if not is_open:
         yield from _opening(body, None if reply.text is None else "", reply.model)
-    yield from _texts(body, words_of(reply.text or ""), reply.model)
+    for field, text in (("reasoning_content", reply.reasoning), ("content", reply.text), ("refusal", reply.refusal)):
+        for word in words_of(text or ""):
+            yield _chunk(body, {field: word}, model=reply.model)
     for index, call in enumerate(reply.tool_calls):
         for fragment in _fragments(index, call):
             yield _chunk(body, {"tool_calls": [fragment]}, model=reply.model)
@@ -213,9 +219,9 @@ async def _paced(body: Mapping[str, Any], deltas: AsyncIterable[str]) -> AsyncIt
         yield _chunk(body, {"content": delta})
 
 
-def _texts(body: Mapping[str, Any], deltas: Iterable[str], model: str | None = None) -> Iterator[bytes]:
+def _texts(body: Mapping[str, Any], deltas: Iterable[str]) -> Iterator[bytes]:
     for delta in deltas:
-        yield _chunk(body, {"content": delta}, model=model)
+        yield _chunk(body, {"content": delta})
 
 
 def _fragments(index: int, call: ToolCall) -> Iterator[dict[str, Any]]:
@@ -228,6 +234,8 @@ def _fragments(index: int, call: ToolCall) -> Iterator[dict[str, Any]]:
 def whole(body: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
     """Return the JSON of an answer that is not streamed."""
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    said = {"reasoning_content": reply.reasoning, "refusal": reply.refusal}
+    message |= {field: text for field, text in said.items() if text is not None}
     if reply.tool_calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -257,7 +265,8 @@ def _finish_reason(reply: Reply) -> str:
 
 
 def _usage(body: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
-    told = reply.usage or usage_of(body["messages"], body.get("tools") or (), reply.text, reply.tool_calls)
+    said = f"{reply.text or ''}{reply.refusal or ''}"
+    told = reply.usage or usage_of(body["messages"], body.get("tools") or (), said, reply.tool_calls, reply.reasoning)
     prompt, completion = told.prompt or 0, told.completion or 0
     return {
         "prompt_tokens": prompt,

@@ -23,9 +23,9 @@ from tract.log.protocol import Query
 from tract.operations.compilers import DEFAULT
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import Context
-from tract.operations.overlaying import is_edited, order_lines, overlay
+from tract.operations.overlaying import is_edited, order_lines, overlay, thinking_lines
 from tract.operations.sequence import Vector
-from tract.operations.slots import Line
+from tract.operations.slots import Line, Slot
 
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,7 +36,8 @@ class Report:
 
     Attributes:
         tokens: What it made of the context there: prompt and answer, without
-            reasoning, which does not come back.
+            reasoning, which does not come back; where the provider does not
+            say how much that was, as it was counted here.
         counted: What we had counted there.
         model: The model that answered, or None.
     """
@@ -53,6 +54,7 @@ async def compile(
     at_time: datetime | None = None,
     order: Sequence[str] | None = None,
     include_edit_marks: bool = False,
+    include_reasoning: bool = False,
 ) -> CompiledContext:
     """Return the context at a commit, HEAD's by default, as a model gets it.
 
@@ -71,6 +73,10 @@ async def compile(
         include_edit_marks: Whether texts of edited slots end in `[edited]`.
             The digest is that of the context without marks, `payload_digest`
             that of what is shown.
+        include_reasoning: Whether what models thought is shown, as messages
+            of the assistant where it stands, though it is skipped: all of it
+            but what somebody skipped by `skip` or `annotate`. Digest and
+            tokens are those of what is shown, and *order* names it too.
 
     Raises:
         RefNotFoundError: Nothing answers to *at*; never the full context.
@@ -96,13 +102,15 @@ async def compile(
             head = find_head(query, place) if at is None else resolve(query, place, at)
         context = contexts.context(query, head)
         tokens, source = token_figures(t, context, find_report(query, head))
-        lines = context.lines if order is None else order_lines(context, [_slot(query, place, context, ref) for ref in order])
+        lines = thinking_lines(context) if include_reasoning else context.lines
+        if order is not None:
+            lines = order_lines(context, lines, [_slot(query, place, context, ref) for ref in order])
         id = None if head is None else head.id
         compiled = CompiledContext(context=context, head=id, token_count=tokens, token_source=source)
         return compiled, lines, t.settings.budget_by(query("settings.budget", place.tract))
 
     compiled, lines, budget = await t.read(load)
-    if t.collaborators.compiler is not DEFAULT or order is not None or include_edit_marks:
+    if t.collaborators.compiler is not DEFAULT or order is not None or include_edit_marks or include_reasoning:
         # In a thread: a compiler may be slow, and counting what it made is.
         shown = partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks)
         compiled = await to_thread.run_sync(shown)
@@ -139,11 +147,11 @@ def _overlaid(given: Collaborators, compiled: CompiledContext, lines: Vector[Lin
         # Recorded and reported figures are of other messages than these.
         tokens = PER_CONTEXT + sum(map(count, over.messages))
         return evolve(compiled, token_count=tokens, token_source=f"counted:{given.counter.name}", overlay=over)
-    marks = 0
+    more = sum(line.content.tokens for line in lines if isinstance(line, Slot) and not line.compiles)
     if edit_marks:
         shown = zip(lines, over.messages, strict=True)
-        marks = sum(count(message) - count(line.message) for line, message in shown if is_edited(line))
-    return evolve(compiled, token_count=compiled.token_count + marks, overlay=over)
+        more += sum(count(message) - count(line.message) for line, message in shown if is_edited(line))
+    return evolve(compiled, token_count=compiled.token_count + more, overlay=over)
 
 
 def token_figures(t: TractCore, context: Context, report: Report | None) -> tuple[int, str]:
@@ -183,7 +191,7 @@ def find_report(query: Query, head: Node | None) -> Report | None:
         if rows:
             prompt, completion, reasoning, counted, config = rows[0]
             model = None if config is None else decode_config(config).model
-            report = Report(prompt + (completion or 0) - (reasoning or 0), counted, model)
+            report = Report(prompt + max((completion or 0) - (reasoning or 0), 0), counted, model)
             break
     query.facts["report", head.run] = (asked, report)
     return report

@@ -1,22 +1,32 @@
-"""Whom a handle talks to, how, at what cost, and what calls made elsewhere cost.
+"""Whom a handle talks to, how and for what, at what cost, and what calls made elsewhere cost.
 
 Imports `core` and `repeating`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import asdict
 
 from tract.core import TractCore
-from tract.core.settings import Configured, configured, find_configured, require_budget
+from tract.core.configuration import Changes, learn_configured, record_configured
+from tract.core.settings import require_budget
 from tract.domain.budgets import TokenBudget
 from tract.domain.config import LLMConfig
-from tract.domain.events import NewEvent, TractConfigured, UsageRecorded
-from tract.domain.exchange import TokenUsage, usage_from
-from tract.domain.ids import BlobId, CommitId, GenerationId, is_uuid, uuid_bytes
+from tract.domain.events import NewEvent, UsageRecorded
+from tract.domain.exchange import TokenUsage
+from tract.domain.ids import CommitId, GenerationId, OperationId, is_uuid, uuid_bytes
 from tract.domain.messages import ABSENT, Absent
+from tract.domain.operation_configs import (
+    OPERATIONS,
+    OperationConfigs,
+    OperationName,
+    require_operation_config,
+    require_operations,
+)
+from tract.domain.reports import usage_from
 from tract.errors import ConfigError, ContentValidationError
+from tract.llm.clients import OperationClients, require_clients
 from tract.llm.protocol import LLMClient, require_client, require_config
 from tract.log.protocol import Row, Statement
 from tract.verbs.repeating import find_recorded, request_digest
@@ -26,7 +36,8 @@ async def configure_llm(t: TractCore, client: LLMClient, *, config: LLMConfig | 
     """Talk through *client* from now on, with this handle.
 
     The client stays the caller's: closing the tract does not close it. Keys
-    are the client's own and are never stored.
+    are the client's own and are never stored. An operation that has a client
+    of its own keeps it.
 
     Args:
         t: The tract.
@@ -50,6 +61,8 @@ async def configure(
     *,
     llm_config: LLMConfig | Absent | None = ABSENT,
     budget: TokenBudget | Absent | None = ABSENT,
+    operations: OperationConfigs | Absent | None = ABSENT,
+    clients: OperationClients | Absent | None = ABSENT,
     operation_id: str | None = None,
 ) -> None:
     """Set how models are asked and what a context may cost, for the tract and for good.
@@ -66,6 +79,10 @@ async def configure(
         llm_config: How to ask where a call does not say otherwise, in the
             place of what was stored before; never with a key or secret.
         budget: The most tokens a context may have, and what happens beyond.
+        operations: How to ask for single operations, all of them in the place
+            of what was stored before; `configure_operations` replaces some.
+        clients: Whom to ask for single operations, all of them in the place of
+            those before. For this handle, and never stored.
         operation_id: As for `commit`.
 
     Raises:
@@ -73,69 +90,128 @@ async def configure(
         ContentValidationError: The operation id is none.
         OperationMismatchError: The operation id belongs to another call.
     """
-    _check_settings(llm_config, budget)
+    _check_settings(llm_config, budget, operations, clients)
+    changes = Changes(llm_config, budget, {} if isinstance(operations, Absent) else _all_of(operations))
+    t.require_open()
     operation, digest = t.operation(operation_id), None
     if operation_id is not None:
-        digest = _configure_digest(t, llm_config, budget)
-    found: list[Configured] = []
+        digest = _configure_digest(t, llm_config, budget, operations)
 
-    def take_up() -> None:
-        if not found:
-            return
-        t.settings.learn(found[-1])
+    def give_way() -> None:
         if isinstance(llm_config, LLMConfig):
             t.settings.give_way(llm_config)
         if budget is not ABSENT:
             t.settings.drop_budget()
+        if not isinstance(clients, Absent):
+            t.models.use_for_operations(OperationClients() if clients is None else clients)
 
-    async def take_up_again() -> None:
-        found.append(await t.read(lambda query: find_configured(query, t.place.tract)))
-        take_up()
+    if all(given is ABSENT for given in (llm_config, budget, operations)):
+        give_way()
+    else:
+        await _configure(t, operation, changes, digest, give_way)
 
-    if await find_recorded(t, operation, digest) is not None:
-        await take_up_again()
+
+async def configure_operations(
+    t: TractCore,
+    *,
+    chat: LLMConfig | Absent | None = ABSENT,
+    merge: LLMConfig | Absent | None = ABSENT,
+    compress: LLMConfig | Absent | None = ABSENT,
+    orchestrate: LLMConfig | Absent | None = ABSENT,
+    collapse: LLMConfig | Absent | None = ABSENT,
+    operation_id: str | None = None,
+) -> None:
+    """Set how models are asked for single operations, for the tract and for good.
+
+    Each stands field by field over how models are asked by default, and below
+    what a call says. Stored as by `configure`. An operation that is not given
+    keeps what it had; None removes that.
+
+    Args:
+        t: The tract.
+        chat: For every turn, such as those of `chat`, `generate` and `stream`.
+        merge: For resolving conflicts.
+        compress: For summaries.
+        orchestrate: For deciding on steps.
+        collapse: For the results of children.
+        operation_id: As for `commit`.
+
+    Raises:
+        ConfigError: Nothing was given, or something that is no `LLMConfig`.
+        ContentValidationError: The operation id is none.
+        OperationMismatchError: The operation id belongs to another call.
+    """
+    named: dict[OperationName, LLMConfig | Absent | None] = {
+        "chat": chat,
+        "merge": merge,
+        "compress": compress,
+        "orchestrate": orchestrate,
+        "collapse": collapse,
+    }
+    given = {name: config for name, config in named.items() if not isinstance(config, Absent)}
+    if not given:
+        raise ConfigError("configure_operations", "name an operation, such as chat=LLMConfig(...); None removes what is stored")
+    for name, config in given.items():
+        require_operation_config(name, config)
+    t.require_open()
+    operation, digest = t.operation(operation_id), None
+    if operation_id is not None:
+        digest = request_digest(t, "configure_operations", operations={name: _json(config) for name, config in given.items()})
+    await _configure(t, operation, Changes(operations=given), digest)
+
+
+async def _configure(
+    t: TractCore,
+    operation: OperationId,
+    changes: Changes,
+    digest: bytes | None,
+    then: Callable[[], None] | None = None,
+) -> None:
+    if await find_recorded(t, operation, digest) is None:
+        await record_configured(t, operation, changes, digest, then)
         return
-    draft = t.blob(llm_config.to_dict()) if isinstance(llm_config, LLMConfig) else None
-
-    def decide(rows: Sequence[Sequence[Row]]) -> Sequence[NewEvent]:
-        before, stored = configured(rows[0]), rows[0][0][1] if rows[0] else None
-        if llm_config is ABSENT:
-            config, blob = before.llm_config, None if stored is None else BlobId(stored.hex())
-        else:
-            config, blob = llm_config, None if draft is None else draft.id
-        limit = before.budget if budget is ABSENT else budget
-        # The position that the event will have: what is known stays in order.
-        found.append(Configured(rows[1][0][0] + 1, config, limit))
-        return [NewEvent(t.id, TractConfigured(blob, limit), t.collaborators.actor)]
-
-    await t.record(
-        operation,
-        decide,
-        reads=(Statement("settings.of_tract", (t.place.tract,)), Statement("log.last_position")),
-        blobs=() if draft is None else (draft,),
-        digest=digest,
-        then=take_up,
-    )
-    if not found:
-        # The same call, made at the same time, was faster.
-        await take_up_again()
+    await learn_configured(t)
+    if then is not None:
+        then()
 
 
-def _check_settings(llm_config: object, budget: object) -> None:
-    if llm_config is ABSENT and budget is ABSENT:
-        raise ConfigError("configure", "give it llm_config=, budget= or both; None removes what is stored")
+def _check_settings(llm_config: object, budget: object, operations: object, clients: object) -> None:
+    if all(given is ABSENT for given in (llm_config, budget, operations, clients)):
+        advice = "give it llm_config=, budget=, operations= or clients=; None removes what is stored"
+        raise ConfigError("configure", advice)
     if llm_config is not ABSENT and llm_config is not None:
         require_config("llm_config", llm_config)
     if budget is not ABSENT and budget is not None:
         require_budget(budget)
+    if operations is not ABSENT and operations is not None:
+        require_operations(operations)
+    if clients is not ABSENT and clients is not None:
+        require_clients(clients)
 
 
-def _configure_digest(t: TractCore, llm_config: LLMConfig | Absent | None, budget: TokenBudget | Absent | None) -> bytes:
+def _all_of(operations: OperationConfigs | None) -> dict[OperationName, LLMConfig | None]:
+    """Return what each operation is configured with, those of which nothing is said too."""
+    named = OperationConfigs() if operations is None else operations
+    return {name: named.find(name) for name in OPERATIONS}
+
+
+def _json(config: LLMConfig | OperationConfigs | None) -> dict[str, Any] | None:
+    return None if config is None else config.to_dict()
+
+
+def _configure_digest(
+    t: TractCore,
+    llm_config: LLMConfig | Absent | None,
+    budget: TokenBudget | Absent | None,
+    operations: OperationConfigs | Absent | None,
+) -> bytes:
     arguments: dict[str, Any] = {}
     if not isinstance(llm_config, Absent):
-        arguments["llm_config"] = None if llm_config is None else llm_config.to_dict()
+        arguments["llm_config"] = _json(llm_config)
     if not isinstance(budget, Absent):
         arguments["budget"] = None if budget is None else asdict(budget)
+    if not isinstance(operations, Absent):
+        arguments["operations"] = _json(operations)
     return request_digest(t, "configure", **arguments)
 
 
@@ -150,7 +226,8 @@ async def record_usage(
 
     Args:
         t: The tract.
-        usage: Figures, or a provider's usage object as a mapping.
+        usage: Figures, or a provider's usage object as a mapping: of OpenAI's
+            Chat Completions or Responses, or of Anthropic's Messages.
         generation: A recorded call that these figures belong to.
         operation_id: As for `commit`.
 

@@ -12,7 +12,7 @@ from tract.core.graph import branch_head
 from tract.core.interrupting import has_ended, read_with_presence
 from tract.core.owners import Presence
 from tract.domain.config import LLMConfig
-from tract.domain.content import DialogueContent
+from tract.domain.content import DialogueContent, ReasoningContent
 from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationStarted, UsageRecorded
 from tract.domain.ids import uuid_bytes
 from tract.domain.results import ChatResponse
@@ -137,6 +137,9 @@ def _response(query: Query, answer: Event, events: Sequence[Event], end: Generat
     assert isinstance(content, DialogueContent)
     assert config is not None
     usage = [each.body.figures for each in events if isinstance(each.body, UsageRecorded)]
+    thoughts = [
+        decode_commit(query("commits.log_entry", each.position)[0], file)[1] for each in events if _is_thought(each, event)
+    ]
     return ChatResponse(
         text=content.text if isinstance(content.text, str) else "",
         usage=usage[-1] if usage else None,
@@ -144,4 +147,14 @@ def _response(query: Query, answer: Event, events: Sequence[Event], end: Generat
         generation_config=config,
         tool_calls=content.tool_calls,
         finish_reason=end.finish_reason,
+        reasoning=next((thought.text for thought in thoughts if isinstance(thought, ReasoningContent)), None),
     )
+
+
+def _is_thought(event: Event, answer: Event) -> bool:
+    """Say whether an event recorded the reasoning that an answer stands on."""
+    if not isinstance(event.body, CommitRecorded) or not isinstance(answer.body, CommitRecorded):
+        return False
+    content = event.body.commit.content
+    is_reasoning = content is not None and content.type == ReasoningContent.content_type
+    return is_reasoning and event.body.commit.id in answer.body.commit.parents

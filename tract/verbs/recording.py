@@ -17,7 +17,7 @@ from tract.core.owners import this_process
 from tract.diagnostics import warn
 from tract.domain.commits import CommitOperation, Details
 from tract.domain.config import LLMConfig
-from tract.domain.content import Content, DialogueContent
+from tract.domain.content import Content, DialogueContent, ReasoningContent
 from tract.domain.events import (
     CommitRecorded,
     Event,
@@ -109,7 +109,8 @@ class Answer:
         finish_reason: The provider's word, `cancelled`, or the error's class.
         keeps: Whether it shall go onto the branch.
         partial: All that arrived of an answer that is not whole, or None.
-        reply: The whole answer, or None.
+        reply: The whole answer, or None; where it has reasoning, that is
+            recorded before the content.
     """
 
     kind: type[GenerationCompleted | GenerationFailed | GenerationCancelled]
@@ -261,11 +262,9 @@ def submit_end(
     Raises:
         ContentValidationError: The answer cannot be recorded as it is.
     """
-    asked, draft = started.asked, None
-    blobs = list(started.blobs)
-    if answer.content is not None:
-        draft = draft_now(t, answer.content, draft_words(t, Details(), _answered_with(started, answer)))
-        blobs += draft.blobs
+    asked = started.asked
+    draft, thought = _drafts(t, started, answer)
+    blobs = [*started.blobs, *(draft.blobs if draft else ()), *(thought.blobs if thought else ())]
     partial = _blob_of_partial(t, answer, draft)
     if partial is not None:
         blobs.append(partial)
@@ -273,9 +272,11 @@ def submit_end(
     if compiled is not None:
         proof = t.collaborators.shared.store.draft(bytes.fromhex(compiled.payload_digest))
         blobs.append(proof)
+    place = AppendPlace(started.operation, t.collaborators.clock())
     ending = Ending(
         kind=answer.kind,
-        answer=None if draft is None else appended(t, draft, AppendPlace(started.operation, t.collaborators.clock())),
+        answer=None if draft is None else appended(t, draft, place),
+        reasoning=None if thought is None else appended(t, thought, place),
         keeps=answer.keeps,
         partial=None if partial is None else partial.id,
         finish_reason=_word(answer.finish_reason),
@@ -316,6 +317,16 @@ def submit_end(
         return _recorded(events, draft, asked, found[-1])
 
     return wait
+
+
+def _drafts(t: TractCore, started: Started, answer: Answer) -> tuple[Draft | None, Draft | None]:
+    """Return what is committed of an answer, and of what the model thought before it."""
+    if answer.content is None:
+        return None, None
+    reasoning = None if answer.reply is None else answer.reply.reasoning
+    words = draft_words(t, Details(), _answered_with(started, answer))
+    thought = None if reasoning is None else draft_now(t, ReasoningContent(reasoning), words)
+    return draft_now(t, answer.content, words), thought
 
 
 def _blob_of_partial(t: TractCore, answer: Answer, draft: Draft | None) -> BlobDraft | None:

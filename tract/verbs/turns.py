@@ -234,7 +234,7 @@ class Turn:
             content = answer_of(reply)
             parsed = check_answer(self._options.offer, reply)
         except ModelError as exc:
-            await self._failed(exc, None if content is None else self._refused(exc, content, reply))
+            await self._failed(exc, self._refused(exc, content, reply))
             raise
         answer = Answer(GenerationCompleted, content, keeps=True, finish_reason=reply.finish_reason, reply=reply)
         self._respond(await self._end(answer), reply, parsed)
@@ -286,10 +286,14 @@ class Turn:
     def _failure(self, error: Exception) -> Answer:
         return self._cut_short(GenerationFailed, type(error).__name__, keeps=self._options.keep_partial is True)
 
-    def _refused(self, error: ModelError, content: DialogueContent, reply: ModelReply) -> Answer:
-        """Return what is kept of a whole answer that is not what was asked for: all of it."""
+    def _refused(self, error: ModelError, content: DialogueContent | None, reply: ModelReply) -> Answer:
+        """Return what is kept of a whole answer that is not what was asked for: all of it, or the words of a refusal."""
+        answer = self._failure(error)
+        if content is None:
+            refusal = partial_answer(reply.refusal or "")
+            return evolve(answer, reply=reply, content=answer.content or refusal, partial=answer.partial or refusal)
         keeps = self._options.keep_partial is True
-        return Answer(GenerationFailed, content, type(error).__name__, keeps=keeps, partial=content, reply=reply)
+        return evolve(answer, reply=reply, content=content, partial=content, keeps=keeps)
 
     def _cut_short(self, kind: type[GenerationFailed | GenerationCancelled], reason: str, *, keeps: bool) -> Answer:
         """Return what is kept of an answer that is not whole.
@@ -363,6 +367,7 @@ class Turn:
             generation_config=ended.answer.generation_config,
             tool_calls=reply.tool_calls,
             finish_reason=reply.finish_reason,
+            reasoning=reply.reasoning,
         )
         self._response = with_parsed(response, self._options.offer.form, parsed)
 
@@ -370,8 +375,8 @@ class Turn:
 def _model(t: TractCore, over: LLMConfig | None) -> tuple[LLMClient, LLMConfig]:
     if over is not None:
         require_config("llm_config", over)
-    config = t.config.override(over)
-    client = t.models.client()
+    config = t.settings.config_for("chat").override(over)
+    client = t.models.client_for("chat")
     if config.model is None:
         raise ModelNotConfiguredError("model")
     return client, config

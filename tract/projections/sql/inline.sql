@@ -444,9 +444,14 @@ SELECT count(*) FROM usage u JOIN generations g ON g.number = u.generation WHERE
 -- name: generations.last_report
 SELECT max(u.number) FROM usage u WHERE u.prompt IS NOT NULL;
 
+-- Many servers count what the model thought as part of the completion and do
+-- not say how much that was: then it is what was counted for it, of the same call.
 -- name: generations.reported
-SELECT u.prompt, u.completion, u.reasoning, c.tokens, unpack(f.data)
+SELECT u.prompt, u.completion, coalesce(u.reasoning, json_extract(e.data, '$.tokens')), c.tokens, unpack(f.data)
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
+JOIN events a ON a.position = c.number
+LEFT JOIN events e ON e.position = c.parent AND e.operation_id = a.operation_id
+  AND json_extract(e.data, '$.commit.content.type') = 'reasoning'
 WHERE u.run = ?1 AND u.commit_number <= ?2 AND u.prompt IS NOT NULL
 ORDER BY u.commit_number DESC, u.number DESC LIMIT 1;
 
@@ -457,7 +462,8 @@ CREATE TABLE settings (
     llm_config  BLOB,
     max_tokens  INTEGER,
     action      TEXT,
-    compress_at INTEGER
+    compress_at INTEGER,
+    operations  BLOB
 ) STRICT;
 
 -- name: settings.drop
@@ -467,11 +473,13 @@ DROP TABLE IF EXISTS settings;
 SELECT * FROM settings ORDER BY tract;
 
 -- name: settings.replace
-INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6 FROM tracts t WHERE t.id = ?2;
+INSERT OR REPLACE INTO settings SELECT t.number, ?1, ?3, ?4, ?5, ?6, ?7 FROM tracts t WHERE t.id = ?2;
 
 -- name: settings.of_tract
-SELECT s.number, s.llm_config, unpack(b.data), s.max_tokens, s.action, s.compress_at
-FROM settings s LEFT JOIN blobs b ON substr(b.id, 1, 4) = substr(s.llm_config, 1, 4) AND b.id = s.llm_config
+SELECT s.number, s.llm_config, unpack(b.data), s.operations, unpack(o.data), s.max_tokens, s.action, s.compress_at
+FROM settings s
+LEFT JOIN blobs b ON substr(b.id, 1, 4) = substr(s.llm_config, 1, 4) AND b.id = s.llm_config
+LEFT JOIN blobs o ON substr(o.id, 1, 4) = substr(s.operations, 1, 4) AND o.id = s.operations
 WHERE s.tract = ?;
 
 -- name: settings.budget
