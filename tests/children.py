@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 ROOT = Path(__file__).parents[1]
 
 STREAMING = """
@@ -92,6 +94,45 @@ async def main():
 asyncio.run(main())
 """
 
+RUNNING = """
+import asyncio, sys
+from tests.acceptance.looping import counting
+from tract import AsyncTract
+from tract.testing import ScriptedLLM
+path, calls = sys.argv[1:]
+
+async def tell(what):
+    print(f'"{what}"', flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+
+asked = 0
+async def reply(request):
+    global asked
+    await tell(f"model {asked}")
+    asked += 1
+    return counting(1, "quick", "slow")(request)
+
+def note(name):
+    with open(calls, "a") as file:
+        file.write(name + "\\n")
+
+async def quick() -> str:
+    note("quick")
+    return "quickly"
+
+async def main():
+    async with AsyncTract.open(path, llm=ScriptedLLM(reply), model="tiny") as t:
+        async def slow() -> str:
+            note("slow")
+            while not [info for info in await t.log() if "quickly" in info.message]:
+                await asyncio.sleep(0.001)
+            await tell("slow")
+            return "slowly"
+        async for step in t.run("Go", tools=[quick, slow]):
+            await tell(f"step {step.number}")
+asyncio.run(main())
+"""
+
 
 class Child:
     """A process that streams.
@@ -141,6 +182,45 @@ def started(code: str, *arguments: object) -> "Iterator[subprocess.Popen[str]]":
             yield process
         finally:
             process.kill()
+
+
+@frozen
+class Runner:
+    """A process that runs the tools quick and slow once, and stops at what it tells: `model 0`, `slow`, `step 1` and so on.
+
+    Attributes:
+        process: The process itself.
+        calls: The file that has a line for each call of a tool.
+    """
+
+    process: "subprocess.Popen[str]"
+    calls: Path
+
+    def told(self) -> Any:
+        """Return what it tells next."""
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def kill_at(self, point: str) -> None:
+        """Let it go on until it tells *point*, and end it there as `kill -9` does."""
+        while self.told() != point:
+            self.go_on()
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def running(path: str) -> Iterator[Runner]:
+    """Start a process that runs tools on the tract's branch; end it with the block, if it still runs."""
+    calls = Path(f"{path}.calls")
+    with started(RUNNING, path, calls) as process:
+        yield Runner(process, calls)
 
 
 @contextmanager

@@ -216,6 +216,23 @@ async def _leave(player: Player, question: Any, reply: Any) -> None:
             break
 
 
+async def look(place: str = "") -> str:
+    return place
+
+
+async def _run(player: Player, question: Any, reply: Any) -> None:
+    player.reply = reply
+    result = await player.t.run(question, tools=[look], max_steps=2)
+    info = result.response.commit_info
+    player.commits.append(info.id)
+    assert result.is_finished == (not result.response.tool_calls)
+    if result.steps:
+        open_calls = [
+            repair for repair in (await player.t.compile()).repairs if repair.kind == "closed" and repair.slot == info.id
+        ]
+        assert open_calls == []
+
+
 VERBS: dict[str, tuple[st.SearchStrategy[tuple[Any, ...]], Verb]] = {
     "commit": (st.tuples(contents, st.none() | st.sampled_from(Priority)), _commit),
     "system": (st.tuples(words), _system),
@@ -236,6 +253,7 @@ VERBS: dict[str, tuple[st.SearchStrategy[tuple[Any, ...]], Verb]] = {
     "chat": (st.tuples(words | dialogues, replies), _chat),
     "generate": (st.tuples(replies), _generate),
     "stream": (st.tuples(words, replies), _leave),
+    "run": (st.tuples(st.none() | words | dialogues, replies), _run),
 }
 """By verb, what it is called with and how."""
 

@@ -65,7 +65,7 @@ def parameters(function: Function) -> int:
 
 
 def is_public_verb(path: Path, function: Function) -> bool:
-    holds_verbs = path.parent == PACKAGE / "verbs" or path == PACKAGE / "tract.py"
+    holds_verbs = path.parent in {PACKAGE / "verbs", PACKAGE / "agent"} or path == PACKAGE / "tract.py"
     return holds_verbs and not function.name.startswith("_")
 
 

@@ -20,7 +20,7 @@ VERBS = {
     "edit", "annotate", "pin", "skip", "revert", "batch",
     "compile", "log", "show", "status", "search", "query_by_config", "statistics",
     "branch", "branches", "switch", "worktree",
-    "chat", "generate", "stream",
+    "chat", "generate", "stream", "run",
     "generations", "follow", "events",
     "usage", "timeline",
     "configure", "configure_operations", "configure_llm", "record_usage",
@@ -83,14 +83,14 @@ def test_a_handle_has_nothing_beside_its_verbs_that_is_not_listed_here() -> None
     assert found == VERBS | HANDLE | SHELL
 
 
-def test_every_verb_is_a_function_of_the_verbs_package() -> None:
-    elsewhere = [name for name in VERBS if not vars(AsyncTract)[name].__module__.startswith("tract.verbs.")]
+def test_every_verb_is_a_function_of_the_packages_that_hold_verbs() -> None:
+    elsewhere = [name for name in VERBS if not vars(AsyncTract)[name].__module__.startswith(("tract.verbs.", "tract.agent."))]
     assert elsewhere == []
 
 
 def test_only_what_is_entered_or_iterated_or_waits_for_nothing_is_no_coroutine() -> None:
     plain = {name for name in VERBS if not inspect.iscoroutinefunction(vars(AsyncTract)[name])}
-    assert plain == {"stream", "batch", "follow", "events", "statistics"}
+    assert plain == {"stream", "run", "batch", "follow", "events", "statistics"}
 
 
 def test_flags_of_verbs_are_given_by_name() -> None:

@@ -35,6 +35,7 @@ from tract.domain.messages import ABSENT, Message, ToolCall
 from tract.domain.operation_configs import OperationConfigs
 from tract.domain.parts import ImagePart, TextPart
 from tract.domain.results import BranchInfo, ChatResponse, CommitDetail, CommitInfo, ParsedResponse, TractStatus
+from tract.domain.runs import RunResult, RunStep, ToolOutcome
 from tract.domain.statistics import StoreStatistics
 from tract.errors import TractError
 from tract.formats.anthropic_reading import from_anthropic
@@ -85,6 +86,8 @@ __all__ = [
     "Priority",
     "ReasoningContent",
     "RegisteredContent",
+    "RunResult",
+    "RunStep",
     "SearchHit",
     "SessionContent",
     "StoreStatistics",
@@ -95,6 +98,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolIOContent",
+    "ToolOutcome",
     "TractError",
     "TractStatus",
     "UsageReport",

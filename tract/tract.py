@@ -1,4 +1,4 @@
-"""`AsyncTract`: a table of contents. Each verb is a function of `tract.verbs`.
+"""`AsyncTract`: a table of contents. Each verb is a function of `tract.verbs` or `tract.agent`.
 
 Imports everything below; holds no logic.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Self
 
+from tract.agent import running
 from tract.core import Opening, TractCore
 from tract.core.edges import Clock, system_clock
 from tract.core.opening import OpenOptions, open_tract
@@ -179,6 +180,7 @@ class AsyncTract(TractCore):
     chat = talking.chat
     generate = talking.generate
     stream = talking.stream
+    run = running.run
 
     configure = configuring.configure
     configure_operations = configuring.configure_operations

@@ -335,3 +335,22 @@ async def test_a_client_made_by_open_is_closed_with_the_tract() -> None:
         await t.aclose()
         with pytest.raises(ClosedError):
             await t.chat("Hi")
+
+
+async def test_a_run_over_http_sends_tools_and_results() -> None:
+    call = ToolCall("call-1", "look_up", '{"seat":  "12A"}')
+
+    async def look_up(seat: str) -> dict[str, str]:
+        """Look up a seat."""
+        return {"seat": seat, "at": "window"}
+
+    usage = [TokenUsage(prompt=20, completion=9), TokenUsage(prompt=40, completion=3)]
+    async with talking(Reply(None, tool_calls=(call,), usage=usage[0]), Reply("Window.", usage=usage[1])) as (t, server):
+        result = await t.run("Which seat?", tools=[look_up])
+        assert (result.text, result.finish_reason) == ("Window.", "stop")
+        assert result.usage == TokenUsage(prompt=60, completion=12)
+        first, second = (request.body for request in server.requests)
+        assert first["tools"] == second["tools"]
+        assert first["tools"][0]["function"]["name"] == "look_up"
+        assert second["messages"] == (await t.compile("HEAD~1")).to_openai()
+        assert second["messages"][-1]["content"] == '{"at":"window","seat":"12A"}'

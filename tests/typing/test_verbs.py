@@ -29,6 +29,8 @@ from tract import (
     OutputContent,
     ParsedResponse,
     Priority,
+    RunResult,
+    RunStep,
     SearchHit,
     StoreStatistics,
     TextPart,
@@ -36,6 +38,7 @@ from tract import (
     TokenBudget,
     TokenUsage,
     ToolCall,
+    ToolOutcome,
     TractStatus,
     UsageReport,
     UsageSum,
@@ -208,6 +211,21 @@ async def test_talking() -> None:
             async for delta in stream:
                 assert_type(delta, str)
         assert_type(stream.response, ChatResponse)
+
+
+async def test_running() -> None:
+    async def weather(city: str) -> str:
+        return city
+
+    async with AsyncTract.open(llm=ScriptedLLM(["a", "b"]), model="tiny") as t:
+        result = await t.run("a", tools=[weather], max_steps=2, max_concurrency=1, temperature=0.5)
+        assert_type(result, RunResult)
+        assert_type(result.response, ChatResponse)
+        assert_type(result.usage, TokenUsage | None)
+        async for step in t.run("b", on_step=lambda step: assert_type(step, RunStep)):
+            assert_type(step, RunStep)
+            assert_type(step.results, tuple[ToolOutcome, ...])
+            assert_type([outcome.call for outcome in step.results], list[ToolCall])
 
 
 async def test_configuring() -> None:

@@ -32,6 +32,8 @@ class Shared:
         store: The store.
         contexts: What was compiled.
         gates: Who may add to a branch.
+        runs: Which run of the tool loop works on a branch, its steps being
+            turns at *gates*.
         configured: What tracts were configured with, by number.
         runner: Keeps up what follows the log.
         at_rest: Keeps the contexts of long histories in the file.
@@ -40,6 +42,7 @@ class Shared:
     store: EventStore
     contexts: ContextCache = Factory(lambda self: ContextCache(self.store.where), takes_self=True)
     gates: Gates = field(factory=Gates)
+    runs: Gates = field(factory=Gates)
     deltas: Deltas = Factory(lambda self: Deltas(self.store), takes_self=True)
     configured: dict[int, Configured] = field(factory=dict)
     runner: Runner = Factory(lambda self: Runner(self.store), takes_self=True)

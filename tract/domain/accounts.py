@@ -100,7 +100,7 @@ class TimelineEntry:
         branch: The branch it worked on, or None.
         commit: The last commit that it made, also where that is on no branch; None without one.
         tokens: What its commits brought, as they were counted; None without a commit.
-        verb: Of a model call: chat, generate or stream; None for one that an
+        verb: Of a model call: chat, generate, stream or run; None for one that an
             earlier version recorded, and where no model was asked.
         status: Of a model call: running, completed, failed, cancelled or
             interrupted; None where no model was asked.

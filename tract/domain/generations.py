@@ -23,7 +23,7 @@ class GenerationInfo:
     Attributes:
         id: Its id; what `follow` takes.
         tract_id: Whose it is.
-        verb: What was called: chat, generate or stream; None for a call that
+        verb: What was called: chat, generate, stream or run; None for a call that
             an earlier version recorded, which did not note it.
         branch: Where the answer was to go.
         base: Where that branch was when it began; None without a commit.

@@ -1,14 +1,17 @@
-"""A turn that comes again under an operation id: its answer, given back.
+"""Answers that were recorded, given back: of a turn that comes again under an operation id, or that stands on a branch.
 
 Imports `core`, `answering`, `describing`, `recording` and `repeating`.
 """
 
 from collections.abc import Sequence
 
+from attrs import evolve
+
 from tract.core import TractCore
 from tract.core.graph import branch_head
 from tract.core.interrupting import has_ended, read_with_presence
 from tract.core.owners import Presence
+from tract.domain.config import LLMConfig
 from tract.domain.content import DialogueContent, ReasoningContent
 from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationStarted, UsageRecorded
 from tract.domain.ids import uuid_bytes
@@ -17,6 +20,7 @@ from tract.errors import HeadMovedError, OperationMismatchError, TurnStateError
 from tract.formats.reading import encode_content
 from tract.log.codec import decode_operation
 from tract.log.protocol import Query
+from tract.operations.slots import Slot
 from tract.verbs.answering import check_answer, with_parsed
 from tract.verbs.describing import commit_info, decode_commit
 from tract.verbs.recording import TurnOptions
@@ -88,6 +92,30 @@ async def recall_turn(t: TractCore, options: TurnOptions, digest: bytes) -> Chat
     # Not in the read: a class of the caller's may do anything.
     parsed = check_answer(options.offer, response) if is_whole else None
     return with_parsed(response, options.offer.form, parsed)
+
+
+def recorded_answer(query: Query, slot: Slot, file: str) -> ChatResponse:
+    """Return an answer that stands on a branch, as the call that brought it returned it.
+
+    Of one that was committed otherwise, what is known. Text and calls are
+    those that stand there now, where it was edited.
+    """
+    number = query("commits.by_id", bytes.fromhex(slot.id))[0][0]
+    event, content, details, config = decode_commit(query("commits.log_entry", number)[0], file)
+    events, _ = decode_operation(query("log.operation_events", uuid_bytes(event.operation)), file=file)
+    ends = (each.body for each in events if isinstance(each.body, GenerationEnded))
+    end = next((body for body in ends if body.answer == slot.id), None)
+    message = slot.content.message
+    if end is not None and isinstance(content, DialogueContent) and config is not None:
+        return evolve(_response(query, event, events, end, file), text=message.text, tool_calls=message.tool_calls)
+    return ChatResponse(
+        text=message.text,
+        usage=None,
+        commit_info=commit_info(event, content, details, config),
+        generation_config=config or LLMConfig(),
+        tool_calls=message.tool_calls,
+        finish_reason=None,
+    )
 
 
 def _records(event: Event, commit: str | None) -> bool:

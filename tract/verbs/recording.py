@@ -55,7 +55,7 @@ class TurnOptions:
     """What a turn was asked for.
 
     Attributes:
-        verb: What was called: chat, generate or stream.
+        verb: What was called: chat, generate, stream or run.
         question: What to ask, or None to answer what stands there.
         config: Over the tract's own.
         details: Message and metadata of the question.

@@ -144,7 +144,7 @@ async def chat(
     """
     if text is None:
         raise ContentValidationError("text", "it must not be None; generate() asks without a question")
-    _check(keep_partial=keep_partial, timeout=timeout)
+    check_turn(keep_partial=keep_partial, timeout=timeout)
     details = as_details(message, metadata)
     config, offer = config_of_call("chat", llm_config, settings), offer_of(tools, tool_choice, response_format)
     options = TurnOptions("chat", content_from(text), config, details, keep_partial, timeout, operation_id, offer)
@@ -224,7 +224,7 @@ async def generate(
         TurnStateError: As for `chat`.
         OperationMismatchError: The operation id belongs to another call.
     """
-    _check(keep_partial=keep_partial, timeout=timeout)
+    check_turn(keep_partial=keep_partial, timeout=timeout)
     config, offer = config_of_call("generate", llm_config, settings), offer_of(tools, tool_choice, response_format)
     options = TurnOptions("generate", None, config, as_details(), keep_partial, timeout, operation_id, offer)
     return await _finished(t, options)
@@ -276,7 +276,7 @@ def stream(
         ConfigError: As for `chat`. What else that raises comes when the block
             is entered and read.
     """
-    _check(keep_partial=keep_partial, timeout=timeout)
+    check_turn(keep_partial=keep_partial, timeout=timeout)
     question = None if text is None else content_from(text)
     details = as_details(message, metadata)
     config, offer = config_of_call("stream", llm_config, settings), offer_of(tools, tool_choice, response_format)
@@ -305,7 +305,12 @@ def config_of_call(verb: str, llm_config: LLMConfig | None, settings: ModelSetti
     return (llm_config or LLMConfig()).override(LLMConfig(**settings))
 
 
-def _check(*, keep_partial: bool | None, timeout: float | None) -> None:
+def check_turn(*, keep_partial: bool | None, timeout: float | None) -> None:
+    """Refuse what no turn can be given.
+
+    Raises:
+        ContentValidationError: It names the argument.
+    """
     if keep_partial is not None and type(keep_partial) is not bool:
         raise ContentValidationError("keep_partial", "it must be True, False or None")
     if timeout is not None and not (type(timeout) in (int, float) and timeout > 0):

@@ -57,7 +57,8 @@ class Turn:
         options: What to ask, and how.
         is_watched: Whether a caller takes each delta.
         hold: On the branch, where the caller has it, is inside it and gives it
-            up; None to wait for one.
+            up, and whose branch is meant, wherever the handle stands; None to
+            wait for one.
     """
 
     def __init__(self, t: TractCore, options: TurnOptions, *, is_watched: bool = True, hold: Hold | None = None) -> None:
@@ -104,7 +105,8 @@ class Turn:
         self._t.require_open()
         self._t.refuse_in_batch()
         # Once, before the first await: other tasks may take the handle elsewhere.
-        branch, gates = self._t.require_branch(), self._t.collaborators.shared.gates
+        branch = self._t.require_branch() if self._hold is None else self._hold.key[1]
+        gates = self._t.collaborators.shared.gates
         digest = turn_digest(self._t, branch, self._options)
         if digest is not None and await self._recall(digest):
             return self

@@ -15,7 +15,7 @@ from tract.core.graph import Place
 from tract.domain.commits import Commit, CommitOperation, Priority
 from tract.domain.config import LLMConfig
 from tract.domain.content import Content, DialogueContent, InstructionContent, Renderable, ToolIOContent
-from tract.domain.events import CommitRecorded
+from tract.domain.events import CommitRecorded, Event
 from tract.domain.ids import CommitId, OperationId
 from tract.domain.messages import ABSENT, Absent
 from tract.domain.results import CommitInfo
@@ -199,6 +199,11 @@ async def _append(t: TractCore, call: Call, place: Place, draft: Draft) -> Commi
         return appended(t, draft, AppendPlace(call.operation, time, parents, place.head.branch))
 
     event = await place_append(t, call, place, source, make, draft.blobs)
+    return recorded_append(t, event, draft)
+
+
+def recorded_append(t: TractCore, event: Event, draft: Draft) -> CommitInfo:
+    """Return an append that was just recorded, and know it where contexts are compiled."""
     body = event.body
     assert isinstance(body, CommitRecorded)
     t.collaborators.shared.contexts.remember(event.position, _step(body.commit, draft))

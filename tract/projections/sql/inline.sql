@@ -406,6 +406,13 @@ WHERE g.status = 'running' ORDER BY g.number;
 -- name: generations.running_on
 SELECT g.id FROM generations g WHERE g.status = 'running' AND g.tract = ? AND g.branch = ?;
 
+-- Calls that began where a branch is since it is there, newest first: the event
+-- that began each, its status and question, and until when its owner spoke for it.
+-- name: generations.begun_at
+SELECT e.*, g.status, g.question, l.until
+FROM generations g JOIN events e ON e.position = g.number LEFT JOIN leases l ON l.generation = g.id
+WHERE g.tract = ?1 AND g.number > ?4 AND g.branch = ?2 AND g.base IS ?3 ORDER BY g.number DESC;
+
 -- How calls stand, newest first: the event that began each, then the rest. Of
 -- an answer that is not whole its partial is all that arrived, which may be more
 -- than what was kept on the branch.

@@ -1,0 +1,123 @@
+"""Where a run goes on: what it asks, or which calls it still has to make.
+
+By what stands on the branch, and by the question of a run that never got
+there. Imports `core`, `verbs` and `operations.running`; read `find_start`.
+"""
+
+from attrs import evolve, frozen
+
+from tract.core import TractCore
+from tract.core.graph import Node, Place, branch_head, find_node
+from tract.core.interrupting import has_ended, read_with_presence, started_by
+from tract.core.owners import Presence
+from tract.domain.commits import Details
+from tract.domain.content import Content
+from tract.domain.ids import CommitId
+from tract.domain.messages import ToolCall
+from tract.domain.results import ChatResponse
+from tract.errors import TurnStateError
+from tract.log.protocol import Query
+from tract.operations.running import standing_of
+from tract.verbs.answering import check_answer, with_parsed
+from tract.verbs.describing import decode_commit
+from tract.verbs.recalling import recorded_answer, turn_digest
+from tract.verbs.recording import TurnOptions
+from tract.verbs.repeating import find_recorded
+
+VERB = "run"
+"""What the calls of a run are recorded as."""
+
+
+@frozen(eq=False, repr=False)
+class Start:
+    """What a run begins with.
+
+    Attributes:
+        options: Its first turn.
+        answer: The answer that stands there, or None where the turn comes at
+            once.
+        open_calls: Those of its calls that have no result, which are made
+            before the turn; with an answer and none of them, all is done.
+    """
+
+    options: TurnOptions
+    answer: ChatResponse | None = None
+    open_calls: tuple[ToolCall, ...] = ()
+
+
+async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
+    """Return what a run begins with.
+
+    A question that was given is asked, unless the same call asked it before.
+    Else comes first the question of the last run that stood where the branch
+    is, if that one never brought its answer; then the calls of the last answer
+    that have no result. A branch that ends in an answer is done.
+
+    Raises:
+        TurnStateError: A run's call is still running there.
+        OperationMismatchError: The operation id belongs to another call.
+        ModelAnswerError: The answer that stands there has not the form asked for.
+        BranchNotFoundError: The branch was deleted.
+    """
+    if options.question is not None and options.operation_id is None:
+        return Start(options)
+    await _settle(t)
+    if options.operation_id is not None:
+        operation, digest = t.operation(options.operation_id), turn_digest(t, branch, options)
+        if await find_recorded(t, operation, digest) is not None:
+            options = evolve(options, question=None, details=Details(), operation_id=None)
+    if options.question is not None:
+        return Start(options)
+    place, file, contexts = t.place, t.collaborators.shared.store.where, t.collaborators.shared.contexts
+
+    def load(seen: Presence, query: Query) -> Start:
+        head = branch_head(query, place, branch)
+        again = _find_question(query, place, branch, head, (file, seen))
+        if again is not None:
+            content, details = again
+            # Not under an id that was given to a call without a question.
+            return Start(evolve(options, question=content, details=details, operation_id=None))
+        standing = standing_of(contexts.context(query, head).lines)
+        if standing.answer is not None and (standing.open_calls or standing.is_finished):
+            return Start(options, recorded_answer(query, standing.answer, file), standing.open_calls)
+        return Start(options)
+
+    start = await read_with_presence(t.read, t.collaborators.clock, load)
+    if start.answer is None or start.open_calls:
+        return start
+    # Not in the read: a class of the caller's may do anything.
+    return evolve(start, answer=with_parsed(start.answer, options.offer.form, check_answer(options.offer, start.answer)))
+
+
+async def _settle(t: TractCore) -> None:
+    """Wait until what is with the writer is written.
+
+    A run that was cancelled leaves results there, which readers do not see yet.
+    """
+    await t.record(t.operation(), lambda _: ())
+
+
+def _find_question(
+    query: Query, place: Place, branch: str, head: Node | None, by: tuple[str, Presence]
+) -> tuple[Content, Details] | None:
+    """Return the question of the last run that began where the branch is, if that call did not complete."""
+    file, seen = by
+    base, since = (None, 0) if head is None else (bytes.fromhex(head.id), head.number)
+    for *columns, status, question, until in query("generations.begun_at", place.tract, branch, base, since):
+        event, started = started_by(tuple(columns), file)
+        if started.verb != VERB:
+            continue
+        if status == "running" and not has_ended(event, until, seen):
+            raise TurnStateError(f"a run's call still runs on the branch; follow it with follow({started.generation!r})")
+        asked = started.question if question is None else CommitId(question.hex())
+        return None if status == "completed" or asked is None else _question(query, asked, file)
+    return None
+
+
+def _question(query: Query, commit: CommitId, file: str) -> tuple[Content, Details] | None:
+    node = find_node(query, bytes.fromhex(commit))
+    if node is None:
+        return None
+    _, content, details, _ = decode_commit(query("commits.log_entry", node.number)[0], file)
+    # Its text may have been erased.
+    return None if content is None else (content, details)
