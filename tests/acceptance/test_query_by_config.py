@@ -316,7 +316,7 @@ SMALL = {"FEW": 1, "GLANCE": 1, "BLOCK": 2, "FIRST": 1, "MOST": 2}
 
 
 @pytest.mark.parametrize("bounds", [{}, SMALL], ids=["few", "many"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(pool=st.lists(configs, min_size=1, max_size=4), data=st.data())
 def test_the_answer_is_what_looking_at_each_commit_says(
     pool: list[LLMConfig], data: st.DataObject, bounds: Mapping[str, int], monkeypatch: pytest.MonkeyPatch

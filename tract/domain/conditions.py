@@ -76,7 +76,7 @@ class Condition:
 
 
 def conditions_of(config: LLMConfig) -> tuple[Condition, ...]:
-    """Return the conditions that all fields which are set in *config* are equal, options of `extra` one by one."""
+    """Return that each field that is set in *config* is equal, and each option of `extra`."""
     values = config.to_dict()
     extra = values.pop("extra", {})
     values.update((f"extra.{name}", value) for name, value in extra.items())
