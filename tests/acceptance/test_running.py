@@ -101,6 +101,20 @@ class Colour(StrEnum):
     RED = "red"
 
 
+class Word(str):
+    """A string of a class of the caller's, such as those of parsers."""
+
+    __slots__ = ()
+
+
+class Ratio(float):
+    """A float of a class of the caller's, such as those of numpy."""
+
+
+class Count(int):
+    """An int of a class of the caller's."""
+
+
 class Dumps:
     def model_dump(self, mode: str) -> dict[str, str]:
         return {"mode": mode}
@@ -114,6 +128,8 @@ RESULTS: list[tuple[object, str, str]] = [
     ({1: (2, 3)}, '{"1":[2,3]}', "ok"),
     (Colour.RED, "red", "ok"),
     (Dumps(), '{"mode":"json"}', "ok"),
+    (Word("word"), "word", "ok"),
+    ([Word("word"), Ratio(0.5), Count(2)], '["word",0.5,2]', "ok"),
     (object(), "Error: The tool returned what cannot be written as JSON: TypeError: a object is not JSON", "error"),
 ]
 

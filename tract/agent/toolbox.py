@@ -113,7 +113,13 @@ def _result(call: ToolCall, value: object) -> ToolIOContent:
 
 
 def _plain(value: object) -> object:
-    """Return a value of pydantic's as JSON; it is no dependency."""
+    """Return as JSON a value of pydantic's, which is no dependency, or of a class derived from one of JSON's."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return dump(mode="json")
