@@ -240,6 +240,20 @@ async def test_a_tool_that_cancels_its_own_task_has_failed_and_the_run_goes_on()
         assert [outcome.text for outcome in result.steps[0].results] == ["Error: CancelledError", "2"]
 
 
+async def test_a_tool_that_cancels_its_task_behind_its_back_ends_the_run_with_an_error_of_ours() -> None:
+    async def cancelling() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(task.cancel)
+        return "done"
+
+    async with opened(calling(call("cancelling")), "Done.") as t:
+        with pytest.raises(TurnStateError, match="cancelled"):
+            await t.run("Go", tools=[cancelling])
+        assert (await t.run(tools=[cancelling])).text == "Done."
+        assert (await spoken(t))[2] == ("tool", "done")
+
+
 class Stopped(BaseException):
     """What no run may keep to itself."""
 

@@ -121,6 +121,31 @@ async def test_whatever_turn_of_the_event_loop_cancels_a_run_it_goes_on_as_if_it
         turns += 1 + turns // 20
 
 
+async def calls_when_cancelled_with_a_long_result(turns: int) -> int | None:
+    """Return how often a tool was called whose run was cancelled so many turns behind it; None where it was over."""
+    calls = 0
+
+    async def read() -> str:
+        nonlocal calls
+        calls += 1
+        cancel_after(task, turns)
+        return "word " * 20_000
+
+    async with AsyncTract.open(llm=ScriptedLLM(counting(1, "read")), model="tiny") as t:
+        task = asyncio.create_task(_result(t.run("Go", tools=[read])))
+        with suppress(asyncio.CancelledError):
+            await task
+        assert (await t.run(tools=[read])).text == "Done."
+    return calls if task.cancelled() else None
+
+
+async def test_a_long_result_is_recorded_whatever_turn_of_the_event_loop_cancels_the_run() -> None:
+    turns = 0
+    while (calls := await calls_when_cancelled_with_a_long_result(turns)) is not None:
+        assert calls == 1
+        turns += 1 + turns // 20
+
+
 async def test_a_run_in_a_cancel_scope_is_cancelled_as_a_whole(tmp_path: Path) -> None:
     has_begun = asyncio.Event()
 

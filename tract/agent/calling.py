@@ -21,7 +21,7 @@ from tract.domain.ids import CommitId
 from tract.domain.messages import ToolCall
 from tract.domain.results import CommitInfo
 from tract.domain.runs import ToolOutcome
-from tract.errors import BranchNotFoundError
+from tract.errors import BranchNotFoundError, TurnStateError
 from tract.formats.rendering import render
 from tract.log.protocol import Row, Statement
 from tract.operations.budgeting import Source
@@ -60,6 +60,7 @@ async def call_tools(step: Step, calls: Sequence[ToolCall]) -> tuple[ToolOutcome
         BranchNotFoundError: The branch was deleted.
         ClosedError: The tract was closed by one of the tools.
         StoreError: A result could not be written.
+        TurnStateError: A tool had its task cancelled behind its back.
     """
     chains: dict[str, list[int]] = {}
     for place, call in enumerate(calls):
@@ -76,7 +77,12 @@ async def call_tools(step: Step, calls: Sequence[ToolCall]) -> tuple[ToolOutcome
                     result = await step.tools.call(calls[place], threads, is_called_off)
                 outcomes[place] = await _recorded(step, calls[place], result)
         except asyncio.CancelledError:
-            raise
+            if is_called_off():
+                raise
+            failures.append(
+                TurnStateError("a tool cancelled its task after it had returned; run() goes on from what is recorded")
+            )
+            group.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below, by itself and not in a group
             failures.append(exc)
             group.cancel_scope.cancel()
@@ -106,12 +112,13 @@ async def _nothing_to_record() -> None:
 
 
 async def _recorded(step: Step, call: ToolCall, result: ToolIOContent) -> ToolOutcome:
+    """Record a result; no cancellation strikes before it is the writer's, so that what a tool did is not lost."""
     message = render(result)
     words = draft_words(step.t, Details())
     if len(message.text) > OFF_LOOP:
-        draft = await draft_content(step.t, result, words)
+        with anyio.CancelScope(shield=True):
+            draft = await draft_content(step.t, result, words)
     else:
-        # No await before it is the writer's: what a tool did is not lost to a cancellation.
         draft = draft_now(step.t, result, words)
     info = await _append(step.t, step.hold.key[1], draft)
     return ToolOutcome(call, message.text, "error" if result.status == "error" else "ok", info)
