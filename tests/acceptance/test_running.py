@@ -435,6 +435,17 @@ async def test_an_exception_of_what_is_told_of_steps_leaves_a_whole_step() -> No
         assert (await t.run(tools=[add])).text == "Done."
 
 
+async def test_what_is_told_of_steps_cannot_end_the_loop_in_silence() -> None:
+    def on_step(step: RunStep) -> None:
+        raise StopAsyncIteration
+
+    async with opened(calling(call("add", '{"a": 2}')), "Done.") as t:
+        with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+            async for _ in t.run("Go", tools=[add], on_step=on_step):
+                pass
+        assert (await t.run(tools=[add])).text == "Done."
+
+
 async def test_at_the_most_steps_the_result_says_so_and_the_run_can_go_on() -> None:
     async with AsyncTract.open(llm=ScriptedLLM(counting(3, "look_around")), model="tiny") as t:
 

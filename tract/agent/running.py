@@ -133,9 +133,12 @@ class Run:
         self._is_stepping = True
         try:
             step = await self._step()
-        except BaseException:
+        except BaseException as exc:
             # Half a step: what is left of it is found on the branch.
             self._response, self._is_over = None, True
+            if isinstance(exc, StopAsyncIteration):
+                # It would end the caller's loop as if all were done.
+                raise RuntimeError("a function of the caller's raised StopAsyncIteration") from exc
             raise
         finally:
             self._is_stepping = False
