@@ -237,6 +237,49 @@ async def test_a_failed_call_under_an_operation_id_is_made_again_by_the_same_cal
         assert await texts(t) == ["Hi", "Hello."]
 
 
+async def test_a_failed_call_under_an_operation_id_is_made_again_once_though_the_branch_went_on() -> None:
+    async with opened(ModelConnectionError(), "Hello.") as t:
+        await t.system("Be kind.")
+        with pytest.raises(ModelConnectionError):
+            await t.run("Hi", operation_id=ID)
+        await t.assistant("A note.")
+        for _ in range(2):
+            assert (await t.run("Hi", operation_id=ID)).text == "Hello."
+        assert await texts(t) == ["Be kind.", "A note.", "Hi", "Hello."]
+
+
+async def test_a_failed_call_under_an_operation_id_is_made_again_though_another_run_asked_meanwhile() -> None:
+    async with opened(ModelConnectionError(), "Well.", "Hello.") as t:
+        with pytest.raises(ModelConnectionError):
+            await t.run("Hi", operation_id=ID)
+        await t.run("How are you?")
+        for _ in range(2):
+            assert (await t.run("Hi", operation_id=ID)).text == "Hello."
+        assert await texts(t) == ["How are you?", "Well.", "Hi", "Hello."]
+
+
+async def test_the_same_call_under_an_operation_id_gives_its_own_answer_whatever_came_behind_it() -> None:
+    tools = Tools()
+    async with opened(calling(call("quick")), "Done.", "Later.", "Last.") as t:
+        first = await t.run("Go", tools=[tools.quick], operation_id=ID)
+        await t.chat("And now?")
+        await t.run("And then?")
+        again = await t.run("Go", tools=[tools.quick], operation_id=ID)
+        assert (again.response, again.steps, again.is_finished) == (first.response, (), True)
+        assert tools.calls == ["quick"]
+
+
+async def test_the_same_call_under_an_operation_id_does_not_ask_what_another_run_asked() -> None:
+    tools = Tools()
+    async with opened(calling(call("quick")), ModelConnectionError(), "Done.") as t:
+        async for _ in t.run("Go", tools=[tools.quick], operation_id=ID):
+            break
+        with pytest.raises(ModelConnectionError):
+            await t.run("Other")
+        assert (await t.run("Go", tools=[tools.quick], operation_id=ID)).text == "Done."
+        assert [text for _, text in await spoken(t)] == ["Go", "quick", "quickly", "Done."]
+
+
 async def test_two_tasks_with_one_operation_id_ask_once() -> None:
     async with opened("Hello.") as t:
         results = await asyncio.gather(t.run("Hi", operation_id=ID), t.run("Hi", operation_id=ID))

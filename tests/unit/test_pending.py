@@ -34,6 +34,7 @@ KNOWS_NO_COMMITS = {
     "contexts.numbers",
     "contexts.texts",
     "generations.begun_at",
+    "generations.begun_since",
     "generations.by_id",
     "generations.by_start",
     "generations.last_report",

@@ -3,12 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tract.domain.commits import Priority
 from tract.domain.events import UsageFigures
+from tract.domain.ids import CommitId
 from tract.domain.messages import Message, ToolCall
 from tract.domain.runs import sum_usage
-from tract.operations.running import standing_of
+from tract.operations.running import last_answer, standing_of
 from tract.operations.slots import Closing, Line, Slot, SlotContent
 
 A, B = ToolCall("a", "look", "{}"), ToolCall("b", "look", "{}")
@@ -17,6 +19,10 @@ A, B = ToolCall("a", "look", "{}"), ToolCall("b", "look", "{}")
 def slot(role: str, *calls: ToolCall, kind: str = "dialogue", answers: str | None = None) -> Slot:
     message = Message(role, "text", tool_calls=calls, tool_call_id=answers)
     return Slot("0" * 64, SlotContent("0" * 64, kind, "1" * 64, 1, message, 5), priority=Priority.NORMAL)  # type: ignore[arg-type]
+
+
+def numbered(slot: Slot, number: int) -> Slot:
+    return replace(slot, id=CommitId(f"{number:064x}"))
 
 
 asked, said, thought = slot("user"), slot("assistant"), slot("assistant", kind="reasoning")
@@ -46,6 +52,13 @@ def test_the_last_answer_says_where_the_loop_stands(
     standing = standing_of(lines)
     assert standing.answer is answer
     assert (standing.open_calls, standing.is_finished) == (open_calls, is_finished)
+
+
+def test_a_runs_last_answer_is_the_first_of_its_own_that_calls_nothing() -> None:
+    calls, other, ends, later = (numbered(each, number) for number, each in enumerate([called, said, said, said], 1))
+    lines: list[Line] = [asked, calls, open_a, open_b, other, ends, later]
+    assert last_answer(lines, (calls.id, ends.id, later.id)) is ends
+    assert last_answer(lines, (calls.id,)) is None
 
 
 figures = st.none() | st.builds(UsageFigures, *[st.none() | st.integers(0, 99)] * 4)

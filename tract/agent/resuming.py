@@ -12,12 +12,14 @@ from tract.core.interrupting import has_ended, read_with_presence, started_by
 from tract.core.owners import Presence
 from tract.domain.commits import Details
 from tract.domain.content import Content
-from tract.domain.ids import CommitId
+from tract.domain.events import CommitRecorded, GenerationStarted
+from tract.domain.ids import CommitId, OperationId, uuid_bytes
 from tract.domain.messages import ToolCall
 from tract.domain.results import ChatResponse
 from tract.errors import TurnStateError
+from tract.log.codec import decode_operation
 from tract.log.protocol import Query
-from tract.operations.running import standing_of
+from tract.operations.running import last_answer, standing_of
 from tract.verbs.answering import check_answer, with_parsed
 from tract.verbs.describing import decode_commit
 from tract.verbs.recalling import recorded_answer, turn_digest
@@ -48,10 +50,11 @@ class Start:
 async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
     """Return what a run begins with.
 
-    A question that was given is asked, unless the same call asked it before.
-    Else comes first the question of the last run that stood where the branch
-    is, if that one never brought its answer; then the calls of the last answer
-    that have no result. A branch that ends in an answer is done.
+    A question that was given is asked, unless the same call asked it before
+    and it was answered: such a run is done where its last answer came. Else
+    comes first the question of the last run that stood where the branch is, if
+    that one never brought its answer; then the calls of the last answer that
+    have no result. A branch that ends in an answer is done.
 
     Raises:
         TurnStateError: A run's call is still running there.
@@ -62,22 +65,31 @@ async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
     if options.question is not None and options.operation_id is None:
         return Start(options)
     await _settle(t)
+    answers: tuple[CommitId, ...] = ()
     if options.operation_id is not None:
         operation, digest = t.operation(options.operation_id), turn_digest(t, branch, options)
         if await find_recorded(t, operation, digest) is not None:
-            options = evolve(options, question=None, details=Details(), operation_id=None)
+            answers = await _answers(t, branch, operation, options.question)
+            # What failed under its id is asked again under another.
+            options = evolve(options, operation_id=None)
+            if answers:
+                options = evolve(options, question=None, details=Details())
     if options.question is not None:
         return Start(options)
     place, file, contexts = t.place, t.collaborators.shared.store.where, t.collaborators.shared.contexts
 
     def load(seen: Presence, query: Query) -> Start:
         head = branch_head(query, place, branch)
-        again = _find_question(query, place, branch, head, (file, seen))
+        again = None if answers else _find_question(query, place, branch, head, (file, seen))
         if again is not None:
             content, details = again
             # Not under an id that was given to a call without a question.
             return Start(evolve(options, question=content, details=details, operation_id=None))
-        standing = standing_of(contexts.context(query, head).lines)
+        lines = contexts.context(query, head).lines
+        last = last_answer(lines, answers)
+        if last is not None:
+            return Start(options, recorded_answer(query, last, file))
+        standing = standing_of(lines)
         if standing.answer is not None and (standing.open_calls or standing.is_finished):
             return Start(options, recorded_answer(query, standing.answer, file), standing.open_calls)
         return Start(options)
@@ -97,6 +109,48 @@ async def _settle(t: TractCore) -> None:
     await t.record(t.operation(), lambda _: ())
 
 
+async def _answers(t: TractCore, branch: str, operation: OperationId, question: Content | None) -> tuple[CommitId, ...]:
+    """Return the answers that a run brought to the branch which began in an operation, in order; none where that failed.
+
+    Those of who asked the same again, after it had failed, are the run's too;
+    another question ends it.
+    """
+    place, file = t.place, t.collaborators.shared.store.where
+
+    def load(seen: Presence, query: Query) -> tuple[CommitId, ...]:
+        answers: list[CommitId] = []
+        events, _ = decode_operation(query("log.operation_events", uuid_bytes(operation)), file=file)
+        rows = query("generations.begun_since", place.tract, branch, events[0].position)
+        for *columns, status, said, answer, until in rows:
+            event, started = started_by(tuple(columns), file)
+            if started.verb != VERB:
+                continue
+            if event.operation != operation:
+                asked = _asked(started, said)
+                if answers and asked is not None:
+                    break
+                if not answers and (asked is None or not _says(query, asked, question, file)):
+                    continue
+            if status == "running" and not has_ended(event, until, seen):
+                raise _still_running(started)
+            if status == "completed" and _is_on_branch(query, answer, file):
+                answers.append(CommitId(answer.hex()))
+        return tuple(answers)
+
+    return await read_with_presence(t.read, t.collaborators.clock, load)
+
+
+def _is_on_branch(query: Query, answer: bytes, file: str) -> bool:
+    node = find_node(query, answer)
+    assert node is not None
+    event, *_ = decode_commit(query("commits.log_entry", node.number)[0], file)
+    return isinstance(event.body, CommitRecorded) and event.body.branch is not None
+
+
+def _still_running(started: GenerationStarted) -> TurnStateError:
+    return TurnStateError(f"a run's call still runs on the branch; follow it with follow({started.generation!r})")
+
+
 def _find_question(
     query: Query, place: Place, branch: str, head: Node | None, by: tuple[str, Presence]
 ) -> tuple[Content, Details] | None:
@@ -108,10 +162,19 @@ def _find_question(
         if started.verb != VERB:
             continue
         if status == "running" and not has_ended(event, until, seen):
-            raise TurnStateError(f"a run's call still runs on the branch; follow it with follow({started.generation!r})")
-        asked = started.question if question is None else CommitId(question.hex())
+            raise _still_running(started)
+        asked = _asked(started, question)
         return None if status == "completed" or asked is None else _question(query, asked, file)
     return None
+
+
+def _asked(started: GenerationStarted, question: bytes | None) -> CommitId | None:
+    return started.question if question is None else CommitId(question.hex())
+
+
+def _says(query: Query, commit: CommitId, content: Content | None, file: str) -> bool:
+    found = _question(query, commit, file)
+    return found is not None and found[0] == content
 
 
 def _question(query: Query, commit: CommitId, file: str) -> tuple[Content, Details] | None:

@@ -264,7 +264,9 @@ def run(
         metadata: Anything, JSON, with the question's commit.
         timeout: Seconds of silence that are allowed in a model call.
         operation_id: A UUID of the caller's, for the first model call; the
-            same call again goes on from where it stopped instead of asking twice.
+            same call again goes on from where it stopped instead of asking
+            twice, and returns the run's own last answer once that came. Where
+            the question was never answered, it is asked behind what came since.
         **settings: Fields of `LLMConfig` for every model call, over *llm_config*.
 
     Raises:

@@ -3,11 +3,12 @@
 Pure. Imports `domain` and `slots`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from attrs import frozen
 
 from tract.domain.content import ReasoningContent
+from tract.domain.ids import CommitId
 from tract.domain.messages import ToolCall
 from tract.operations.slots import Closing, Line, Slot
 
@@ -44,3 +45,11 @@ def standing_of(lines: Sequence[Line]) -> Standing:
             calls = line.content.message.tool_calls
             return Standing(line, tuple(reversed(open_calls)), is_last and not calls)
     return Standing(None)
+
+
+def last_answer(lines: Sequence[Line], answers: Collection[CommitId]) -> Slot | None:
+    """Return the one of a run's answers that calls nothing, or None where it did not come, or compiles no longer."""
+    for line in lines:
+        if isinstance(line, Slot) and line.id in answers and not line.content.message.tool_calls:
+            return line
+    return None

@@ -413,6 +413,13 @@ SELECT e.*, g.status, g.question, l.until
 FROM generations g JOIN events e ON e.position = g.number LEFT JOIN leases l ON l.generation = g.id
 WHERE g.tract = ?1 AND g.number > ?4 AND g.branch = ?2 AND g.base IS ?3 ORDER BY g.number DESC;
 
+-- Calls on a branch from an event on, oldest first: the event that began each,
+-- its status, question and answer, and until when its owner spoke for it.
+-- name: generations.begun_since
+SELECT e.*, g.status, g.question, g.answer, l.until
+FROM generations g JOIN events e ON e.position = g.number LEFT JOIN leases l ON l.generation = g.id
+WHERE g.tract = ?1 AND g.number >= ?3 AND g.branch = ?2 ORDER BY g.number;
+
 -- How calls stand, newest first: the event that began each, then the rest. Of
 -- an answer that is not whole its partial is all that arrived, which may be more
 -- than what was kept on the branch.
