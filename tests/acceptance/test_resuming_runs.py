@@ -70,6 +70,29 @@ async def test_a_cancelled_run_goes_on_without_calling_again_what_has_a_result()
         assert (await t.compile()).repairs == ()
 
 
+async def test_of_calls_that_share_an_id_those_are_made_that_have_no_result() -> None:
+    calls: list[str] = []
+    has_begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def echo(word: str) -> str:
+        calls.append(word)
+        if word == "two" and not go_on.is_set():
+            has_begun.set()
+            await asyncio.Event().wait()
+        return word
+
+    asked = calling(*(call("echo", f'{{"word": "{word}"}}') for word in ("one", "two", "three")))
+    async with opened(asked, "Done.") as t:
+        task = asyncio.ensure_future(anext(t.run("Go", tools=[echo])))
+        await has_begun.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        go_on.set()
+        await t.run(tools=[echo])
+        assert calls == ["one", "two", "two", "three"]
+        assert [text for role, text in await spoken(t) if role == "tool"] == ["one", "two", "three"]
+
+
 async def test_the_step_that_is_finished_bears_the_answer_that_called() -> None:
     tools = Tools()
     async with opened(BOTH, "Done.") as t:

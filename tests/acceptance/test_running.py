@@ -338,6 +338,18 @@ async def test_calls_that_share_an_id_get_each_its_own_result() -> None:
         assert [text for role, text in await spoken(t) if role == "tool"] == ["slow", "fast"]
 
 
+async def test_ids_that_come_again_in_every_step_are_no_matter() -> None:
+    async def echo(word: str) -> str:
+        return word
+
+    steps = [calling(call("echo", f'{{"word": "{word}"}}')) for word in ("one", "two", "three")]
+    async with opened(*steps, "Done.") as t:
+        result = await t.run("Go", tools=[echo])
+        assert [step.results[0].text for step in result.steps[:-1]] == ["one", "two", "three"]
+        assert [text for role, text in await spoken(t) if role == "tool"] == ["one", "two", "three"]
+        assert (await t.compile()).repairs == ()
+
+
 async def test_a_result_is_on_the_branch_before_the_next_tool_has_one() -> None:
     seen: list[list[tuple[str, str]]] = []
 

@@ -162,6 +162,34 @@ async def test_a_run_in_a_cancel_scope_is_cancelled_as_a_whole(tmp_path: Path) -
         assert [text for role, text in await spoken(t) if role == "tool"] == ["[no result recorded]"] * 2
 
 
+async def test_a_time_limit_of_the_callers_ends_a_run_and_leaves_no_cancellation_behind() -> None:
+    limit, scope = asyncio.timeout(None), anyio.CancelScope()
+    asked = 0
+
+    async def wait() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            limit.reschedule(0)
+        elif asked == 2:
+            scope.deadline = 0
+        else:
+            return "waited"
+        await asyncio.Event().wait()
+        return "never"
+
+    task = asyncio.current_task()
+    assert task is not None
+    async with AsyncTract.open(llm=ScriptedLLM([calling(call("wait")), "Done."]), model="tiny") as t:
+        with pytest.raises(TimeoutError):
+            async with limit:
+                await t.run("Go", tools=[wait])
+        with scope:
+            await t.run(tools=[wait])
+        assert (scope.cancelled_caught, task.cancelling()) == (True, 0)
+        assert (await t.run(tools=[wait])).text == "Done."
+
+
 async def test_closing_cancels_a_tool_and_the_next_handle_goes_on(tmp_path: Path) -> None:
     path, has_begun, is_over = tmp_path / "log.db", asyncio.Event(), asyncio.Event()
 
@@ -209,6 +237,27 @@ async def test_closing_does_not_wait_for_a_thread(tmp_path: Path) -> None:
         assert task.cancelled()
     finally:
         go_on.set()
+
+
+async def test_closing_does_not_wait_for_a_tool_that_keeps_its_cancellation_to_itself(tmp_path: Path) -> None:
+    has_begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> str:
+        has_begun.set()
+        while not go_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await go_on.wait()
+        return "late"
+
+    t = await AsyncTract.open(tmp_path / "log.db", llm=ScriptedLLM([calling(call("stubborn"))]), model="tiny")
+    task = asyncio.ensure_future(_result(t.run("Go", tools=[stubborn])))
+    await has_begun.wait()
+    await asyncio.wait_for(t.aclose(), 5)
+    assert not task.done()
+    go_on.set()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    check_file(tmp_path / "log.db")
 
 
 async def test_a_tool_that_closes_the_tract_ends_the_run_with_an_error_of_ours(tmp_path: Path) -> None:
