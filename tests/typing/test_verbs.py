@@ -115,6 +115,8 @@ async def test_reading() -> None:
         assert_type(await t.compile(at_time=datetime.now(UTC), include_edit_marks=True), CompiledContext)
         assert_type(await t.compile(order=["HEAD"]), CompiledContext)
         assert_type(context.compiler, str)
+        assert_type(context.cacheable_tokens, int)
+        assert_type(context.cache_break, CommitId | None)
         assert_type(context.messages, Sequence[Message])
         assert_type(context.messages[0], Message)
         assert_type(context.commit_ids, Sequence[CommitId])
