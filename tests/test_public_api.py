@@ -18,7 +18,7 @@ from tract import AsyncTract
 VERBS = {
     "commit", "system", "user", "assistant", "tool_result",
     "edit", "annotate", "pin", "skip", "revert", "batch",
-    "compile", "log", "show", "status", "search", "statistics",
+    "compile", "log", "show", "status", "search", "query_by_config", "statistics",
     "branch", "branches", "switch", "worktree",
     "chat", "generate", "stream", "run",
     "generations", "follow", "events",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tract.domain.accounts import TimelineEntry, UsageReport, UsageSum
 from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.commits import CommitOperation, Priority
+from tract.domain.conditions import Condition
 from tract.domain.config import LLMConfig
 from tract.domain.content import (
     ArtifactContent,
@@ -63,6 +64,7 @@ __all__ = [
     "CompiledContext",
     "CompiledSlot",
     "Compiler",
+    "Condition",
     "Delta",
     "DialogueContent",
     "Event",

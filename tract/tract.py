@@ -28,6 +28,7 @@ from tract.verbs import (
     following,
     inspecting,
     measuring,
+    querying,
     reverting,
     reviewing,
     searching,
@@ -161,6 +162,7 @@ class AsyncTract(TractCore):
     show = inspecting.show
     status = inspecting.status
     search = searching.search
+    query_by_config = querying.query_by_config
     statistics = measuring.statistics
 
     generations = following.generations

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 from attrs import Factory, frozen
 
-from tract import AsyncTract, OpenAIClient
+from tract import AsyncTract, ChatResponse, OpenAIClient
 from tract.errors import (
     ModelAuthError,
     ModelConnectionError,

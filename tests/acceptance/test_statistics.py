@@ -69,6 +69,15 @@ async def test_a_compile_is_found_or_grown_or_folded(t: AsyncTract) -> None:
     assert [(each.folded, each.found, each.grown, each.kept) for each in contexts] == [(1, 0, 0, 1), (1, 1, 0, 1), (1, 1, 1, 2)]
 
 
+async def test_each_turn_goes_on_from_the_context_of_the_one_before() -> None:
+    async with opened(["a", "b", "c"]) as t:
+        for question in "123":
+            await t.chat(question)
+        contexts = t.statistics().contexts
+        assert (contexts.folded, contexts.grown) == (1, 2)
+        assert [message.text for message in (await t.compile()).messages] == ["1", "a", "2", "b", "3", "c"]
+
+
 async def test_all_handles_of_a_store_are_counted_together(tmp_path: Path) -> None:
     path = str(tmp_path / "log.db")
     async with AsyncTract.open(path) as one, AsyncTract.open(path, name="other") as other, await one.worktree("main") as third:

@@ -354,3 +354,19 @@ async def test_a_run_over_http_sends_tools_and_results() -> None:
         assert first["tools"][0]["function"]["name"] == "look_up"
         assert second["messages"] == (await t.compile("HEAD~1")).to_openai()
         assert second["messages"][-1]["content"] == '{"at":"window","seat":"12A"}'
+
+
+async def test_a_server_gets_what_compile_gives_however_the_conversation_changes() -> None:
+    async with serve() as server, AsyncTract.open(base_url=server.base_url, model="tiny", api_key=KEY) as t:
+        first = await t.system("Be kind.")
+        for number in range(70):
+            await t.user(f'Note {number}: \N{WAVING HAND SIGN} "quoted" \\ \n</s>')
+        await t.chat("One")
+        await t.edit(first.id, "Be brief.")
+        await t.chat("Two")
+        await t.skip((await t.log(limit=1000))[40].id)
+        await t.commit(DialogueContent("assistant", None, tool_calls=(ToolCall("1", "look", '{ "q":1e1}'),)))
+        await t.chat("Three")
+        sent = [request.body["messages"] for request in server.requests]
+        asked = [record.question for record in reversed(await t.generations())]
+        assert sent == [(await t.compile(question)).to_openai() for question in asked]

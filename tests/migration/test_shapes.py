@@ -62,6 +62,8 @@ def with_ids_as_text(shape: Shape) -> Shape:
     """A shape in JSON's own types, which a description of what was stored once is made of."""
     if isinstance(shape, dict):
         return {name: with_ids_as_text(part) for name, part in shape.items()}
+    if isinstance(shape, list):
+        return [with_ids_as_text(part) for part in shape]
     return " | ".join(sorted(IDS.sub("text", part) for part in shape.split(" | ")))
 
 

@@ -18,6 +18,7 @@ from tract import (
     CompiledContext,
     CompiledSlot,
     Compiler,
+    Condition,
     DialogueContent,
     ImagePart,
     LLMClient,
@@ -149,6 +150,10 @@ async def test_reading() -> None:
         assert_type(await t.status(), TractStatus)
         assert_type(await t.search("a", limit=5, role="user", marks=("<", ">")), tuple[SearchHit, ...])
         assert_type(await t.search("a", at="HEAD", content_type="dialogue"), tuple[SearchHit, ...])
+        assert_type(await t.query_by_config("seed", ">=", 1, branch="main", limit=5, order="oldest"), tuple[CommitInfo, ...])
+        assert_type(await t.query_by_config("extra.a", "exists"), tuple[CommitInfo, ...])
+        assert_type(await t.query_by_config([("seed", "exists"), Condition("seed", "in", [1])]), tuple[CommitInfo, ...])
+        assert_type(await t.query_by_config(LLMConfig(model="m")), tuple[CommitInfo, ...])
         assert_type(t.statistics(), StoreStatistics)
 
 

@@ -75,6 +75,12 @@ def test_no_statement_looks_through_a_whole_table_that_grows(database: sqlite3.C
         assert not scans or name in SCANS or name.endswith(".rows"), (name, scans)
 
 
+def test_commits_are_found_by_their_config_in_the_order_of_an_index(database: sqlite3.Connection) -> None:
+    for name, plan in explained(database, "EXPLAIN QUERY PLAN"):
+        if name.startswith("configs.") and not name.endswith("_rows"):
+            assert [detail for *_, detail in plan if re.match(r"SCAN [csuv]\b|USE TEMP B-TREE", str(detail))] == [], name
+
+
 def test_whatever_reads_the_bytes_of_a_blob_unpacks_them() -> None:
     for name, sql in STATEMENTS.items():
         if "blobs" in sql and not sql.startswith("CREATE") and name not in WRITERS | LAZY:

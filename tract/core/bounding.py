@@ -45,4 +45,5 @@ def _text(context: Context) -> int:
 
 
 def _size(context: Context) -> int:
-    return max(context.older.size, _OF_A_TOKEN * context.slot_tokens) + _OF_A_SLOT * context.growth
+    words = max(context.older.size, _OF_A_TOKEN * context.slot_tokens)
+    return words + _OF_A_SLOT * context.growth + context.chains.encoded.size

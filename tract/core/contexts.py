@@ -178,17 +178,23 @@ class ContextCache:
         self._where = where
         self._reads_kept = reads_kept
         self._known = Known(0)
-        self._recent: OrderedDict[int, Step] = OrderedDict()
+        self._recent: OrderedDict[int, tuple[Step, int | None]] = OrderedDict()
         self._lock = threading.Lock()
         self._found = self._grew = self._folded = 0
 
-    def remember(self, number: int, step: Step) -> None:
+    def remember(self, number: int, step: Step, parent: int | None = None) -> None:
         """Keep the step of a commit that was just appended here.
 
         To read it back would be a third of the time of a compile after an append.
+
+        Args:
+            number: The commit's.
+            step: What it does.
+            parent: The number of the commit that it stands on, where that is
+                known: then nobody has to compile this one before the next.
         """
         with self._lock:
-            self._recent[number] = step
+            self._recent[number] = (step, parent)
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
 
@@ -231,6 +237,18 @@ class ContextCache:
             self._folded += 1
         return context
 
+    def steps(self, query: Query, base: Node, head: Node) -> tuple[Step, ...]:
+        """Return what leads from a first-parent ancestor to *head*, in order."""
+        rows: list[Any] = []
+        for run, last in stretches(query, head):
+            low = base.number if run == base.run else 0
+            rows[:0] = query("commits.steps", run, low, last)
+            if low:
+                break
+        if any(row[3] is not None for row in rows):
+            rows = _with_merged(query, head, base.number)
+        return tuple(self._steps(query, rows))
+
     def known(self, query: Query) -> Known:
         """Return what is known of the tables that a snapshot shows.
 
@@ -258,17 +276,29 @@ class ContextCache:
         return found
 
     def _grown(self, known: Known, head: Node) -> Context | None:
-        """Return the context after an append made here, if that before it is known."""
-        with self._lock:
-            step = self._recent.get(head.number)
-        before = None if step is None else known.find(head.parent or 0)
-        if step is None or before is None:
+        """Return the context after appends made here, if one that they go on from is known."""
+        steps, before = self._steps_since(known, head)
+        if before is None:
             return None
         with self._lock:
             self._grew += 1
-        context = fold(before, (step,))
+        context = fold(before, steps)
         known.put(head.number, head.run, context)
         return context
+
+    def _steps_since(self, known: Known, head: Node) -> tuple[list[Step], Context | None]:
+        """Return what led from a context that is known to *head*, and that context; None where a step is not at hand."""
+        steps: list[Step] = []
+        with self._lock:
+            recent, parent = self._recent.get(head.number), head.parent
+            while recent is not None and parent is not None:
+                steps.insert(0, recent[0])
+                before = known.find(parent)
+                if before is not None:
+                    return steps, before
+                recent = self._recent.get(parent)
+                parent = None if recent is None else recent[1]
+        return steps, None
 
     def _nearest(self, query: Query, known: Known, run: int, last: int) -> tuple[int, Context] | None:
         found = known.nearest(run, last)

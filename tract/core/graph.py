@@ -244,6 +244,8 @@ def _by_prefix(query: Query, place: Place, prefix: str) -> Node | None:
 
 def ancestor(query: Query, start: Node, steps: int) -> Node | None:
     """Return the commit *steps* first parents before *start*, or None."""
+    if not steps:
+        return start
     depth = start.depth - steps
     if depth < 0:
         return None

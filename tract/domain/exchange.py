@@ -1,16 +1,17 @@
 """Requests to a model and what comes back, whoever the provider is.
 
-Imports `config`, `events` and `messages`.
+Imports `config`, `events`, `messages` and `payloads`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tract.domain.config import LLMConfig
 from tract.domain.events import UsageFigures
 from tract.domain.messages import ToolCall
+from tract.domain.payloads import Payload
 
 TokenUsage = UsageFigures
 
@@ -19,8 +20,10 @@ TokenUsage = UsageFigures
 class ModelRequest:
     """What a client sends.
 
-    Attributes:
+    Args:
         messages: In the format of OpenAI's Chat Completions.
+
+    Attributes:
         config: Model and settings.
         tools: Tool schemas, in the same format.
         tool_choice: Which tool must or may be called, in the same format: a
@@ -29,12 +32,30 @@ class ModelRequest:
         timeout: Seconds of silence that are allowed, or None.
     """
 
-    messages: Sequence[Mapping[str, Any]]
+    # Not in the repr, which finds its way into logs: these are a user's words.
+    _messages: Sequence[Mapping[str, Any]] | Payload = field(repr=False)
     config: LLMConfig
     tools: tuple[Mapping[str, Any], ...] = ()
     tool_choice: str | Mapping[str, Any] | None = None
     response_format: Mapping[str, Any] | None = None
     timeout: float | None = None
+
+    @property
+    def messages(self) -> Sequence[Mapping[str, Any]]:
+        """The messages, in the format of OpenAI's Chat Completions."""
+        return self._messages.messages if isinstance(self._messages, Payload) else self._messages
+
+    def find_json(self, before: bytes = b"", after: bytes = b"") -> bytes | None:
+        """Return the messages as JSON, a list, where that is at hand.
+
+        Cheaper by far than to look at `messages`; None where they were given
+        as mappings, or somebody looked at them.
+
+        Args:
+            before: What to put before the list, in the same copy.
+            after: What to put behind it.
+        """
+        return self._messages.find_json(before, after) if isinstance(self._messages, Payload) else None
 
 
 @frozen

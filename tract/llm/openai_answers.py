@@ -26,7 +26,8 @@ def body(request: ModelRequest) -> bytes:
     know (`top_k`, `extra`) stands beside the rest, where other servers read it.
 
     Encoded here and not by the SDK, which takes 170 ms to walk 1,000 messages,
-    and 2 ms to encode them where it is not given them to walk; this takes 0.3.
+    and 2 ms to encode them where it is not given them to walk. Those of a turn
+    are encoded already, and only copied here.
 
     Raises:
         ModelNotConfiguredError: The request names no model.
@@ -41,7 +42,13 @@ def body(request: ModelRequest) -> bytes:
     streaming = {"stream": True, "stream_options": {"include_usage": True}}
     given = {name: value for name, value in offered.items() if value}
     # What a field says, or an argument of the call, no provider option says otherwise.
-    return _encoder.encode({**extra, **settings, **streaming, **given, "messages": list(request.messages)})
+    fields = {**extra, **settings, **streaming, **given}
+    fields.pop("messages", None)
+    before = b'%b,"messages":' % _encoder.encode(fields)[:-1]
+    whole = request.find_json(before, b"}")
+    if whole is not None:
+        return whole
+    return b"".join((before, _encoder.encode(list(request.messages)), b"}"))
 
 
 def _as_dict(value: object) -> object:

@@ -155,7 +155,9 @@ class OpenAIClient:
             raise ClosedError("client")
         if loop not in self._connections:
             sdk = openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0)
-            self._connections[loop] = _Connection(sdk, openai)
+            # Earlier versions of the SDK take bytes as the body itself.
+            name = "content" if "content" in signature(sdk.post).parameters else "body"
+            self._connections[loop] = _Connection(sdk, openai, name)
         connection = self._connections[loop]
         await self._disconnect()
         return connection
@@ -291,21 +293,22 @@ class OpenAIStream:
 
 @frozen
 class _Connection:
+    """What is asked of the SDK in one event loop, which takes the bytes of a body by the argument *name*."""
+
     sdk: Any
     openai: Any
+    name: str
 
     async def post(self, content: bytes, seconds: float) -> Any:
         """Send a body and return the SDK's stream; allow *seconds* of silence, and less for connecting."""
         timeout = self.openai.Timeout(seconds, connect=min(seconds, _CONNECT_TIMEOUT))
-        # Earlier versions of the SDK take bytes as the body itself.
-        name = "content" if "content" in signature(self.sdk.post).parameters else "body"
         return await self.sdk.post(
             "/chat/completions",
             cast_to=dict[str, Any],
             options={"timeout": timeout},
             stream=True,
             stream_cls=self.openai.AsyncStream[dict[str, Any]],
-            **{name: content},
+            **{self.name: content},
         )
 
 

@@ -48,6 +48,7 @@ class WriteConnection:
 
     def __init__(self, path: str, patience: float, is_lost: Callable[[], bool]) -> None:
         self._path = path
+        self._wal = Path(f"{path}-wal")
         self._is_lost = is_lost
         self._lock = None if path == MEMORY else WriteLock(path, patience)
         self._connection: aiosqlite.Connection | None = None
@@ -86,7 +87,7 @@ class WriteConnection:
         if self._lock is None:
             return 0
         try:
-            return Path(f"{self._path}-wal").stat().st_size
+            return self._wal.stat().st_size
         except OSError:
             return 0
 

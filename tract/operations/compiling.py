@@ -22,6 +22,7 @@ from tract.operations.compilers import DEFAULT, label
 from tract.operations.context import Context
 from tract.operations.hashing import Chain, digest_of, finish
 from tract.operations.overlaying import Overlay
+from tract.operations.prefixes import Sent
 from tract.operations.sequence import Vector, View
 from tract.operations.slots import Closing, Line
 
@@ -44,6 +45,7 @@ class CompiledContext:
         warnings: What the reader should know, one sentence each.
         overlay: What this compile shows in the place of the history's own
             order and messages, or None.
+        sent: What was sent last on the branch, beside this; None for nothing.
     """
 
     context: Context
@@ -52,6 +54,7 @@ class CompiledContext:
     token_source: str
     warnings: tuple[str, ...] = ()
     overlay: Overlay | None = None
+    sent: Sent | None = None
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -98,6 +101,35 @@ class CompiledContext:
         return View(self._lines, attrgetter("tokens"))
 
     @cached_property
+    def cacheable_tokens(self) -> int:
+        """What the messages at the beginning cost that the branch's last compile record has too.
+
+        That is how much of this a provider may have in its cache, if it was
+        sent to the same model with the same tools. Counted as `token_counts`
+        has it, whatever a provider reported, and without what a context costs
+        beside its messages; 0 where nothing was sent: a branch begins without
+        a record, wherever it begins.
+        """
+        if self.sent is None:
+            return 0
+        if self.overlay is not None and self.overlay.tokens is not None:
+            return sum(self.overlay.tokens[: self.sent.shown])
+        return self.sent.tokens(self.context, self._lines)
+
+    @cached_property
+    def cache_break(self) -> CommitId | None:
+        """The commit that changed the first message of what was sent last that is not there any more.
+
+        An edit, annotate, compress, reorder or revert, or the result that
+        came for a call which was sent without one. None where nothing was
+        sent, where all that was sent is still there, and where no commit did
+        it: another order, marks of edits, another compiler. Where HEAD was
+        taken to where that context was never part of the history, the commit
+        of what stands in the message's place, None at the end.
+        """
+        return None if self.sent is None else self.sent.find_break(self.context)
+
+    @cached_property
     def repairs(self) -> tuple[Repair, ...]:
         """What differs from the history so that a provider accepts it, in context order."""
         revealed = {line.id for line in self._lines} if len(self) > len(self.context.lines) else frozenset()
@@ -129,7 +161,9 @@ class CompiledContext:
 
         Ids of calls stay what they are, and all calls of a message stay in
         it: where a route takes ids of 40 or 64 characters only, or 128 calls
-        in a message, that is not mended.
+        in a message, that is not mended. One message for each slot, and each
+        a function of its slot alone: before the first slot that changed, no
+        byte changes.
         """
         return [message_to_openai(message) for message in self.messages]
 
@@ -139,6 +173,12 @@ class CompiledContext:
         Anything that the provider would refuse is mended, so what comes out
         may have other call ids, fewer messages and no names. Whether a
         conversation may end with an answer is the model's to say.
+
+        Before the first slot that changed, no block changes. What is added
+        behind the last message may join it as one more block, an answer that
+        is last has no blanks at its end until something follows, and what the
+        system says stands in front wherever it was said: said later, it ends
+        what the messages share with those before.
         """
         return messages_to_anthropic(self.messages)
 

@@ -101,7 +101,7 @@ class Context:
         slot_tokens: What they cost, at recorded counts.
         line_tokens: What those among the lines cost.
         closings: How many lines are closings.
-        chains: Digests computed so far, for those folded from here.
+        chains: Digests and pieces of a request made so far, for those folded from here.
     """
 
     slots: Vector[Slot]

@@ -45,9 +45,32 @@ class Chain:
         return Chain(leaves, hashes, _link(START, hashes))
 
 
+@frozen(eq=False, repr=False)
+class Encoded:
+    """The full leaves of a vector as they are sent.
+
+    Attributes:
+        leaves: Those leaves.
+        pieces: Each of them encoded.
+        size: How many bytes the pieces have.
+    """
+
+    leaves: tuple[Sequence[Line], ...] = ()
+    pieces: tuple[bytes, ...] = ()
+    size: int = 0
+
+    def over(self, leaves: tuple[Sequence[Line], ...], encode: Callable[[Sequence[Line]], bytes]) -> "Encoded":
+        """Return *leaves* encoded, encoding only those that are not in this one."""
+        if leaves is self.leaves:
+            return self
+        known = dict(zip(map(id, self.leaves), self.pieces, strict=True))
+        pieces = tuple(known.get(id(leaf)) or encode(leaf) for leaf in leaves)
+        return Encoded(leaves, pieces, sum(map(len, pieces)))
+
+
 @define(eq=False, repr=False)
 class Chains:
-    """What a context knows of its digests; handed on to those folded from it.
+    """What a context knows of its digests and of what is sent; handed on to those folded from it.
 
     The one thing about a context that changes: it is filled when first asked
     for, and only ever with what the context says anyway.
@@ -55,14 +78,16 @@ class Chains:
     Attributes:
         content: Over the entries of what compiles.
         payload: Over the messages as sent.
+        encoded: Those messages themselves, once they were sent.
     """
 
     content: Chain = Chain()
     payload: Chain = Chain()
+    encoded: Encoded = Encoded()
 
     def copy(self) -> "Chains":
         """Return the same knowledge for another context."""
-        return Chains(self.content, self.payload)
+        return Chains(self.content, self.payload, self.encoded)
 
 
 def finish(chain: Chain, lines: Vector[Line], entry: Callable[[Line], bytes]) -> str:

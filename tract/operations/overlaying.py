@@ -30,11 +30,13 @@ class Overlay:
         lines: What compiles, in the order that is shown.
         messages: What the model reads, one for each line.
         compiler: Name and version of the compiler that made them.
+        tokens: What each of them costs; None where recorded counts hold.
     """
 
     lines: Vector[Line]
     messages: tuple[Message, ...]
     compiler: str
+    tokens: tuple[int, ...] | None = None
 
 
 def overlay(lines: Vector[Line], compiler: Compiler, *, edit_marks: bool) -> Overlay:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tract.log import statements
 from tract.log.protocol import FollowingProjection, Projection
 from tract.projections.commits import Commits
+from tract.projections.configs import Configs
 from tract.projections.generations import Generations
 from tract.projections.movements import Movements
 from tract.projections.receipts import Receipts
@@ -22,7 +23,7 @@ from tract.projections.usage import UsageSums
 INLINE: tuple[Projection, ...] = (Tracts(), Commits(), Refs(), Movements(), Receipts(), Generations(), Settings())
 """In the order that they are applied: a later one may read an earlier one's tables."""
 
-FOLLOWING: tuple[FollowingProjection, ...] = (UsageSums(), Search())
+FOLLOWING: tuple[FollowingProjection, ...] = (UsageSums(), Search(), Configs())
 """What follows the log a little behind it, where somebody asked for it."""
 
 SQL = (statements.SQL, Path(__file__).with_name("sql"))

@@ -1,6 +1,6 @@
 """`compile`: the history as the messages a model gets, and what they cost.
 
-Imports `core` and `operations`.
+Imports `core`, `operations` and `prefixes`.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,13 @@ from tract.domain.messages import ToolCall
 from tract.errors import ContentValidationError
 from tract.formats.rendering import RENDERING, close
 from tract.log.protocol import Query
-from tract.operations.compilers import DEFAULT
+from tract.operations.compilers import DEFAULT, label
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import Context
 from tract.operations.overlaying import is_edited, order_lines, overlay, thinking_lines
 from tract.operations.sequence import Vector
 from tract.operations.slots import Line, Slot
+from tract.verbs.prefixes import SentRecord, find_record, find_sent, record_branch, shown_beside
 
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,7 +61,9 @@ async def compile(
 
     A pure function of the commit: the same commit gives the same messages and
     the same digest for ever. Token figures alone may change, when a provider
-    reports what the context really cost.
+    reports what the context really cost, and what it has in common with the
+    last context that was sent (`cacheable_tokens`, `cache_break`): on the
+    branch that *at* names, else on the handle's.
 
     Args:
         t: The tract.
@@ -95,25 +98,29 @@ async def compile(
         raise ContentValidationError("order", "it must be a list of refs")
     place, contexts = t.place, t.collaborators.shared.contexts
 
-    def load(query: Query) -> tuple[CompiledContext, Vector[Line], TokenBudget | None]:
+    def load(query: Query) -> tuple[CompiledContext, Vector[Line], TokenBudget | None, SentRecord | None]:
         if time is not None and branch is not None:
             head = head_at(query, place, branch, time)
         else:
             head = find_head(query, place) if at is None else resolve(query, place, at)
+        record = find_record(query, contexts, place, branch or record_branch(query, place, at), head)
         context = contexts.context(query, head)
+        sent = None if record is None else find_sent(query, contexts, t.collaborators.counter, record, head, context)
         tokens, source = token_figures(t, context, find_report(query, head))
         lines = thinking_lines(context) if include_reasoning else context.lines
         if order is not None:
             lines = order_lines(context, lines, [_slot(query, place, context, ref) for ref in order])
         id = None if head is None else head.id
-        compiled = CompiledContext(context=context, head=id, token_count=tokens, token_source=source)
-        return compiled, lines, t.settings.budget_by(query("settings.budget", place.tract))
+        compiled = CompiledContext(context=context, head=id, token_count=tokens, token_source=source, sent=sent)
+        return compiled, lines, t.settings.budget_by(query("settings.budget", place.tract)), record
 
-    compiled, lines, budget = await t.read(load)
+    compiled, lines, budget, record = await t.read(load)
     if t.collaborators.compiler is not DEFAULT or order is not None or include_edit_marks or include_reasoning:
         # In a thread: a compiler may be slow, and counting what it made is.
         shown = partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks)
         compiled = await to_thread.run_sync(shown)
+    if compiled.overlay is not None or (record is not None and record.compiler != label(DEFAULT)):
+        compiled = await to_thread.run_sync(shown_beside, t.collaborators, compiled, record)
     return _warned(compiled, budget)
 
 
@@ -145,7 +152,8 @@ def _overlaid(given: Collaborators, compiled: CompiledContext, lines: Vector[Lin
     over, count = overlay(lines, given.compiler, edit_marks=edit_marks), given.counter.count_message
     if given.compiler is not DEFAULT:
         # Recorded and reported figures are of other messages than these.
-        tokens = PER_CONTEXT + sum(map(count, over.messages))
+        costs = tuple(map(count, over.messages))
+        over, tokens = evolve(over, tokens=costs), PER_CONTEXT + sum(costs)
         return evolve(compiled, token_count=tokens, token_source=f"counted:{given.counter.name}", overlay=over)
     more = sum(line.content.tokens for line in lines if isinstance(line, Slot) and not line.compiles)
     if edit_marks:

@@ -45,7 +45,7 @@ from tract.verbs.budgeting import Spending
 from tract.verbs.describing import commit_info
 from tract.verbs.drafting import Draft, draft_content, draft_now, draft_words
 from tract.verbs.offering import NOTHING, Offer, OfferDraft, draft_offer
-from tract.verbs.writing import AppendPlace, appended
+from tract.verbs.writing import AppendPlace, appended, step_of
 
 _one_word = re.compile(r"[A-Za-z_]{1,40}")
 
@@ -84,6 +84,7 @@ class Started:
         operation: The verb call.
         asked: The turn.
         base: The number of the commit where the branch was, or None.
+        head: The number of the commit that is sent.
         config: What is sent.
         blobs: Of the question, in case it must be recorded again.
         spending: Question and answer, held against the budget.
@@ -93,6 +94,7 @@ class Started:
     operation: OperationId
     asked: Asked
     base: int | None
+    head: int | None
     config: LLMConfig
     blobs: tuple[BlobDraft, ...]
     spending: Spending
@@ -195,8 +197,16 @@ async def record_start(
         t.collaborators.shared.deltas.forget(generation)
         return None
     asked, base, others = found[-1]
+    head = base if draft is None else _remember(t, events[0], draft, base)
     # No await from here on: a start that its caller does not get is never ended.
-    return Started(operation, asked, base, config, blobs, spending, others)
+    return Started(operation, asked, base, head, config, blobs, spending, others)
+
+
+def _remember(t: TractCore, event: Event, draft: Draft, parent: int | None) -> int:
+    """Keep what a commit of a turn does, so that the next one need not read it back; return its number."""
+    assert isinstance(event.body, CommitRecorded)
+    t.collaborators.shared.contexts.remember(event.position, step_of(event.body.commit, draft), parent)
+    return event.position
 
 
 async def interrupt_others(t: TractCore, started: Started) -> None:
@@ -302,7 +312,9 @@ def submit_end(
     # From here on nothing of this call is written to the scratch tables any more.
     clearing = t.collaborators.shared.deltas.end(asked.generation)
     try:
-        submission = t.submit(started.operation, decide, reads=reads, blobs=blobs, scratch=clearing)
+        # Once each: what the answer was made with is mostly what was sent.
+        once = {blob.id: blob for blob in blobs}.values()
+        submission = t.submit(started.operation, decide, reads=reads, blobs=once, scratch=clearing)
     except BaseException:
         # It cannot be ended here any more, so whoever writes there next may.
         t.collaborators.shared.deltas.forget(asked.generation)
@@ -314,7 +326,7 @@ def submit_end(
                 events = await submission.wait()
         finally:
             t.collaborators.shared.deltas.forget(asked.generation)
-        return _recorded(events, draft, asked, found[-1])
+        return _recorded(t, started, events, draft, found[-1])
 
     return wait
 
@@ -337,7 +349,8 @@ def _blob_of_partial(t: TractCore, answer: Answer, draft: Draft | None) -> BlobD
     return t.collaborators.shared.store.draft(encode_content(answer.partial))
 
 
-def _recorded(events: tuple[Event, ...], draft: Draft | None, asked: Asked, found: Found) -> Recorded:
+def _recorded(t: TractCore, started: Started, events: tuple[Event, ...], draft: Draft | None, found: Found) -> Recorded:
+    asked = started.asked
     ends = [event.body for event in events if isinstance(event.body, GenerationEnded)]
     question = ends[0].question if ends else None if asked.question is None else asked.question.commit.id
     info, is_on_branch = None, False
@@ -347,6 +360,7 @@ def _recorded(events: tuple[Event, ...], draft: Draft | None, asked: Asked, foun
         assert isinstance(event.body, CommitRecorded)
         info = commit_info(event, draft.content, draft.words.details, draft.words.config)
         is_on_branch = event.body.branch is not None
+        _remember(t, event, draft, started.head if event.body.commit.parents == (asked.head,) else None)
     return Recorded(question, info, is_on_branch, found.head, found.is_lost)
 
 
@@ -359,4 +373,4 @@ def _word(finish_reason: str | None) -> str | None:
 
 def _answered_with(started: Started, answer: Answer) -> LLMConfig:
     model = None if answer.reply is None else answer.reply.model
-    return started.config.override(LLMConfig(model=model))
+    return started.config if model is None else evolve(started.config, model=model)

@@ -272,8 +272,9 @@ def stream(
         **settings: As for `chat`.
 
     Raises:
-        ContentValidationError: The question is malformed. What else `chat`
-            raises comes when the block is entered and read.
+        ContentValidationError: The question is malformed.
+        ConfigError: As for `chat`. What else that raises comes when the block
+            is entered and read.
     """
     check_turn(keep_partial=keep_partial, timeout=timeout)
     question = None if text is None else content_from(text)

@@ -34,6 +34,7 @@ from tract.errors import (
 )
 from tract.llm.protocol import LLMClient, require_config
 from tract.operations.compiling import CompiledContext
+from tract.operations.sending import payload_of
 from tract.verbs.answering import answer_of, check_answer, cleaned, partial_answer, storable, with_parsed
 from tract.verbs.compiling import compile
 from tract.verbs.recalling import recall_turn, turn_digest
@@ -166,7 +167,7 @@ class Turn:
         assert self._compiled is not None
         offer = self._options.offer
         request = ModelRequest(
-            self._compiled.to_openai(), config, offer.tools, offer.tool_choice, offer.response_format, self._options.timeout
+            payload_of(self._compiled), config, offer.tools, offer.tool_choice, offer.response_format, self._options.timeout
         )
         generation, deltas = self.generation, self._t.collaborators.shared.deltas
         assert generation is not None

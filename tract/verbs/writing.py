@@ -206,11 +206,12 @@ def recorded_append(t: TractCore, event: Event, draft: Draft) -> CommitInfo:
     """Return an append that was just recorded, and know it where contexts are compiled."""
     body = event.body
     assert isinstance(body, CommitRecorded)
-    t.collaborators.shared.contexts.remember(event.position, _step(body.commit, draft))
+    t.collaborators.shared.contexts.remember(event.position, step_of(body.commit, draft))
     return commit_info(event, draft.content, draft.words.details, draft.words.config)
 
 
-def _step(commit: Commit, draft: Draft) -> Step:
+def step_of(commit: Commit, draft: Draft) -> Step:
+    """Return what an append does, as a context takes it up."""
     # The commit's own reference: a call that came again was stored under the
     # salt of the first.
     ref = commit.content

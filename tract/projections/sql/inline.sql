@@ -437,6 +437,18 @@ LEFT JOIN blobs p ON substr(p.id, 1, 4) = substr(g.partial, 1, 4) AND p.id = g.p
 LEFT JOIN blobs b ON b.number = coalesce(p.number, c.content)
 WHERE g.id = ?1 AND g.tract = ?2;
 
+-- name: generations.newest
+SELECT max(g.number) FROM generations g WHERE g.tract = ?;
+
+-- The newest context of a branch that was sent, or is on its way: a call that
+-- ended before has no digest, and one that its owner never ended none either.
+-- name: generations.sent
+SELECT g.head, g.status, json_extract(e.data, '$.compiler')
+FROM generations g JOIN events e ON e.position = g.number
+WHERE g.tract = ?1 AND g.branch = ?2 AND g.number > ?3 AND g.head IS NOT NULL
+AND (g.payload_digest IS NOT NULL OR g.status IN ('running', 'interrupted'))
+ORDER BY g.number DESC LIMIT 1;
+
 -- name: generations.attempts
 SELECT count(*) FROM usage u JOIN generations g ON g.number = u.generation WHERE g.id = ?;
 
