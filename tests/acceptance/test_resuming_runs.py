@@ -1,6 +1,7 @@
 """Story: a run was stopped, by whatever, and the next one goes on from there."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -206,6 +207,29 @@ async def test_a_question_is_forgotten_once_the_branch_went_on() -> None:
         await t.user("Never mind. How are you?")
         await t.run()
         assert await texts(t) == ["Never mind. How are you?", "Fine."]
+
+
+CHANGES: list[Callable[[AsyncTract], Awaitable[object]]] = [
+    lambda t: t.edit("HEAD", "Hi there."),
+    lambda t: t.edit("HEAD~1", "Hullo."),
+    lambda t: t.pin("HEAD"),
+    lambda t: t.skip("HEAD~1"),
+    lambda t: t.skip("HEAD"),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_question_is_asked_again_whatever_became_of_what_stands_before_it(
+    change: Callable[[AsyncTract], Awaitable[object]],
+) -> None:
+    async with opened("Hello.", ModelConnectionError(), "Well.") as t:
+        await t.run("Hi")
+        with pytest.raises(ModelConnectionError):
+            await t.run("How are you?")
+        await change(t)
+        for _ in range(2):
+            assert (await t.run()).text == "Well."
+        assert (await texts(t))[-2:] == ["How are you?", "Well."]
 
 
 async def test_questions_of_other_verbs_and_branches_are_not_asked_again() -> None:

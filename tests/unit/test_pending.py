@@ -33,7 +33,6 @@ KNOWS_NO_COMMITS = {
     "contexts.number",
     "contexts.numbers",
     "contexts.texts",
-    "generations.begun_at",
     "generations.begun_since",
     "generations.by_id",
     "generations.by_start",

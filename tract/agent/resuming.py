@@ -7,6 +7,7 @@ there. Imports `core`, `verbs` and `operations.running`; read `find_start`.
 from attrs import evolve, frozen
 
 from tract.core import TractCore
+from tract.core.contexts import ContextCache
 from tract.core.graph import Node, Place, branch_head, find_node
 from tract.core.interrupting import has_ended, read_with_presence, started_by
 from tract.core.owners import Presence
@@ -19,6 +20,7 @@ from tract.domain.results import ChatResponse
 from tract.errors import TurnStateError
 from tract.log.codec import decode_operation
 from tract.log.protocol import Query
+from tract.operations.context import Context
 from tract.operations.running import last_answer, standing_of
 from tract.verbs.answering import check_answer, with_parsed
 from tract.verbs.describing import decode_commit
@@ -52,9 +54,9 @@ async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
 
     A question that was given is asked, unless the same call asked it before
     and it was answered: such a run is done where its last answer came. Else
-    comes first the question of the last run that stood where the branch is, if
-    that one never brought its answer; then the calls of the last answer that
-    have no result. A branch that ends in an answer is done.
+    comes first the question of the last run, if that never brought an answer
+    and nothing was added since; then the calls of the last answer that have no
+    result. A branch that ends in an answer is done.
 
     Raises:
         TurnStateError: A run's call is still running there.
@@ -80,7 +82,7 @@ async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
 
     def load(seen: Presence, query: Query) -> Start:
         head = branch_head(query, place, branch)
-        again = None if answers else _find_question(query, place, branch, head, (file, seen))
+        again = None if answers else _find_question(query, (place, branch), contexts, head, (file, seen))
         if again is not None:
             content, details = again
             # Not under an id that was given to a call without a question.
@@ -141,9 +143,7 @@ async def _answers(t: TractCore, branch: str, operation: OperationId, question: 
 
 
 def _is_on_branch(query: Query, answer: bytes, file: str) -> bool:
-    node = find_node(query, answer)
-    assert node is not None
-    event, *_ = decode_commit(query("commits.log_entry", node.number)[0], file)
+    event, *_ = decode_commit(query("commits.log_entry", _node(query, CommitId(answer.hex())).number)[0], file)
     return isinstance(event.body, CommitRecorded) and event.body.branch is not None
 
 
@@ -152,20 +152,39 @@ def _still_running(started: GenerationStarted) -> TurnStateError:
 
 
 def _find_question(
-    query: Query, place: Place, branch: str, head: Node | None, by: tuple[str, Presence]
+    query: Query, branch: tuple[Place, str], contexts: ContextCache, head: Node | None, by: tuple[str, Presence]
 ) -> tuple[Content, Details] | None:
-    """Return the question of the last run that began where the branch is, if that call did not complete."""
-    file, seen = by
-    base, since = (None, 0) if head is None else (bytes.fromhex(head.id), head.number)
-    for *columns, status, question, until in query("generations.begun_at", place.tract, branch, base, since):
+    """Return the question of the last run that began since anything was added, if that call did not complete.
+
+    What stands there may have been changed meanwhile, as to make it fit. Once
+    something was said behind it, it is the caller's to ask again.
+    """
+    (place, name), (file, seen) = branch, by
+    newest = _newest(contexts.context(query, head))
+    since = 0 if newest is None else _node(query, newest).number
+    for *columns, status, question, _, until in reversed(query("generations.begun_since", place.tract, name, since)):
         event, started = started_by(tuple(columns), file)
         if started.verb != VERB:
             continue
         if status == "running" and not has_ended(event, until, seen):
             raise _still_running(started)
         asked = _asked(started, question)
-        return None if status == "completed" or asked is None else _question(query, asked, file)
+        if status == "completed" or asked is None:
+            return None
+        base = None if started.base is None else _node(query, started.base)
+        return _question(query, asked, file) if _newest(contexts.context(query, base)) == newest else None
     return None
+
+
+def _newest(context: Context) -> CommitId | None:
+    """Return the slot that was added last, whether it compiles or not."""
+    return context.slots[-1].id if context.slots else None
+
+
+def _node(query: Query, commit: CommitId) -> Node:
+    found = find_node(query, bytes.fromhex(commit))
+    assert found is not None
+    return found
 
 
 def _asked(started: GenerationStarted, question: bytes | None) -> CommitId | None:

@@ -238,12 +238,13 @@ def run(
     Whatever ends a run - a cancellation, an error of the model, the death of
     the process, a loop that is left - `run()` without a text goes on from
     there: it makes the calls that have no result, asks again what a run asked
-    last without an answer, or answers what stands on the branch; what has a
-    result is not called again. Where the branch ends in an answer, that is
-    returned and no model is asked. A tool that was running when the process
-    died, or in a thread when the run was cancelled, may have done its work:
-    such tools are called at least once, not exactly once. With a text, calls
-    without a result are left as they are and the question comes on top.
+    last without an answer, unless something was added since, or answers what
+    stands on the branch; what has a result is not called again. Where the
+    branch ends in an answer, that is returned and no model is asked. A tool
+    that was running when the process died, or in a thread when the run was
+    cancelled, may have done its work: such tools are called at least once, not
+    exactly once. With a text, calls without a result are left as they are and
+    the question comes on top.
 
     Args:
         t: The tract.

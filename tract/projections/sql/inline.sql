@@ -406,13 +406,6 @@ WHERE g.status = 'running' ORDER BY g.number;
 -- name: generations.running_on
 SELECT g.id FROM generations g WHERE g.status = 'running' AND g.tract = ? AND g.branch = ?;
 
--- Calls that began where a branch is since it is there, newest first: the event
--- that began each, its status and question, and until when its owner spoke for it.
--- name: generations.begun_at
-SELECT e.*, g.status, g.question, l.until
-FROM generations g JOIN events e ON e.position = g.number LEFT JOIN leases l ON l.generation = g.id
-WHERE g.tract = ?1 AND g.number > ?4 AND g.branch = ?2 AND g.base IS ?3 ORDER BY g.number DESC;
-
 -- Calls on a branch from an event on, oldest first: the event that began each,
 -- its status, question and answer, and until when its owner spoke for it.
 -- name: generations.begun_since
