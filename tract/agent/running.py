@@ -285,7 +285,8 @@ def run(
         HeadMovedError: As for `chat`.
         GenerationLostError: As for `chat`.
         TurnStateError: Another process runs a model call of a run from here,
-            or what was returned is used by two tasks at once.
+            what was returned is used by two tasks at once, or a tool left a
+            cancellation behind that struck after it.
         OperationMismatchError: The operation id belongs to another call.
         TurnInProgressError: Called from inside a turn on this branch, such as
             from a tool, or from inside what that waits for.
