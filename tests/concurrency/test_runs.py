@@ -219,6 +219,35 @@ async def test_closing_cancels_a_tool_and_the_next_handle_goes_on(tmp_path: Path
         assert (await spoken(again))[2] == ("tool", "waited")
 
 
+async def close_after(t: AsyncTract, turns: int, has_begun: asyncio.Event) -> None:
+    """Close a tract when the event loop has turned so often."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    has_begun.set()
+    await t.aclose()
+
+
+async def is_called_while_closing(turns: int) -> bool | None:
+    """Say whether a run that goes on calls a tool although its tract is being closed; None where it was over before."""
+    is_closing, calls = asyncio.Event(), []
+
+    async def note() -> None:
+        calls.append(is_closing.is_set())
+
+    t = await AsyncTract.open(llm=ScriptedLLM([calling(call("note")), "Done."]), model="tiny")
+    await t.chat("Go")
+    run, closing = asyncio.ensure_future(_result(t.run(tools=[note]))), asyncio.create_task(close_after(t, turns, is_closing))
+    await asyncio.wait([run, closing])
+    return None if not run.cancelled() and run.exception() is None else True in calls
+
+
+async def test_no_tool_is_called_once_the_tract_is_being_closed() -> None:
+    turns = 0
+    while (is_called := await is_called_while_closing(turns)) is not None:
+        assert not is_called
+        turns += 1 + turns // 20
+
+
 async def test_closing_does_not_wait_for_a_thread(tmp_path: Path) -> None:
     has_begun, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()

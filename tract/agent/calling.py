@@ -58,7 +58,7 @@ async def call_tools(step: Step, calls: Sequence[ToolCall]) -> tuple[ToolOutcome
 
     Raises:
         BranchNotFoundError: The branch was deleted.
-        ClosedError: The tract was closed by one of the tools.
+        ClosedError: The tract was closed, before a tool was called or by one of the tools.
         StoreError: A result could not be written.
         TurnStateError: A tool had its task cancelled behind its back.
     """
@@ -87,6 +87,8 @@ async def call_tools(step: Step, calls: Sequence[ToolCall]) -> tuple[ToolOutcome
             failures.append(exc)
             group.cancel_scope.cancel()
 
+    # What closed the tract before cannot know of these calls.
+    step.t.require_open()
     with step.t.in_flight(step.hold, _nothing_to_record):
         async with anyio.create_task_group() as group:
             for places in chains.values():
