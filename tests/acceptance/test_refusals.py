@@ -86,34 +86,35 @@ async def test_a_watcher_is_told_the_words_as_they_come_and_then_that_they_refus
         assert caught.value.partial is not None
 
 
+class Curt:
+    """A model whose refusals are not in its deltas."""
+
+    def __init__(self, *replies: ModelReply) -> None:
+        self._replies = list(replies)
+
+    async def complete(self, request: object) -> ModelReply:
+        return self._replies.pop(0)
+
+    @asynccontextmanager
+    async def stream(self, request: object) -> AsyncIterator["Curt"]:
+        self.reply = self._replies.pop(0)
+        yield self
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        raise StopAsyncIteration
+
+    @property
+    def attempts(self) -> tuple[()]:
+        return ()
+
+    async def aclose(self) -> None:
+        """Has nothing to close."""
+
+
 async def test_a_client_that_tells_of_a_refusal_at_its_end_only_loses_no_words() -> None:
-    class Curt:
-        """A model whose refusals are not in its deltas."""
-
-        def __init__(self, *replies: ModelReply) -> None:
-            self._replies = list(replies)
-
-        async def complete(self, request: object) -> ModelReply:
-            return self._replies.pop(0)
-
-        @asynccontextmanager
-        async def stream(self, request: object) -> AsyncIterator["Curt"]:
-            self.reply = self._replies.pop(0)
-            yield self
-
-        def __aiter__(self) -> AsyncIterator[str]:
-            return self
-
-        async def __anext__(self) -> str:
-            raise StopAsyncIteration
-
-        @property
-        def attempts(self) -> tuple[()]:
-            return ()
-
-        async def aclose(self) -> None:
-            """Has nothing to close."""
-
     async with AsyncTract.open(llm=Curt(ModelReply(None, refusal=WORDS)), model="tiny") as t:
         with pytest.raises(ModelRefusalError) as caught:
             await by_chat(t)
@@ -123,6 +124,13 @@ async def test_a_client_that_tells_of_a_refusal_at_its_end_only_loses_no_words()
 
 async def test_keep_partial_puts_the_words_on_the_branch_and_the_error_comes_all_the_same() -> None:
     async with talking(Reply(None, refusal=WORDS)) as (t, _):
+        with pytest.raises(ModelRefusalError):
+            await t.chat("How do I do harm?", keep_partial=True)
+        assert await texts(t) == ["How do I do harm?", WORDS]
+
+
+async def test_keep_partial_puts_words_that_came_at_the_end_only_on_the_branch_too() -> None:
+    async with AsyncTract.open(llm=Curt(ModelReply(None, refusal=WORDS)), model="tiny") as t:
         with pytest.raises(ModelRefusalError):
             await t.chat("How do I do harm?", keep_partial=True)
         assert await texts(t) == ["How do I do harm?", WORDS]

@@ -3,6 +3,7 @@
 Imports `core`, `domain`, `errors`, `formats` and `offering`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import asdict, evolve
@@ -10,7 +11,7 @@ from attrs import asdict, evolve
 from tract.core.graph import is_written
 from tract.domain.content import DialogueContent
 from tract.domain.events import UsageFigures
-from tract.domain.exchange import ModelReply
+from tract.domain.exchange import Attempt, ModelReply
 from tract.domain.reports import usage_from
 from tract.domain.results import ChatResponse, ParsedResponse
 from tract.errors import ContentValidationError, ModelAnswerError, ModelRefusalError, ModelResponseError
@@ -97,7 +98,7 @@ def cleaned(reply: ModelReply) -> ModelReply:
     is_word = reply.finish_reason is None or is_written(reply.finish_reason)
     finish_reason = reply.finish_reason if is_word else "other"
     reasoning, refusal = _words(reply.reasoning), _words(reply.refusal)
-    usage = storable(reply.usage)
+    usage = _storable(reply.usage)
     return evolve(reply, model=model, finish_reason=finish_reason, usage=usage, reasoning=reasoning, refusal=refusal)
 
 
@@ -105,7 +106,21 @@ def _words(text: object) -> str | None:
     return text.encode("utf-8", "replace").decode() if isinstance(text, str) and text.strip() else None
 
 
-def storable(figures: UsageFigures | None) -> UsageFigures | None:
+def accounts(sent: Sequence[Attempt], reply: ModelReply | None) -> tuple[Attempt, ...]:
+    """Return every request with what it cost, as that can be stored.
+
+    Args:
+        sent: By the client's word.
+        reply: The whole answer, or None. What its client tells there alone is
+            what the last request cost.
+    """
+    attempts = [evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent]
+    if reply is not None and attempts and attempts[-1].figures is None:
+        attempts[-1] = evolve(attempts[-1], figures=reply.usage)
+    return tuple(attempts)
+
+
+def _storable(figures: UsageFigures | None) -> UsageFigures | None:
     """Return figures, None where they could not be stored."""
     try:
         return None if figures is None else usage_from(asdict(figures))
