@@ -246,7 +246,7 @@ class Turn:
         """Record the failure and name in the error what was kept."""
         ended = await self._end(answer or self._failure(error))
         partial = None if ended.answer is None else ended.answer.id
-        error.located(question=ended.question, partial=partial, generation=self.generation)
+        error.located(question=ended.question, partial=partial, generation=self.generation, is_on_branch=ended.is_on_branch)
 
     async def _lost(self, error: GenerationLostError) -> GenerationLostError:
         """Record what arrived, which nobody was handed, and return the error that names it."""
