@@ -55,6 +55,23 @@ async def test_a_refusal_leaves_the_branch_and_keeps_its_words_off_it(ask: Ask) 
         assert (info.answer, info.question) == (caught.value.partial, caught.value.question)
 
 
+@pytest.mark.parametrize("text", [None, ""])
+@each_verb
+async def test_an_answer_that_a_filter_withheld_is_a_refusal_without_words(ask: Ask, text: str | None) -> None:
+    async with talking(Reply(text, finish_reason="content_filter")) as (t, _):
+        await t.user("before")
+        before = await state(t)
+        with pytest.raises(ModelRefusalError, match="filter") as caught:
+            await ask(t)
+        assert (await state(t), caught.value.partial) == (before, None)
+        assert "error.partial" not in str(caught.value)
+
+
+async def test_an_answer_of_which_a_filter_withheld_the_end_stands_with_its_reason() -> None:
+    async with talking(Reply("It begins", finish_reason="content_filter")) as (t, _):
+        assert (await t.chat("Tell me.")).finish_reason == "content_filter"
+
+
 @each_verb
 async def test_who_asks_again_after_a_refusal_asks_once(ask: Ask) -> None:
     async with talking(Reply(None, refusal=WORDS), Reply("Please do not.")) as (t, _):

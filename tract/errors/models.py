@@ -123,9 +123,11 @@ class ModelResponseError(ModelError):
 
 
 class ModelRefusalError(ModelResponseError):
-    """The model refused to answer; its words are the partial answer, kept off the branch."""
+    """The model refused to answer, or the provider's filter let nothing through; words of the model are the partial answer."""
 
     def advice(self) -> str:
+        if self.partial is None:
+            return "Ask otherwise, or ask another model."
         return "Read its words with show(error.partial), then ask otherwise or ask another model."
 
 

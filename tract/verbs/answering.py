@@ -24,13 +24,15 @@ def answer_of(reply: ModelReply) -> DialogueContent:
     """Return what is committed of a whole answer.
 
     Raises:
-        ModelRefusalError: The model refused to answer.
+        ModelRefusalError: The model refused to answer, or a filter let nothing through.
         ModelResponseError: It cannot be used.
     """
     if reply.refusal is not None:
         raise ModelRefusalError("the model refused to answer")
     try:
-        if not reply.tool_calls and not (reply.text and reply.text.strip()):
+        if not reply.tool_calls and (not reply.text or (isinstance(reply.text, str) and not reply.text.strip())):
+            if reply.finish_reason == "content_filter":
+                raise ModelRefusalError("the provider's content filter withheld the answer")
             spent = " before max_tokens was spent" if reply.finish_reason == "length" else ""
             raise ContentValidationError("text", f"the model answered nothing{spent}")
         return DialogueContent("assistant", reply.text, tool_calls=reply.tool_calls)
