@@ -1,9 +1,15 @@
 import copy
+import json
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
 
+from tests.strategies import llm_configs
 from tract.domain.config import LLMConfig
+from tract.domain.operation_configs import OperationConfigs
 from tract.errors import ConfigError
 
 FULL: dict[str, Any] = {
@@ -63,6 +69,69 @@ def test_extra_cannot_be_changed_from_outside() -> None:
     config = LLMConfig(extra=extra)
     extra["options"]["a"] = 2
     assert config.extra == {"options": {"a": 1}}
+
+
+NESTED = {"a": {"b": [1, {"c": 2}]}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda extra: extra.update(a=1),
+        lambda extra: extra.__setitem__("a", 1),
+        lambda extra: extra.pop("a"),
+        lambda extra: extra["a"].clear(),
+        lambda extra: extra["a"].setdefault("x", 1),
+        lambda extra: extra["a"].__delitem__("b"),
+        lambda extra: extra["a"].__ior__({"b": 1}),
+        lambda extra: extra["a"].popitem(),
+        lambda extra: extra["a"]["b"].append(3),
+        lambda extra: extra["a"]["b"].__setitem__(0, 3),
+        lambda extra: extra["a"]["b"].__iadd__([3]),
+        lambda extra: extra["a"]["b"].__imul__(2),
+        lambda extra: extra["a"]["b"].sort(),
+        lambda extra: extra["a"]["b"][1].update(c=3),
+    ],
+)
+def test_extra_is_read_only_at_any_depth(change: Callable[[Any], object]) -> None:
+    config = LLMConfig(extra=NESTED)
+    with pytest.raises(TypeError, match="read-only"):
+        change(config.extra)
+    assert config == LLMConfig(extra=NESTED)
+
+
+def test_what_is_read_only_is_equal_to_plain_json_and_writes_as_such() -> None:
+    extra = LLMConfig(extra=NESTED).extra
+    assert extra == NESTED
+    assert json.loads(json.dumps(extra["a"])) == NESTED["a"]
+    assert repr(extra) == repr(NESTED)
+
+
+def test_the_dict_of_a_config_can_be_changed_and_the_config_stays() -> None:
+    config = LLMConfig(extra=NESTED)
+    config.to_dict()["extra"]["a"]["b"].append(3)
+    copy.deepcopy(config.extra)["a"]["b"].append(3)
+    assert config == LLMConfig(extra=NESTED)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_config_can_be_pickled(protocol: int) -> None:
+    config = LLMConfig(model="m", stop_sequences=("a",), extra=NESTED)
+    read = pickle.loads(pickle.dumps(config, protocol))
+    assert read == config
+    with pytest.raises(TypeError, match="read-only"):
+        read.extra["a"]["b"].append(3)
+
+
+def test_a_config_is_shown_by_what_is_set_alone() -> None:
+    assert repr(LLMConfig(model="scripted", temperature=0.2)) == "LLMConfig(model='scripted', temperature=0.2)"
+    assert str(LLMConfig()) == "LLMConfig()"
+    assert repr(OperationConfigs(chat=LLMConfig(seed=0))) == "OperationConfigs(chat=LLMConfig(seed=0))"
+
+
+@given(llm_configs())
+def test_what_a_config_is_shown_as_makes_it_again(config: LLMConfig) -> None:
+    assert eval(repr(config)) == config
 
 
 def test_a_config_survives_a_deep_copy() -> None:
