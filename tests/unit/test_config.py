@@ -42,6 +42,18 @@ def test_a_whole_number_is_the_same_temperature_as_the_float() -> None:
     assert LLMConfig(temperature=1) == LLMConfig(temperature=1.0)
 
 
+class Measure(float):
+    """A number of another library."""
+
+
+def test_a_number_of_another_library_is_one_of_python() -> None:
+    assert type(LLMConfig(temperature=Measure(0.5)).temperature) is float
+
+
+def test_a_zero_with_a_sign_is_written_as_zero() -> None:
+    assert json.dumps(LLMConfig(frequency_penalty=-0.0).to_dict()) == '{"frequency_penalty": 0.0}'
+
+
 def test_one_string_is_one_stop() -> None:
     assert LLMConfig(stop_sequences="END").stop_sequences == ("END",)
 
@@ -155,6 +167,9 @@ def test_a_config_survives_a_deep_copy() -> None:
         ("max_tokens", True),
         ("stop_sequences", ("",)),
         ("stop_sequences", (1,)),
+        ("stop_sequences", {"a", "b"}),
+        ("stop_sequences", {"a": "b"}),
+        ("stop_sequences", b"a"),
         ("frequency_penalty", -2.1),
         ("presence_penalty", 2.1),
         ("top_k", 0),
@@ -196,7 +211,8 @@ def test_an_extra_option_with_the_name_of_a_field_is_refused() -> None:
 
 CREDENTIALS = (
     "session_token aws_session_token hf_token openai_key api_keys jwt cookie pwd passphrase x-auth signature "
-    "aws_access_key_id secretKey X-API-Key"
+    "aws_access_key_id secretKey X-API-Key OPENAI_API_KEY_2 auth_token1 accesstoken sessionToken apikeys private_key_pem "
+    "client_secret_value auth_header credentials_json apiKeyValue"
 )
 
 
@@ -206,7 +222,10 @@ def test_a_credential_of_any_provider_is_refused(key: str) -> None:
         LLMConfig(extra={key: "x"})
 
 
-HARMLESS = "prompt_cache_key max_reasoning_tokens max_completion_tokens maxOutputTokens reasoning_effort logit_bias eos_token"
+HARMLESS = "prompt_cache_key max_reasoning_tokens max_completion_tokens maxOutputTokens reasoning_effort logit_bias eos_token "
+HARMLESS += (
+    "eos_token_id stop_token_ids keep_alive author session_id response_id monkey top_logprobs accessibility tokens_per_key_frame"
+)
 
 
 @pytest.mark.parametrize("key", HARMLESS.split(" "))

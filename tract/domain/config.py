@@ -6,6 +6,7 @@ Imports only `errors`, `canonical`, `plumbing` and `read_only`.
 import math
 import re
 from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, TypedDict
 
 from attrs import Attribute, asdict, evolve, field, fields_dict, frozen
@@ -15,32 +16,39 @@ from tract.domain.plumbing import ALIASES, PLUMBING, attributes_of
 from tract.domain.read_only import plain, read_only
 from tract.errors import ConfigError
 
-_word = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-_SECRETS = (
-    "apikey auth authorization bearer cookie credential credentials jwt key keys "
-    "passphrase passwd password pwd secret secrets signature token"
-)
+_word = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_SECRETS = "auth authorization bearer cookie credential credentials jwt passphrase passwd password pwd secret secrets"
 _secrets = frozenset(_SECRETS.split(" "))
+"""Words that tell a credential wherever they stand in a name."""
+_last_words = frozenset({"key", "keys", "signature", "token"})
+"""Those that tell one at its end."""
+_compounds = re.compile(r"(api|access|account|private|secret)_?(key|token)|(auth|refresh|session|bearer)token")
 _harmless = frozenset({("prompt", "cache", "key"), ("cache", "key"), ("eos", "token"), ("bos", "token"), ("pad", "token")})
 
 
 def _is_secret(key: str) -> bool:
     """Say whether a provider option looks like a credential, by the words of its name."""
     words = tuple(word.lower() for word in _word.findall(key))
-    return bool(words) and words not in _harmless and (words[-1] in _secrets or ("key" in words[:-1] and words[-1] == "id"))
+    if not words or words in _harmless:
+        return False
+    if words[-1] in _last_words or ("key" in words[:-1] and words[-1] == "id"):
+        return True
+    return not _secrets.isdisjoint(words) or _compounds.search("_".join(words)) is not None
 
 
 def _real(value: object) -> object:
     # Written 1 or 1.0, a temperature is the same setting, so it is the same blob.
-    if not isinstance(value, int) or isinstance(value, bool):
+    # -0.0 is written as 0.0 is, and a number of another library as Python's own.
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         return value
-    return float(value) if abs(value) < 1000 else value
+    return float(value) + 0.0 if abs(value) < 1000 else value
 
 
 def _stops(value: object) -> object:
     if isinstance(value, str):
         return (value,)
-    return tuple(value) if isinstance(value, Iterable) else value
+    # A set has no order, so it would be another config in another process.
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (AbstractSet, Mapping)) else value
 
 
 def _read_only(value: object) -> object:
@@ -88,7 +96,7 @@ def _name(_: object, attribute: "Attribute[Any]", value: object) -> None:
 
 def _texts(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not (isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)):
-        raise ConfigError(attribute.name, "it must be strings that are not empty")
+        raise ConfigError(attribute.name, "it must be strings that are not empty, in a list or tuple")
     _check_text(attribute, value)
 
 
