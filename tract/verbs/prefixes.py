@@ -15,7 +15,7 @@ from tract.domain.messages import ToolCall
 from tract.errors import CompilerError, TractError
 from tract.formats.rendering import RENDERING, close
 from tract.llm.protocol import TokenCounter
-from tract.log.protocol import Query
+from tract.log.protocol import MISSHAPEN, Query
 from tract.operations.compilers import DEFAULT, XMLCompiler, label
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import EMPTY, Context
@@ -33,13 +33,14 @@ class _Known:
     """What was found last. One for the store: more of them would keep contexts that were let go.
 
     Attributes:
-        asked: The numbers of the record's commit and of the one it stood
-            beside, and who counted.
-        sent: What was found.
+        record: The number of the commit that was sent.
+        beside: That of the one it stood beside, and who counted.
+        sent: What was found; None where it cannot be read any more.
     """
 
-    asked: tuple[int, int, str]
-    sent: Sent
+    record: int
+    beside: tuple[int, str]
+    sent: Sent | None
 
 
 def record_branch(query: Query, place: Place, at: str | None) -> str | None:
@@ -61,31 +62,36 @@ def context_beside_sent(
     if record is None:
         return contexts.context(query, head), None
     sent_at, compiler = record
-    asked = (sent_at.number, 0 if head is None else head.number, counter.name)
+    beside = (0 if head is None else head.number, counter.name)
     known: _Known | None = query.facts.get("sent beside")
-    if known is not None and known.asked == asked:
-        return contexts.context(query, head), known.sent
+    before = None
+    if known is not None and known.record == sent_at.number:
+        if known.sent is None or known.beside == beside:
+            return contexts.context(query, head), known.sent
+        before = known.sent
+    sent: Sent | None
     try:
-        context, lines, length = _load(query, contexts, sent_at, head, known)
+        context, lines, length = _load(query, contexts, sent_at, head, before)
         shared = min(shared_lines(lines, context.lines), length)
         sent = Sent(lines, length, compiler, shared, shared, closing_tokens=_closing_tokens(query, counter))
         if shared < length:
             sent = _broken(query, contexts, sent, sent_at, head)
-    except TractError:
-        return contexts.context(query, head), None
-    query.facts["sent beside"] = _Known(asked, sent)
+    except (TractError, *MISSHAPEN):
+        # Of what was sent, whose text may be gone; of *head*, it is raised again.
+        context, sent = contexts.context(query, head), None
+    query.facts["sent beside"] = _Known(sent_at.number, beside, sent)
     return context, sent
 
 
 def _load(
-    query: Query, contexts: ContextCache, sent_at: Node, head: Node | None, known: _Known | None
+    query: Query, contexts: ContextCache, sent_at: Node, head: Node | None, known: Sent | None
 ) -> tuple[Context, Vector[Line], int]:
     """Return the context at *head*, the lines that were sent, maybe with more behind them, and how many they are."""
     # A look only: contexts that are asked for are counted, and nobody asked for this one.
     before = contexts.known(query).find(sent_at.number)
     if before is None:
-        if known is not None and known.asked[0] == sent_at.number:
-            return contexts.context(query, head), known.sent.lines, known.sent.length
+        if known is not None:
+            return contexts.context(query, head), known.lines, known.length
         added = _added(query, contexts, sent_at, head)
         if added is not None:
             context = contexts.context(query, head)
