@@ -52,11 +52,14 @@ async def converse(db: str, llm: LLMClient, model: str) -> None:
         async with t.stream(QUESTION) as answer:
             async for delta in answer:
                 print(delta, end="", flush=True)
+        # What was sent, every field, is on the answer, with the model that gave it.
+        print(f"\n  (said {answer.response.generation_config.model})")
 
         # The same question where another thing is true. main is not touched.
         await t.branch("vegetarian", at=taste.id)
         await t.edit(taste.id, "I eat no meat.", message="a guest is coming")
-        print(f"\n\non vegetarian: {QUESTION}\n  {await t.chat(QUESTION)}")
+        response = await t.chat(QUESTION)
+        print(f"\non vegetarian: {QUESTION}\n  {response}\n  (said {response.generation_config.model})")
 
     async with AsyncTract.open(db, create=False) as t:
         print(f"\nReopened: {await t.status()}")

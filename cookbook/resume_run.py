@@ -8,6 +8,7 @@ process dies at the same moment each time.
     python cookbook/resume_run.py
 """
 
+import argparse
 import asyncio
 import os
 import subprocess
@@ -71,9 +72,11 @@ async def finish(db: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    given = sys.argv[1:] if arguments is None else arguments
-    if given:
-        asyncio.run(work(given[0]))
+    parser = argparse.ArgumentParser(description="A run that is killed and gone on with.")
+    parser.add_argument("db", nargs="?", help="work in this file, in this process, which then dies")
+    options = parser.parse_args(arguments)
+    if options.db is not None:
+        asyncio.run(work(options.db))
         return 0
     with TemporaryDirectory() as folder:
         db = str(Path(folder) / "agent.db")

@@ -66,7 +66,8 @@ async def leave_on_purpose(t: AsyncTract) -> None:
             seen += 1
             if seen == ENOUGH:
                 break
-    console.print(f"\n{answer.response.finish_reason}: {answer.response.commit_info}")
+    response = answer.response
+    console.print(f"\n{response.finish_reason}, by {response.generation_config.model}: {response.commit_info}")
 
 
 async def run_out_of_patience(t: AsyncTract) -> None:

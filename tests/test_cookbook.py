@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 from anyio import to_thread
 
-from cookbook import admin_rebuild, branch_and_compare, first_conversation, import_transcripts, stream_and_cancel
-from tract import AsyncTract
+from cookbook import (
+    admin_rebuild,
+    branch_and_compare,
+    configure_operations,
+    first_conversation,
+    import_transcripts,
+    stream_and_cancel,
+    structured_output,
+    tool_agent,
+)
+from tract import AsyncTract, ToolCall
 from tract.testing.server import Reply, serve
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +115,71 @@ async def test_stopping_asks_the_server_it_is_given(capsys: pytest.CaptureFixtur
     assert "scripted" not in capsys.readouterr().out
 
 
+def test_each_answer_says_how_it_was_asked_for_and_a_later_open_asks_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    assert configure_operations.main([]) == 0
+    said = capsys.readouterr().out
+    asked = [line.split("model ")[1] for line in said.splitlines() if "at most" in line]
+    assert asked == [
+        "scripted, temperature 0.7, at most 200 tokens",
+        "scripted, temperature 1.0, at most 200 tokens",
+        "scripted, temperature 0.0, at most 50 tokens",
+        "scripted, temperature 0.7, at most 200 tokens",
+    ]
+    assert said.split("Cold answers:\n")[1].count("\n") == 1
+
+
+async def test_operations_ask_the_server_they_are_given(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serve() as server:
+        arguments = ["--base-url", server.base_url, "--model", "served"]
+        assert await to_thread.run_sync(configure_operations.main, arguments) == 0
+        assert [request.body["temperature"] for request in server.requests] == [0.7, 1.0, 0.0, 0.7]
+    assert "scripted" not in capsys.readouterr().out
+
+
+def test_an_agent_looks_up_refunds_and_hears_of_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    tool_agent.REFUNDS.clear()
+    assert tool_agent.main([]) == 0
+    said = capsys.readouterr().out
+    assert tool_agent.REFUNDS == ["A2"]
+    assert "Error: KeyError: 'A3'" in said
+    assert "run: " in said.splitlines()[-1]
+
+
+async def test_an_agent_asks_the_server_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    call = ToolCall("1", "find_order", '{"order": "A1"}')
+    async with serve([Reply(None, tool_calls=(call,)), Reply("It is on its way.")]) as server:
+        arguments = ["--base-url", server.base_url, "--model", "served"]
+        assert await to_thread.run_sync(tool_agent.main, arguments) == 0
+        assert server.requests[1].body["messages"][-1]["content"] == '{"order":"A1","state":"shipped"}'
+    assert "scripted" not in capsys.readouterr().out
+
+
+def test_a_form_is_asked_for_until_it_is_filled_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert structured_output.main([]) == 0
+    said = capsys.readouterr().out
+    assert "it said 'I am sorry to hear that.'" in said
+    assert "Ticket(title='Locker door squeaks" in said
+    assert said.split("without the try that failed:\n")[1].count("\n") == 3
+
+
+async def test_a_form_is_asked_for_at_the_server_that_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serve([Reply(structured_output.ANSWERS[1])]) as server:
+        arguments = ["--base-url", server.base_url, "--model", "served"]
+        assert await to_thread.run_sync(structured_output.main, arguments) == 0
+        assert server.requests[0].body["response_format"]["json_schema"]["name"] == "Ticket"
+    assert "scripted" not in capsys.readouterr().out
+
+
+def test_a_killed_run_goes_on_and_fetches_nothing_twice() -> None:
+    recipe = [sys.executable, str(COOKBOOK / "resume_run.py")]
+    done = subprocess.run(recipe, cwd=ROOT, env={"PYTHONPATH": "."}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    before, after = done.stdout.split("and the process is gone")
+    assert (before.count("fetch('flour')"), before.count("fetch('eggs')")) == (1, 1)
+    assert "fetch('" not in after
+    assert "The cake is ready." in after
+
+
 def test_a_table_that_was_broken_is_named_healed_and_clean_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert admin_rebuild.main(["--messages", "50"]) == 0
     sound, broken, healed = capsys.readouterr().out.split("──\n")[1:]
@@ -192,9 +266,13 @@ def test_every_recipe_says_what_it_shows_and_how_to_run_it() -> None:
     assert [path.name for path in recipes] == [
         "admin_rebuild.py",
         "branch_and_compare.py",
+        "configure_operations.py",
         "first_conversation.py",
         "import_transcripts.py",
+        "resume_run.py",
         "stream_and_cancel.py",
+        "structured_output.py",
+        "tool_agent.py",
     ]
     for path in recipes:
         done = subprocess.run(

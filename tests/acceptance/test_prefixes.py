@@ -18,6 +18,7 @@ from tract import (
     ImagePart,
     LLMConfig,
     ModelReply,
+    Priority,
     TextPart,
     ToolCall,
     XMLCompiler,
@@ -282,6 +283,31 @@ async def test_where_the_text_that_was_sent_is_gone_the_rest_compiles_and_nothin
     async with AsyncTract.open(path) as t:
         compiled = await t.compile()
         assert (compiled.to_dicts(), compiled.cacheable_tokens, compiled.cache_break) == (before.to_dicts(), 0, None)
+
+
+@pytest.mark.parametrize("what", ["nothing", "message", "hidden", "call", "result", "skip", "edit"])
+async def test_whatever_came_since_a_process_that_begins_anew_sees_the_same(path: str, what: str) -> None:
+    calls = (ToolCall("a", "look", "{}"), ToolCall("b", "look", "{}"))
+    async with opened([ModelReply("Let me look.", tool_calls=calls), "Nothing yet."], path) as t:
+        await t.chat("Hi")
+        await t.chat("And?")
+        if what == "message":
+            await t.user("More")
+        elif what == "hidden":
+            await t.commit({"content_type": "reasoning", "text": "Hm."}, priority=Priority.SKIP)
+        elif what == "call":
+            await t.commit(DialogueContent("assistant", None, tool_calls=calls))
+        elif what == "result":
+            await t.tool_result("b", "found")
+        elif what == "skip":
+            await t.skip((await t.compile()).slot_ids[0])
+        elif what == "edit":
+            await t.edit((await t.compile()).slot_ids[-1], "Nothing at all.")
+        before = await cached(t)
+    async with AsyncTract.open(path) as t:
+        assert await cached(t) == before
+        await t.user("On it goes")
+        assert await cached(t) == before
 
 
 async def test_a_rebuild_changes_nothing_of_it(path: str) -> None:

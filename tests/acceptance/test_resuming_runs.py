@@ -131,6 +131,22 @@ async def test_an_answer_that_was_written_by_hand_or_edited_counts_as_it_stands(
         assert (await t.run()).text == "Edited."
 
 
+async def test_what_a_model_thinks_is_neither_an_answer_nor_in_its_way() -> None:
+    thinking = [
+        ModelReply(None, tool_calls=(call("quick"),), reasoning="First this."),
+        ModelReply("Done.", reasoning="Now that."),
+    ]
+    tools = Tools()
+    async with opened(*thinking) as t:
+        first = await t.run("Go", tools=[tools.quick])
+        assert [step.response.reasoning for step in first.steps] == ["First this.", "Now that."]
+        for info in await t.log():
+            if info.content_type == "reasoning":
+                await t.annotate(info.id, "normal")
+        again = await t.run(tools=[tools.quick])
+        assert (again.response, again.steps, tools.calls) == (first.response, (), ["quick"])
+
+
 async def test_a_question_whose_answer_failed_is_asked_again_once() -> None:
     async with opened(ModelConnectionError(), "Hello.") as t:
         await t.system("Be kind.")

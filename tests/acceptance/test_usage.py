@@ -204,6 +204,21 @@ async def test_a_call_whose_process_died_counts_as_one_without_figures_once_that
         assert report.sums == (UsageSum(("stream", "tiny"), 1, 1, TokenUsage()),)
 
 
+async def test_figures_of_an_owner_that_comes_back_late_take_the_place_of_the_unknown(path: str) -> None:
+    now = FixedClock(int(datetime.now(UTC).timestamp()) * 10**6)
+    now.advance(40)
+    with streaming(path, host="elsewhere") as child:
+        child.stream("One")
+        async with AsyncTract.open(path, clock=now) as t:
+            before = await t.usage()
+            assert before.total == UsageSum((), 1, 1, TokenUsage())
+            child.tell("end")
+            assert child.told()[0] == "GenerationLostError"
+            after = await t.usage(by=("verb", "day"))
+            assert (after.total.calls, after.total.unreported, len(after.sums)) == (1, 0, 1)
+            assert after.total.tokens.completion is not None
+
+
 async def test_what_was_spent_is_there_after_reopening(path: str) -> None:
     async with opened([reply(11, 1)], path) as t:
         await t.chat("Well?")

@@ -156,7 +156,7 @@ async def test_closing_cancels_a_tool_and_the_next_handle_goes_on(tmp_path: Path
     t = await AsyncTract.open(str(path), llm=ScriptedLLM(replies[:1]), model="tiny")
     task = asyncio.ensure_future(_result(t.run("Go", tools=[wait])))
     await has_begun.wait()
-    await asyncio.wait_for(t.aclose(), 2)
+    await asyncio.wait_for(t.aclose(), 10)
     assert is_over.is_set()
     await asyncio.wait([task])
     assert task.cancelled()

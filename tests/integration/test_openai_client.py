@@ -623,9 +623,38 @@ async def test_an_error_inside_a_stream_is_read_by_its_code(naps: Naps, code: ob
             900,
             512,
         ),
+        (
+            refused(
+                "400",
+                "This endpoint's maximum context length is 131072 tokens. However, you requested about 138956 tokens "
+                "(7884 of text input, 131072 in the output).",
+            ),
+            138956,
+            131072,
+        ),
+        (
+            refused("400", "This model's maximum context length is 2048 tokens. However, your request has 3000 input tokens."),
+            3000,
+            2048,
+        ),
+        (
+            refused("400", "The input token count (314175) exceeds the maximum number of tokens allowed (131072)."),
+            314175,
+            131072,
+        ),
         (refused("context_length_exceeded", "Too long."), None, None),
     ],
-    ids=["openai", "openai older", "openai newer", "anthropic", "llama.cpp", "without figures"],
+    ids=[
+        "openai",
+        "openai older",
+        "openai newer",
+        "anthropic",
+        "llama.cpp",
+        "openrouter",
+        "vllm",
+        "gemini",
+        "without figures",
+    ],
 )
 async def test_a_context_that_is_too_long_tells_its_figures(fail: Fail, tokens: int | None, limit: int | None) -> None:
     async with connected([fail]) as (client, _):

@@ -128,6 +128,8 @@ async def test_reading() -> None:
         assert_type(await t.compile(include_reasoning=True), CompiledContext)
         assert_type(await t.compile(order=["HEAD"]), CompiledContext)
         assert_type(context.compiler, str)
+        assert_type(context.cacheable_tokens, int)
+        assert_type(context.cache_break, CommitId | None)
         assert_type(context.messages, Sequence[Message])
         assert_type(context.messages[0], Message)
         assert_type(context.commit_ids, Sequence[CommitId])

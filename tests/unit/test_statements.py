@@ -60,7 +60,7 @@ def explained(database: sqlite3.Connection, how: str) -> Iterator[tuple[str, lis
     """Each statement that works on tables, with what SQLite says of it."""
     for name, sql in STATEMENTS.items():
         if not sql.startswith(("CREATE", "DROP", "ALTER")) and " CREATE " not in sql:
-            count = max((number for number in range(1, 12) if f"?{number}" in sql), default=sql.count("?"))
+            count = max((number for number in range(1, 20) if f"?{number}" in sql), default=sql.count("?"))
             yield name, database.execute(f"{how} {sql}", [None] * count).fetchall()
 
 

@@ -215,7 +215,8 @@ def run(
     """Ask the model, run the tools that it calls and ask it again, until it calls nothing.
 
     Await what this returns for the result, or iterate it with `async for` for
-    one step after the other: an answer, with the results of its calls.
+    one step after the other: an answer, with the results of its calls. For a
+    task there is `asyncio.ensure_future(t.run(...))`.
 
     Each answer is a turn as of `chat`, and moves the branch. Then its calls
     are made, at once: coroutine functions on the event loop, other functions

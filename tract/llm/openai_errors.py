@@ -29,12 +29,15 @@ LONGEST_WAIT = 60.0
 _too_long = re.compile(
     r"context_length_exceeded|exceed_context_size|maximum context length|context length exceeded"
     r"|(?:exceeds?|larger than|longer than) the (?:available |model's |maximum )*context|prompt is too long"
-    r"|input tokens exceed",
+    r"|input tokens exceed|token count(?: \([\d,]+\))? exceeds the maximum number of tokens",
     re.IGNORECASE,
 )
-_sent_tokens = re.compile(r"(?:resulted in|requested|too long:|n_prompt_tokens\D{1,4})\s*([\d,]+)", re.IGNORECASE)
+_sent_tokens = re.compile(
+    r"(?:resulted in|requested(?: about)?|request has|too long:|token count \(|n_prompt_tokens\D{1,4})\s*([\d,]+)",
+    re.IGNORECASE,
+)
 _limit_tokens = re.compile(
-    r"(?:context length (?:is|of)|configured limit of|n_ctx\D{1,4}|tokens >)\s*([\d,]+)",
+    r"(?:context length (?:is|of)|configured limit of|tokens allowed \(|n_ctx\D{1,4}|tokens >)\s*([\d,]+)",
     re.IGNORECASE,
 )
 
@@ -42,6 +45,7 @@ _statuses_of_codes = {
     "invalid_api_key": 401,
     "rate_limit_exceeded": 429,
     "slow_down": 429,
+    "insufficient_quota": 429,
     "server_error": 500,
 }
 

@@ -150,7 +150,7 @@ def _sendable(message: Message) -> Message:
     """
     checked = checked_message(message)
     if checked.role != "tool" and not checked.tool_calls and is_blank(checked.text):
-        raise ContentValidationError("content", f"a {checked.role} message must not be blank")
+        raise ContentValidationError("content", f"a message of role {checked.role} must not be blank")
     if checked.name is not None:
         require_speaker("name", checked.name)
     return checked

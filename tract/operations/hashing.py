@@ -1,4 +1,4 @@
-"""Digests of long lists that stay cheap when the list grows.
+"""Digests of long lists, and the lists as they are sent, that stay cheap when the list grows.
 
 The form is for ever (design.md, section 5): entries in leaves of 64 by index;
 leaf = SHA-256 of its entries joined by newlines; d0 = 32 zero bytes,

@@ -1,8 +1,9 @@
 """What one compile shows beyond what the history says by itself.
 
 Another order, marks on what was edited, what the model thought, another
-compiler: none of them changes the context, which is shared and a pure function of its commit. Imports
-`errors`, `domain`, `formats`, `closing`, `compilers`, `context` and `slots`.
+compiler: none of them changes the context, which is shared and a pure function
+of its commit. Imports `errors`, `domain`, `formats`, `closing`, `compilers`,
+`context` and `slots`.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """What is sent of a context: its messages as JSON, encoded once.
 
-Imports `domain`, `formats`, `compiling` and `hashing`. Read `payload_of`.
+Imports `domain`, `formats`, `compiling` and `slots`. Read `payload_of`.
 """
 
 from collections.abc import Iterable, Sequence

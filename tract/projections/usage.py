@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from tract.domain.events import Event, GenerationInterrupted, UsageFigures, UsageRecorded
-from tract.domain.ids import BlobId, CommitId, GenerationId, hex_bytes, uuid_bytes
+from tract.domain.ids import BlobId, hex_bytes, uuid_bytes
 from tract.log.protocol import Statement
 
 DAY = 86_400_000_000
@@ -16,7 +16,7 @@ class UsageSums:
     """The table `usage_sums`, a row a day, branch, config and verb of a tract."""
 
     name = "usage_sums"
-    version = 1
+    version = 2
     is_inline = False
     folds = (UsageRecorded, GenerationInterrupted)
     create = ("usage_sums.create",)
@@ -33,14 +33,17 @@ class UsageSums:
         for event in events:
             body = event.body
             if isinstance(body, UsageRecorded):
-                yield _add(event, body.generation, body.commit, body.figures or UsageFigures())
+                yield _add(event, body)
             elif isinstance(body, GenerationInterrupted):
-                yield _add(event, body.generation, None, UsageFigures())
+                yield _add(event, UsageRecorded(body.generation, None, 1, None))
 
 
-def _add(event: Event, generation: GenerationId | None, commit: CommitId | None, figures: UsageFigures) -> Statement:
+def _add(event: Event, body: UsageRecorded) -> Statement:
+    generation, figures = body.generation, body.figures or UsageFigures()
     # The answer of a call that began here would be another place to look at.
-    answer = commit if generation is None else None
+    answer = body.commit if generation is None else None
+    # Of the attempts of one call, one stands for its interruption.
+    operation = uuid_bytes(event.operation) if body.attempt == 1 else None
     row = (
         uuid_bytes(event.tract),
         uuid_bytes(event.stream),
@@ -53,5 +56,8 @@ def _add(event: Event, generation: GenerationId | None, commit: CommitId | None,
         figures.completion,
         figures.cached,
         figures.reasoning,
+        operation,
+        event.position,
+        generation,
     )
     return Statement("usage_sums.add", row)

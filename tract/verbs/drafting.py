@@ -172,7 +172,7 @@ def render_filled(content: Content) -> Message:
         return message
     if is_blank(message.text):
         field = "message" if isinstance(content, RegisteredContent) else _BLANK_FIELDS.get(content.content_type, "text")
-        raise ContentValidationError(field, f"a {message.role} message must not be blank: no provider takes it")
+        raise ContentValidationError(field, f"a message of role {message.role} must not be blank: no provider takes it")
     return message
 
 

@@ -97,7 +97,8 @@ async def chat(
     The model is called without any lock or transaction. If the call fails or
     is cancelled, the branch is where it was; question and partial answer are
     commits off the branch, named by the error. So calling again never doubles
-    the question.
+    the question. What the model thought before it answered, where the provider
+    tells, is a commit between question and answer, skipped.
 
     Args:
         t: The tract.
@@ -131,6 +132,7 @@ async def chat(
         ModelAnswerError: The answer has not the form asked for, or calls a
             tool that was not offered or with arguments that are no JSON
             object; all of it is kept off the branch.
+        ModelRefusalError: The model refused; its words are the error's partial.
         ModelError: The call failed, after the client's retries.
         HeadMovedError: The branch gained something that the model never saw;
             the answer is kept off the branch.
@@ -248,7 +250,9 @@ def stream(
     """Return a turn to enter with `async with` and iterate for the text.
 
     Each piece of text is written down before it is handed on: if the process
-    dies, `generations` has every word that was seen. Afterwards `response` holds what `chat` returns. Leaving the block before
+    dies, `generations` has every word that was seen. The words of a refusal
+    are handed on too, and then `ModelRefusalError` says what they are; what the
+    model thinks is not. Afterwards `response` holds what `chat` returns. Leaving the block before
     the end keeps question and partial answer, if anything arrived, with
     `finish_reason="cancelled"`; an exception, a cancellation or a call that
     fails leaves the branch as it was. Between the deltas, other tasks' appends to this branch

@@ -30,18 +30,23 @@ SELECT * FROM usage_sums ORDER BY family, tract, day, branch, config, verb;
 -- was made elsewhere, in the event that recorded its answer. What is read here
 -- besides was there before, and never changes: so it does not matter how far
 -- behind the log this is done. A sum ends at the greatest integer: what a
--- provider claims shall not keep the others from being counted.
+-- provider claims shall not keep the others from being counted. A call whose
+-- owner was taken for dead was counted when that was recorded: what the owner
+-- tells of its first attempt, when it comes back, takes the place of that.
 -- name: usage_sums.add
 INSERT INTO usage_sums
-SELECT f.number, t.number, ?3,
+SELECT f.number, t.number, coalesce(i.recorded_at / 86400000000, ?3),
        coalesce(json_extract(s.data, '$.branch'), ''),
        coalesce(json_extract(s.data, '$.config'), json_extract(s.data, '$.commit.config'), ''),
        coalesce(?6, json_extract(s.data, '$.verb'), ''),
-       1, ?7, ?8, ?9, ?10, ?11
+       1 - (i.position IS NOT NULL), ?7 - (i.position IS NOT NULL), ?8, ?9, ?10, ?11
 FROM tracts t JOIN tracts f ON f.id = ?2
 LEFT JOIN generations g ON g.id = ?4
 LEFT JOIN commits c ON substr(c.id, 1, 4) = substr(?5, 1, 4) AND c.id = ?5
 LEFT JOIN events s ON s.position = coalesce(g.number, c.number)
+LEFT JOIN events i ON substr(i.operation_id, 1, 8) = substr(?12, 1, 8) AND substr(i.operation_id, 13, 4) = substr(?12, 13, 4)
+  AND i.operation_id = ?12 AND i.type = 'generation.interrupted' AND i.position < ?13
+  AND json_extract(i.data, '$.generation') = ?14
 WHERE t.id = ?1
 ON CONFLICT (family, tract, day, branch, config, verb) DO UPDATE SET
     calls = calls + excluded.calls,
