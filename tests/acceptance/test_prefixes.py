@@ -380,6 +380,18 @@ async def test_with_another_compiler_its_messages_are_compared(path: str) -> Non
         assert await cached(t) == (0, edit.id)
 
 
+async def test_the_same_context_sent_again_by_another_compiler_was_sent_otherwise(path: str) -> None:
+    refused = ModelConnectionError("refused")
+    async with opened([refused], path) as t, opened([refused], path, compiler=XMLCompiler()) as other:
+        await t.user("One")
+        with pytest.raises(ModelConnectionError):
+            await t.generate()
+        assert (await cached(t)) == (cost(await t.compile()), None)
+        with pytest.raises(ModelConnectionError):
+            await other.generate()
+        assert await cached(t) == (0, None)
+
+
 async def test_what_was_sent_by_a_compiler_that_is_not_at_hand_is_not_known(path: str) -> None:
     class Shouting:
         name = "shouting"

@@ -33,12 +33,12 @@ class _Known:
     """What was found last. One for the store: more of them would keep contexts that were let go.
 
     Attributes:
-        record: The number of the commit that was sent.
-        beside: That of the one it stood beside, and who counted.
+        record: The number of the commit that was sent, and the compiler.
+        beside: The number of the commit it stood beside, and who counted.
         sent: What was found; None where it cannot be read any more.
     """
 
-    record: int
+    record: tuple[int, str]
     beside: tuple[int, str]
     sent: Sent | None
 
@@ -58,14 +58,15 @@ def context_beside_sent(
     query: Query, contexts: ContextCache, counter: TokenCounter, tract: int, branch: str | None, head: Node | None
 ) -> tuple[Context, Sent | None]:
     """Return the context at *head*, and what was sent last on a branch; None where nothing was, or it cannot be read any more."""
-    record = None if branch is None else _newest(query, tract, branch)
-    if record is None:
+    found = None if branch is None else _newest(query, tract, branch)
+    if found is None:
         return contexts.context(query, head), None
-    sent_at, compiler = record
+    sent_at, compiler = found
+    record = (sent_at.number, compiler)
     beside = (0 if head is None else head.number, counter.name)
     known: _Known | None = query.facts.get("sent beside")
     before = None
-    if known is not None and known.record == sent_at.number:
+    if known is not None and known.record == record:
         if known.sent is None or known.beside == beside:
             return contexts.context(query, head), known.sent
         before = known.sent
@@ -79,7 +80,7 @@ def context_beside_sent(
     except (TractError, *MISSHAPEN):
         # Of what was sent, whose text may be gone; of *head*, it is raised again.
         context, sent = contexts.context(query, head), None
-    query.facts["sent beside"] = _Known(sent_at.number, beside, sent)
+    query.facts["sent beside"] = _Known(record, beside, sent)
     return context, sent
 
 
