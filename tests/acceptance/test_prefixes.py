@@ -1,7 +1,9 @@
 """Story: what was sent before stands unchanged at the beginning of what is sent next, and I see how much of it."""
 
 import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
@@ -262,6 +264,27 @@ async def test_the_record_is_found_again_after_reopening(path: str) -> None:
         assert await cached(t) == (cost(compiled, 1), edit.id)
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "an edit"])
+async def test_where_the_text_that_was_sent_is_gone_the_rest_compiles_and_nothing_is_known_to_be_cached(
+    path: str, meanwhile: str
+) -> None:
+    async with opened(["Hello.", ModelConnectionError("refused")], path) as t:
+        await t.chat("Hi")
+        with pytest.raises(ModelConnectionError):
+            await t.chat("Are you there?")
+        if meanwhile == "an edit":
+            await t.edit((await t.compile()).slot_ids[0], "Hi!")
+        before = await t.compile()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "UPDATE blobs SET data = NULL, salt = NULL, fingerprint = NULL WHERE number = "
+            "(SELECT c.content FROM commits c JOIN generations g ON g.question = c.id WHERE g.status = 'failed')"
+        )
+    async with AsyncTract.open(path) as t:
+        compiled = await t.compile()
+        assert (compiled.to_dicts(), compiled.cacheable_tokens, compiled.cache_break) == (before.to_dicts(), 0, None)
+
+
 @pytest.mark.parametrize("what", ["nothing", "message", "hidden", "call", "result", "skip", "edit"])
 async def test_whatever_came_since_a_process_that_begins_anew_sees_the_same(path: str, what: str) -> None:
     calls = (ToolCall("a", "look", "{}"), ToolCall("b", "look", "{}"))
@@ -355,6 +378,18 @@ async def test_with_another_compiler_its_messages_are_compared(path: str) -> Non
         assert await cached(t) == (0, None)
         edit = await t.edit(slot.id, "ONE")
         assert await cached(t) == (0, edit.id)
+
+
+async def test_the_same_context_sent_again_by_another_compiler_was_sent_otherwise(path: str) -> None:
+    refused = ModelConnectionError("refused")
+    async with opened([refused], path) as t, opened([refused], path, compiler=XMLCompiler()) as other:
+        await t.user("One")
+        with pytest.raises(ModelConnectionError):
+            await t.generate()
+        assert (await cached(t)) == (cost(await t.compile()), None)
+        with pytest.raises(ModelConnectionError):
+            await other.generate()
+        assert await cached(t) == (0, None)
 
 
 async def test_what_was_sent_by_a_compiler_that_is_not_at_hand_is_not_known(path: str) -> None:

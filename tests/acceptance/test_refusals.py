@@ -55,6 +55,23 @@ async def test_a_refusal_leaves_the_branch_and_keeps_its_words_off_it(ask: Ask) 
         assert (info.answer, info.question) == (caught.value.partial, caught.value.question)
 
 
+@pytest.mark.parametrize("text", [None, ""])
+@each_verb
+async def test_an_answer_that_a_filter_withheld_is_a_refusal_without_words(ask: Ask, text: str | None) -> None:
+    async with talking(Reply(text, finish_reason="content_filter")) as (t, _):
+        await t.user("before")
+        before = await state(t)
+        with pytest.raises(ModelRefusalError, match="filter") as caught:
+            await ask(t)
+        assert (await state(t), caught.value.partial) == (before, None)
+        assert "error.partial" not in str(caught.value)
+
+
+async def test_an_answer_of_which_a_filter_withheld_the_end_stands_with_its_reason() -> None:
+    async with talking(Reply("It begins", finish_reason="content_filter")) as (t, _):
+        assert (await t.chat("Tell me.")).finish_reason == "content_filter"
+
+
 @each_verb
 async def test_who_asks_again_after_a_refusal_asks_once(ask: Ask) -> None:
     async with talking(Reply(None, refusal=WORDS), Reply("Please do not.")) as (t, _):
@@ -86,34 +103,35 @@ async def test_a_watcher_is_told_the_words_as_they_come_and_then_that_they_refus
         assert caught.value.partial is not None
 
 
+class Curt:
+    """A model whose refusals are not in its deltas."""
+
+    def __init__(self, *replies: ModelReply) -> None:
+        self._replies = list(replies)
+
+    async def complete(self, request: object) -> ModelReply:
+        return self._replies.pop(0)
+
+    @asynccontextmanager
+    async def stream(self, request: object) -> AsyncIterator["Curt"]:
+        self.reply = self._replies.pop(0)
+        yield self
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        raise StopAsyncIteration
+
+    @property
+    def attempts(self) -> tuple[()]:
+        return ()
+
+    async def aclose(self) -> None:
+        """Has nothing to close."""
+
+
 async def test_a_client_that_tells_of_a_refusal_at_its_end_only_loses_no_words() -> None:
-    class Curt:
-        """A model whose refusals are not in its deltas."""
-
-        def __init__(self, *replies: ModelReply) -> None:
-            self._replies = list(replies)
-
-        async def complete(self, request: object) -> ModelReply:
-            return self._replies.pop(0)
-
-        @asynccontextmanager
-        async def stream(self, request: object) -> AsyncIterator["Curt"]:
-            self.reply = self._replies.pop(0)
-            yield self
-
-        def __aiter__(self) -> AsyncIterator[str]:
-            return self
-
-        async def __anext__(self) -> str:
-            raise StopAsyncIteration
-
-        @property
-        def attempts(self) -> tuple[()]:
-            return ()
-
-        async def aclose(self) -> None:
-            """Has nothing to close."""
-
     async with AsyncTract.open(llm=Curt(ModelReply(None, refusal=WORDS)), model="tiny") as t:
         with pytest.raises(ModelRefusalError) as caught:
             await by_chat(t)
@@ -123,6 +141,13 @@ async def test_a_client_that_tells_of_a_refusal_at_its_end_only_loses_no_words()
 
 async def test_keep_partial_puts_the_words_on_the_branch_and_the_error_comes_all_the_same() -> None:
     async with talking(Reply(None, refusal=WORDS)) as (t, _):
+        with pytest.raises(ModelRefusalError):
+            await t.chat("How do I do harm?", keep_partial=True)
+        assert await texts(t) == ["How do I do harm?", WORDS]
+
+
+async def test_keep_partial_puts_words_that_came_at_the_end_only_on_the_branch_too() -> None:
+    async with AsyncTract.open(llm=Curt(ModelReply(None, refusal=WORDS)), model="tiny") as t:
         with pytest.raises(ModelRefusalError):
             await t.chat("How do I do harm?", keep_partial=True)
         assert await texts(t) == ["How do I do harm?", WORDS]

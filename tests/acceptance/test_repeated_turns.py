@@ -180,6 +180,17 @@ async def test_a_turn_that_failed_is_not_asked_again_under_its_id(ask: Ask) -> N
         assert await state(t) == before
 
 
+async def test_half_an_answer_that_failed_is_no_answer_although_it_was_kept() -> None:
+    async with opened([Cut(["Half "], ModelConnectionError()), "Never."]) as t:
+        with pytest.raises(ModelConnectionError):
+            await t.chat("Hi", operation_id=ID, keep_partial=True)
+        before = await state(t)
+        kept = (await t.log())[0].id
+        with pytest.raises(TurnStateError, match=f"ended as failed; what arrived is {kept[:8]} on the branch"):
+            await t.chat("Hi", operation_id=ID, keep_partial=True)
+        assert await state(t) == before
+
+
 async def test_a_turn_that_was_cancelled_is_not_asked_again_under_its_id() -> None:
     held = Held()
     async with opened(held) as t:

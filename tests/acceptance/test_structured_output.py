@@ -106,9 +106,11 @@ async def test_what_another_answer_cost_is_counted() -> None:
 
 async def test_an_answer_that_was_read_to_its_end_may_be_kept_on_the_branch_all_the_same() -> None:
     async with opened(["It rains."]) as t:
-        with pytest.raises(ModelAnswerError):
+        with pytest.raises(ModelAnswerError) as caught:
             await t.chat("How is it?", response_format=Weather, keep_partial=True)
         assert await texts(t) == ["How is it?", "It rains."]
+        assert caught.value.is_on_branch
+        assert "where it was" not in str(caught.value)
 
 
 async def test_no_word_of_the_answer_is_in_the_error() -> None:

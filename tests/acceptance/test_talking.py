@@ -100,6 +100,35 @@ async def test_a_question_can_be_any_content_with_message_and_metadata() -> None
         )
 
 
+async def test_without_a_question_message_and_metadata_are_with_the_answer() -> None:
+    async with opened([ModelReply("Yes.", reasoning="Hm."), "No."]) as t:
+        await t.user("Is it?")
+        response = await t.generate(message="why", metadata={"n": 1})
+        async with t.stream(message="again", metadata={"n": 2}) as turn:
+            async for _ in turn:
+                pass
+        assert [(each.message, each.metadata) for each in (response.commit_info, turn.response.commit_info)] == [
+            ("why", {"n": 1}),
+            ("again", {"n": 2}),
+        ]
+        log = await t.log()
+        assert [(each.content_type, each.metadata) for each in log] == [
+            ("dialogue", {"n": 2}),
+            ("dialogue", {"n": 1}),
+            ("reasoning", None),
+            ("dialogue", None),
+        ]
+
+
+async def test_metadata_that_is_no_json_is_refused_before_a_model_is_asked() -> None:
+    llm = ScriptedLLM([])
+    async with AsyncTract.open(llm=llm, model="tiny") as t:
+        await t.user("Is it?")
+        with pytest.raises(ContentValidationError) as caught:
+            await t.generate(metadata={"n": object()})
+        assert (caught.value.field, llm.requests, list(await t.generations())) == ("metadata", [], [])
+
+
 async def test_generate_answers_what_stands_there() -> None:
     llm = ScriptedLLM(["Hello."])
     async with AsyncTract.open(llm=llm, model="tiny") as t:

@@ -1,6 +1,8 @@
 """Story: what did the models cost, by what asked for it and by day, and how much of that is not known?"""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from tests.acceptance.scripting import opened
 from tests.children import started, streaming
-from tract import AsyncTract, LLMConfig, ModelReply, TokenUsage, UsageReport, UsageSum
+from tract import AsyncTract, Attempt, LLMConfig, ModelReply, ModelRequest, TokenUsage, UsageReport, UsageSum
 from tract.errors import ContentValidationError, ModelConnectionError
 from tract.testing import Cut, FixedClock, ScriptedLLM
 
@@ -38,6 +40,28 @@ async def test_what_calls_cost_is_added_up() -> None:
         assert (await t.usage()).total == UsageSum((), 3, 0, TokenUsage(60, 9, cached=5, reasoning=1))
 
 
+class Plain:
+    """A client of somebody's own that says nothing of its attempts but that there was one."""
+
+    attempts = (Attempt(1),)
+
+    def __init__(self, reply: ModelReply) -> None:
+        self.reply = reply
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        return self.reply
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator["Plain"]:
+        yield self
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield self.reply.text or ""
+
+    async def aclose(self) -> None:
+        """Has nothing to close."""
+
+
 async def test_what_a_call_cost_is_counted_as_soon_as_it_returned() -> None:
     async with opened([reply(1, 1)] * 20) as t:
         for number in range(20):
@@ -51,6 +75,14 @@ async def test_figures_that_nobody_told_are_not_taken_for_nothing() -> None:
         for _ in range(3):
             await t.chat("Well?")
         assert (await t.usage()).total == UsageSum((), 3, 2, TokenUsage(prompt=10))
+
+
+async def test_figures_that_a_client_tells_with_its_reply_alone_are_counted() -> None:
+    usage = TokenUsage(prompt=100, completion=7)
+    async with AsyncTract.open(llm=Plain(ModelReply("Yes.", usage=usage)), model="tiny") as t:
+        assert (await t.chat("Well?")).usage == usage
+        assert (await t.usage()).total == UsageSum((), 1, 0, usage)
+        assert (await t.status()).token_count == 107
 
 
 async def test_sums_are_told_apart_by_branch_model_and_verb() -> None:

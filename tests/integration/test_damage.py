@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tract import AsyncTract, LLMConfig, admin
+from tract import AsyncTract, LLMConfig, OperationConfigs, admin
 from tract.errors import CorruptLogError, TractError
+from tract.log.packing import pack
 from tract.testing import ScriptedLLM
 
 FILES = 80
@@ -95,3 +96,18 @@ async def test_a_damaged_commit_is_a_damaged_log_to_whoever_compiles(tmp_path: P
     async with AsyncTract.open(tmp_path / "log.db") as t:
         with pytest.raises(CorruptLogError):
             await t.compile()
+
+
+@pytest.mark.parametrize("column", ["llm_config", "operations"])
+@pytest.mark.parametrize("stored", [b'{"nonesuch":{"temperature":1}}', b"[1]", b"{", b'{"temperature":99.0}', b'{"chat":5}'])
+async def test_a_config_that_was_never_stored_is_a_damaged_file_and_no_mistake_of_the_reader(
+    tmp_path: Path, column: str, stored: bytes
+) -> None:
+    path = tmp_path / "log.db"
+    async with AsyncTract.open(path, operations=OperationConfigs(chat=LLMConfig(model="a"))) as t:
+        await t.configure(llm_config=LLMConfig(model="b"))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE blobs SET data = ? WHERE id = (SELECT {column} FROM settings)", (pack(stored),))
+        db.commit()
+    with pytest.raises(CorruptLogError):
+        await opened(path)

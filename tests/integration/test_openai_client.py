@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import socket
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def naps() -> Naps:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -319,6 +320,75 @@ async def test_settings_are_sent_under_the_names_of_openai() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+@asynccontextmanager
+async def proxied(
+    monkeypatch: pytest.MonkeyPatch, base_url: str, **options: Any
+) -> AsyncIterator[tuple[OpenAIClient, list[Any]]]:
+    """A client that takes a server of this machine for whatever its URL names, and the bodies that arrive there."""
+    bodies: list[Any] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        bodies.append(json.loads(await reader.readexactly(int(size.partition(b":")[2]))))
+        said = b'{"choices":[{"message":{"content":"Hello"}}]}'
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(said), said))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        client = OpenAIClient(base_url=base_url, api_key=KEY, **options)
+        try:
+            yield client, bodies
+        finally:
+            await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://api.openai.com/v1", "http://EU.api.OpenAI.com./v1", "http://mine.openai.azure.com/openai/v1"],
+)
+async def test_openai_and_azure_are_told_the_longest_answer_by_the_name_that_all_their_models_know(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    async with proxied(monkeypatch, url) as (client, bodies):
+        await client.complete(ModelRequest(REQUEST.messages, LLMConfig(model="tiny", max_tokens=100)))
+    assert {"max_tokens", "max_completion_tokens"} & bodies[0].keys() == {"max_completion_tokens"}
+    assert bodies[0]["max_completion_tokens"] == 100
+
+
+@pytest.mark.parametrize("url", ["http://openrouter.example/v1", "http://notopenai.com/v1", "http://openai.com.example/v1"])
+async def test_other_servers_are_told_the_longest_answer_as_max_tokens(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    async with proxied(monkeypatch, url) as (client, bodies):
+        await client.complete(ModelRequest(REQUEST.messages, LLMConfig(model="tiny", max_tokens=100)))
+    assert {"max_tokens", "max_completion_tokens"} & bodies[0].keys() == {"max_tokens"}
+    assert bodies[0]["max_tokens"] == 100
+
+
+@pytest.mark.parametrize("url", ["http://api.openai.com/v1", "http://openrouter.example/v1"])
+async def test_a_longest_answer_among_the_options_is_sent_where_the_field_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    config = LLMConfig(model="tiny", extra={"max_completion_tokens": 50})
+    async with proxied(monkeypatch, url) as (client, bodies):
+        await client.complete(ModelRequest(REQUEST.messages, config))
+    assert {name: value for name, value in bodies[0].items() if name.startswith("max")} == {"max_completion_tokens": 50}
+
+
+@pytest.mark.parametrize(
+    ("url", "name"), [("http://api.openai.com/v1", "max_completion_tokens"), ("http://openrouter.example/v1", "max_tokens")]
+)
+async def test_a_longest_answer_among_the_options_gives_way_to_the_field(
+    monkeypatch: pytest.MonkeyPatch, url: str, name: str
+) -> None:
+    config = LLMConfig(model="tiny", max_tokens=100, extra={"max_completion_tokens": 50})
+    async with proxied(monkeypatch, url) as (client, bodies):
+        await client.complete(ModelRequest(REQUEST.messages, config))
+    assert {name: value for name, value in bodies[0].items() if name.startswith("max")} == {name: 100}
 
 
 async def test_settings_that_are_not_set_are_not_sent() -> None:

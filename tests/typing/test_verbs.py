@@ -200,7 +200,7 @@ async def test_talking() -> None:
         assert_type(response.commit_info, CommitInfo)
         assert_type(response.tool_calls, tuple[ToolCall, ...])
         assert_type(response.finish_reason, str | None)
-        assert_type(await t.generate(), ChatResponse)
+        assert_type(await t.generate(message="a", metadata={"b": 1}), ChatResponse)
         assert_type(await t.chat("a", tools=[answer_to], tool_choice=answer_to), ChatResponse)
         assert_type(await t.chat("a", response_format={"type": "json_object"}), ChatResponse)
         assert_type(await t.chat("a", response_format=Planned), ParsedResponse[Planned])

@@ -1,11 +1,13 @@
 """What an answer is held against: the tools that were offered and the form that was asked for."""
 
+from typing import Any
+
 import pytest
 from attrs import frozen
 
 from tract import ModelReply, ToolCall
-from tract.errors import ModelAnswerError
-from tract.verbs.answering import check_answer
+from tract.errors import ModelAnswerError, ModelResponseError
+from tract.verbs.answering import answer_of, check_answer
 from tract.verbs.offering import NOTHING, offer_of
 
 
@@ -26,6 +28,12 @@ WRONG_TYPE = ToolCall("d", "add", '{"one": "1"}')
 
 def calling(*calls: ToolCall) -> ModelReply:
     return ModelReply(None, tool_calls=calls)
+
+
+@pytest.mark.parametrize("text", [5, b"bytes", ["a"]])
+def test_what_a_client_of_the_callers_gives_for_text_and_is_none_is_no_answer(text: Any) -> None:
+    with pytest.raises(ModelResponseError, match="text"):
+        answer_of(ModelReply(text))
 
 
 @pytest.mark.parametrize("call", [UNKNOWN, TORN], ids=["unknown", "torn"])

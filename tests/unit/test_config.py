@@ -1,9 +1,15 @@
 import copy
+import json
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
 
+from tests.strategies import llm_configs
 from tract.domain.config import LLMConfig
+from tract.domain.operation_configs import OperationConfigs
 from tract.errors import ConfigError
 
 FULL: dict[str, Any] = {
@@ -36,6 +42,18 @@ def test_a_whole_number_is_the_same_temperature_as_the_float() -> None:
     assert LLMConfig(temperature=1) == LLMConfig(temperature=1.0)
 
 
+class Measure(float):
+    """A number of another library."""
+
+
+def test_a_number_of_another_library_is_one_of_python() -> None:
+    assert type(LLMConfig(temperature=Measure(0.5)).temperature) is float
+
+
+def test_a_zero_with_a_sign_is_written_as_zero() -> None:
+    assert json.dumps(LLMConfig(frequency_penalty=-0.0).to_dict()) == '{"frequency_penalty": 0.0}'
+
+
 def test_one_string_is_one_stop() -> None:
     assert LLMConfig(stop_sequences="END").stop_sequences == ("END",)
 
@@ -65,6 +83,69 @@ def test_extra_cannot_be_changed_from_outside() -> None:
     assert config.extra == {"options": {"a": 1}}
 
 
+NESTED = {"a": {"b": [1, {"c": 2}]}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda extra: extra.update(a=1),
+        lambda extra: extra.__setitem__("a", 1),
+        lambda extra: extra.pop("a"),
+        lambda extra: extra["a"].clear(),
+        lambda extra: extra["a"].setdefault("x", 1),
+        lambda extra: extra["a"].__delitem__("b"),
+        lambda extra: extra["a"].__ior__({"b": 1}),
+        lambda extra: extra["a"].popitem(),
+        lambda extra: extra["a"]["b"].append(3),
+        lambda extra: extra["a"]["b"].__setitem__(0, 3),
+        lambda extra: extra["a"]["b"].__iadd__([3]),
+        lambda extra: extra["a"]["b"].__imul__(2),
+        lambda extra: extra["a"]["b"].sort(),
+        lambda extra: extra["a"]["b"][1].update(c=3),
+    ],
+)
+def test_extra_is_read_only_at_any_depth(change: Callable[[Any], object]) -> None:
+    config = LLMConfig(extra=NESTED)
+    with pytest.raises(TypeError, match="read-only"):
+        change(config.extra)
+    assert config == LLMConfig(extra=NESTED)
+
+
+def test_what_is_read_only_is_equal_to_plain_json_and_writes_as_such() -> None:
+    extra = LLMConfig(extra=NESTED).extra
+    assert extra == NESTED
+    assert json.loads(json.dumps(extra["a"])) == NESTED["a"]
+    assert repr(extra) == repr(NESTED)
+
+
+def test_the_dict_of_a_config_can_be_changed_and_the_config_stays() -> None:
+    config = LLMConfig(extra=NESTED)
+    config.to_dict()["extra"]["a"]["b"].append(3)
+    copy.deepcopy(config.extra)["a"]["b"].append(3)
+    assert config == LLMConfig(extra=NESTED)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_config_can_be_pickled(protocol: int) -> None:
+    config = LLMConfig(model="m", stop_sequences=("a",), extra=NESTED)
+    read = pickle.loads(pickle.dumps(config, protocol))
+    assert read == config
+    with pytest.raises(TypeError, match="read-only"):
+        read.extra["a"]["b"].append(3)
+
+
+def test_a_config_is_shown_by_what_is_set_alone() -> None:
+    assert repr(LLMConfig(model="scripted", temperature=0.2)) == "LLMConfig(model='scripted', temperature=0.2)"
+    assert str(LLMConfig()) == "LLMConfig()"
+    assert repr(OperationConfigs(chat=LLMConfig(seed=0))) == "OperationConfigs(chat=LLMConfig(seed=0))"
+
+
+@given(llm_configs())
+def test_what_a_config_is_shown_as_makes_it_again(config: LLMConfig) -> None:
+    assert eval(repr(config)) == config
+
+
 def test_a_config_survives_a_deep_copy() -> None:
     config = LLMConfig.from_dict(FULL)
     assert copy.deepcopy(config) == config
@@ -86,6 +167,9 @@ def test_a_config_survives_a_deep_copy() -> None:
         ("max_tokens", True),
         ("stop_sequences", ("",)),
         ("stop_sequences", (1,)),
+        ("stop_sequences", {"a", "b"}),
+        ("stop_sequences", {"a": "b"}),
+        ("stop_sequences", b"a"),
         ("frequency_penalty", -2.1),
         ("presence_penalty", 2.1),
         ("top_k", 0),
@@ -127,7 +211,8 @@ def test_an_extra_option_with_the_name_of_a_field_is_refused() -> None:
 
 CREDENTIALS = (
     "session_token aws_session_token hf_token openai_key api_keys jwt cookie pwd passphrase x-auth signature "
-    "aws_access_key_id secretKey X-API-Key"
+    "aws_access_key_id secretKey X-API-Key OPENAI_API_KEY_2 auth_token1 accesstoken sessionToken apikeys private_key_pem "
+    "client_secret_value auth_header credentials_json apiKeyValue"
 )
 
 
@@ -137,7 +222,10 @@ def test_a_credential_of_any_provider_is_refused(key: str) -> None:
         LLMConfig(extra={key: "x"})
 
 
-HARMLESS = "prompt_cache_key max_reasoning_tokens max_completion_tokens maxOutputTokens reasoning_effort logit_bias eos_token"
+HARMLESS = "prompt_cache_key max_reasoning_tokens max_completion_tokens maxOutputTokens reasoning_effort logit_bias eos_token "
+HARMLESS += (
+    "eos_token_id stop_token_ids keep_alive author session_id response_id monkey top_logprobs accessibility tokens_per_key_frame"
+)
 
 
 @pytest.mark.parametrize("key", HARMLESS.split(" "))

@@ -15,6 +15,7 @@ from tract.errors import (
     AmbiguousRefError,
     CorruptLogError,
     HeadMovedError,
+    ModelConnectionError,
     ModelContextError,
     ModelError,
     ModelQuotaError,
@@ -172,7 +173,14 @@ def test_a_head_that_moved_says_how_to_take_the_answer() -> None:
 
 def test_a_model_error_names_what_is_kept_off_the_branch() -> None:
     error = ModelError("The answer was cut").located(question="a" * 64, partial="b" * 64, generation=None)
-    assert str(error).endswith("Kept off the branch: question aaaaaaaa, partial bbbbbbbb.")
+    assert str(error).endswith("Kept off the branch, which is where it was: question aaaaaaaa, partial bbbbbbbb.")
+
+
+def test_a_model_error_does_not_say_of_a_branch_that_it_moved_that_it_is_where_it_was() -> None:
+    error = ModelConnectionError("The answer was cut")
+    error.located(question="a" * 64, partial="b" * 64, generation=None, is_on_branch=True)
+    assert "where it was" not in str(error)
+    assert "On the branch: question aaaaaaaa, partial bbbbbbbb; generate() goes on from there" in str(error)
 
 
 def test_a_rate_limit_says_how_long_to_wait() -> None:

@@ -12,6 +12,7 @@ from tests.histories import History, annotate, append, calls, compress, edit, hi
 from tract.domain.commits import Priority
 from tract.domain.ids import CommitId
 from tract.domain.messages import Message
+from tract.operations.compilers import DEFAULT, label
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import EMPTY, Context
 from tract.operations.folding import Step, fold
@@ -31,7 +32,11 @@ def beside(before: Sequence[Step], after: Sequence[Step]) -> CompiledContext:
     shared = shared_lines(sent.lines, compiled.lines)
     steps = tuple(after)
     return CompiledContext(
-        compiled, None, 0, "counted:none", sent=Sent(sent.lines, len(sent.lines), shared, shared, sent, steps, CLOSING)
+        compiled,
+        None,
+        0,
+        "counted:none",
+        sent=Sent(sent.lines, len(sent.lines), label(DEFAULT), shared, shared, sent, steps, CLOSING),
     )
 
 

@@ -1,6 +1,7 @@
 """The form that an answer must have, and answers read by it."""
 
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 import attrs
@@ -55,6 +56,24 @@ class Told(TypedDict):
 
 class Short(msgspec.Struct):
     text: str
+
+
+@attrs.define
+class Sum:
+    parts: list[int]
+    total: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.total = sum(self.parts)
+
+
+@dataclass
+class Area:
+    side: int
+    size: int = dataclass_field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = self.side**2
 
 
 def sent(form: AnswerForm) -> dict[str, Any]:
@@ -190,6 +209,9 @@ READ: dict[str, tuple[Any, str, Any]] = {
     "a dataclass": (Point, ' {"x": 1}\n', Point(1)),
     "a typed dict": (Told, '{"text": "a"}', {"text": "a"}),
     "a struct": (Short, '{"text": "a"}', Short("a")),
+    "a class that works out a field itself": (Sum, '{"parts": [1, 2], "total": 4}', Sum([1, 2])),
+    "a dataclass that works out a field itself": (Area, '{"side": 3, "size": 10}', Area(3)),
+    "one that the model was silent about": (Sum, '{"parts": [1, 2]}', Sum([1, 2])),
     "a schema": ({"type": "array"}, "[1, null]", [1, None]),
     "a schema of two types": ({"type": ["array", "null"]}, "null", None),
     "a schema without a type": ({"enum": [1, 2]}, "1", 1),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import attrs
 import msgspec
@@ -228,6 +228,55 @@ def test_a_schema_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     ]
     assert {run.stdout for run in runs} == {json.dumps(tool_schemas([plain, rich, Search()])).encode() + b"\n"}
+
+
+class Position(NamedTuple):
+    name: str
+    row: int = 0
+
+
+ARRAYS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "list": (list, {"type": "array", "items": {}}),
+    "tuple": (tuple, {"type": "array", "items": {}}),
+    "tuple of one type": (
+        tuple[float, float],
+        {"type": "array", "minItems": 2, "maxItems": 2, "prefixItems": [{"type": "number"}] * 2, "items": {"type": "number"}},
+    ),
+    "tuple of several": (
+        tuple[str, int],
+        {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 2,
+            "prefixItems": [{"type": "string"}, {"type": "integer"}],
+            "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        },
+    ),
+    "empty tuple": (tuple[()], {"type": "array", "minItems": 0, "maxItems": 0, "items": {}}),
+}
+
+
+@pytest.mark.parametrize("what", ARRAYS)
+def test_an_array_says_what_its_items_are_which_openai_wants_of_each(what: str) -> None:
+    kind, schema = ARRAYS[what]
+
+    def tool(value: Any) -> None: ...
+
+    tool.__annotations__ = {"value": kind}
+    assert parameters(tool)["properties"]["value"] == schema
+
+
+def test_a_named_tuple_says_what_its_items_are() -> None:
+    def tool(value: Position) -> None: ...
+
+    assert parameters(tool)["$defs"]["Position"] == {
+        "title": "Position",
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 2,
+        "prefixItems": [{"type": "string"}, {"type": "integer", "default": 0}],
+        "items": {"anyOf": [{"type": "integer", "default": 0}, {"type": "string"}]},
+    }
 
 
 def test_the_order_of_a_union_makes_no_difference() -> None:

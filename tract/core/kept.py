@@ -6,15 +6,17 @@ runs on a reader's thread. Imports `domain`, `graph`, `operations` and
 `log.packing`. Read `find_kept`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
+from typing import Any, TypeVar
 
 import msgspec
 from attrs import frozen
 
 from tract.core.graph import ancestors, node
 from tract.domain.config import LLMConfig, stored_config
-from tract.errors import CorruptLogError
+from tract.domain.operation_configs import OperationConfigs, stored_operations
+from tract.errors import ConfigError, CorruptLogError
 from tract.log.packing import unpack
 from tract.log.protocol import Query, Row
 from tract.operations.context import Context
@@ -23,6 +25,7 @@ from tract.operations.frozen import VERSION, decode_root, key_of, unsealed
 from tract.operations.sources import Source
 from tract.operations.thawing import thaw
 
+T = TypeVar("T")
 _keys = msgspec.json.Decoder(tuple[int, ...])
 
 
@@ -101,5 +104,27 @@ def _source(query: Query, where: str, number: int, configs: Sequence[int]) -> So
 
 
 def decode_config(data: bytes) -> LLMConfig:
-    """Return the config of its stored bytes."""
-    return stored_config(msgspec.json.decode(data))
+    """Return the config of its stored bytes.
+
+    Raises:
+        msgspec.MsgspecError: They are none that was stored; a store says so
+            of the row that they come from.
+    """
+    return _decoded(data, stored_config)
+
+
+def decode_operations(data: bytes) -> OperationConfigs:
+    """Return the configs of operations of their stored bytes.
+
+    Raises:
+        msgspec.MsgspecError: As for `decode_config`.
+    """
+    return _decoded(data, stored_operations)
+
+
+def _decoded(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T:
+    try:
+        return read(msgspec.json.decode(data, type=dict[str, Any]))
+    except ConfigError as exc:
+        # Nobody gave it, so it is not for whoever reads it to mend.
+        raise msgspec.ValidationError("a stored config has not the shape of one") from exc

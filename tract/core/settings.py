@@ -8,14 +8,13 @@ handles of the tract in this process know in common. Imports `domain` and
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
-import msgspec
 from attrs import evolve, field, frozen
 
-from tract.core.contexts import decode_config
+from tract.core.kept import decode_config, decode_operations
 from tract.domain.budgets import BudgetReport, TokenBudget
 from tract.domain.config import LLMConfig
 from tract.domain.ids import BlobId
-from tract.domain.operation_configs import OperationConfigs, OperationName, stored_operations
+from tract.domain.operation_configs import OperationConfigs, OperationName
 from tract.errors import ConfigError
 from tract.log.protocol import Query, Row
 
@@ -78,7 +77,7 @@ def configured(rows: Sequence[Row]) -> Configured:
         number,
         None if config is None else decode_config(config),
         _budget(budget),
-        OperationConfigs() if operations is None else stored_operations(msgspec.json.decode(operations)),
+        OperationConfigs() if operations is None else decode_operations(operations),
         config_blob=_blob_id(config_id),
         operations_blob=_blob_id(operations_id),
     )

@@ -1,6 +1,5 @@
-"""`Condition`: what a config is asked for. Imports `canonical`, `config` and `errors`."""
+"""`Condition`: what a config is asked for. Imports `canonical`, `config`, `read_only` and `errors`."""
 
-from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
@@ -8,6 +7,7 @@ from attrs import fields_dict, frozen
 
 from tract.domain import canonical
 from tract.domain.config import LLMConfig
+from tract.domain.read_only import plain
 from tract.errors import ContentValidationError
 
 Operator: TypeAlias = Literal["=", "!=", ">", "<", ">=", "<=", "in", "not in", "between", "exists"]
@@ -18,14 +18,6 @@ MOST_VALUES = 1_000
 FIELDS = tuple(fields_dict(LLMConfig))
 _ORDERED = frozenset({">", "<", ">=", "<=", "between"})
 _LISTED = frozenset({"in", "not in"})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
 
 
 @frozen
@@ -55,7 +47,7 @@ class Condition:
 
     field: str
     operator: Operator
-    value: Any = attrs.field(default=None, converter=_plain)
+    value: Any = attrs.field(default=None, converter=plain)
 
     def __attrs_post_init__(self) -> None:
         _check_field(self.field)

@@ -1,66 +1,64 @@
 """`LLMConfig`: how a model is asked.
 
-Imports only `errors`, `canonical` and `plumbing`.
+Imports only `errors`, `canonical`, `plumbing` and `read_only`.
 """
 
 import math
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Set as AbstractSet
 from typing import Any, TypedDict
 
 from attrs import Attribute, asdict, evolve, field, fields_dict, frozen
 
 from tract.domain import canonical
 from tract.domain.plumbing import ALIASES, PLUMBING, attributes_of
+from tract.domain.read_only import plain, read_only
 from tract.errors import ConfigError
 
-_word = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-_SECRETS = (
-    "apikey auth authorization bearer cookie credential credentials jwt key keys "
-    "passphrase passwd password pwd secret secrets signature token"
-)
+_word = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_SECRETS = "auth authorization bearer cookie credential credentials jwt passphrase passwd password pwd secret secrets"
 _secrets = frozenset(_SECRETS.split(" "))
+"""Words that tell a credential wherever they stand in a name."""
+_last_words = frozenset({"key", "keys", "signature", "token"})
+"""Those that tell one at its end."""
+_compounds = re.compile(r"(api|access|account|private|secret)_?(key|token)|(auth|refresh|session|bearer)token")
 _harmless = frozenset({("prompt", "cache", "key"), ("cache", "key"), ("eos", "token"), ("bos", "token"), ("pad", "token")})
 
 
 def _is_secret(key: str) -> bool:
     """Say whether a provider option looks like a credential, by the words of its name."""
     words = tuple(word.lower() for word in _word.findall(key))
-    return bool(words) and words not in _harmless and (words[-1] in _secrets or ("key" in words[:-1] and words[-1] == "id"))
+    if not words or words in _harmless:
+        return False
+    if words[-1] in _last_words or ("key" in words[:-1] and words[-1] == "id"):
+        return True
+    return not _secrets.isdisjoint(words) or _compounds.search("_".join(words)) is not None
 
 
 def _real(value: object) -> object:
     # Written 1 or 1.0, a temperature is the same setting, so it is the same blob.
-    if not isinstance(value, int) or isinstance(value, bool):
+    # -0.0 is written as 0.0 is, and a number of another library as Python's own.
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         return value
-    return float(value) if abs(value) < 1000 else value
+    return float(value) + 0.0 if abs(value) < 1000 else value
 
 
 def _stops(value: object) -> object:
     if isinstance(value, str):
         return (value,)
-    return tuple(value) if isinstance(value, Iterable) else value
+    # A set has no order, so it would be another config in another process.
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (AbstractSet, Mapping)) else value
 
 
 def _read_only(value: object) -> object:
     if value is None:
-        return MappingProxyType({})
-    if not isinstance(value, Mapping):
-        return value
+        return read_only({})
     try:
-        return MappingProxyType({key: _plain(item) for key, item in value.items()})
+        return read_only(value)
     except RecursionError:
-        # It is so deep, or contains itself, that the check below refuses it.
+        # It is so deep, or contains itself, that the check of it refuses it.
         return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _hashable(value: object) -> Hashable:
@@ -98,7 +96,7 @@ def _name(_: object, attribute: "Attribute[Any]", value: object) -> None:
 
 def _texts(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not (isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)):
-        raise ConfigError(attribute.name, "it must be strings that are not empty")
+        raise ConfigError(attribute.name, "it must be strings that are not empty, in a list or tuple")
     _check_text(attribute, value)
 
 
@@ -113,7 +111,9 @@ def _extra(_: object, attribute: "Attribute[Any]", value: Mapping[str, Any]) -> 
     if not isinstance(value, Mapping):
         raise ConfigError(attribute.name, "it must be a mapping")
     try:
-        canonical.check(dict(value))
+        canonical.check(plain(value))
+    except RecursionError:
+        raise ConfigError(attribute.name, f"it is nested more than {canonical.MAX_DEPTH} levels deep") from None
     except canonical.NotCanonicalError as exc:
         raise ConfigError(attribute.name, f"{exc}") from exc
     for key in _keys(value):
@@ -163,7 +163,8 @@ class LLMConfig:
         presence_penalty: -2 to 2.
         top_k: How many candidates are sampled from.
         seed: For repeatable sampling where the provider has it.
-        extra: Provider options by name, read-only. Never credentials.
+        extra: Provider options by name, read-only to the last list in them.
+            Never credentials.
 
     Raises:
         ConfigError: A value is out of its range, or `extra` holds a key that
@@ -181,19 +182,21 @@ class LLMConfig:
     seed: int | None = field(default=None, validator=_whole(canonical.INT64_MIN))
     extra: Mapping[str, Any] = field(factory=dict, converter=_read_only, validator=_extra)
 
+    def __repr__(self) -> str:
+        return f"LLMConfig({', '.join(f'{name}={value!r}' for name, value in _given(self).items())})"
+
     def __hash__(self) -> int:
         return hash(_hashable(self.to_dict()))
 
     def __deepcopy__(self, memo: dict[int, object]) -> "LLMConfig":
         return self
 
+    def __reduce__(self) -> Any:
+        return stored_config, (self.to_dict(),)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are set, as JSON values."""
-        values = asdict(self, recurse=False)
-        values["extra"] = _plain(self.extra)
-        if self.stop_sequences is not None:
-            values["stop_sequences"] = list(self.stop_sequences)
-        return {name: value for name, value in values.items() if value is not None and value != {}}
+        return {name: plain(value) for name, value in _given(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "LLMConfig":
@@ -252,13 +255,18 @@ class LLMConfig:
         """Return this config with the fields that *over* sets in their place."""
         if over is None:
             return self
-        given = {name: value for name, value in asdict(over, recurse=False).items() if value is not None and value != {}}
+        given = _given(over)
         if over.extra:
             given["extra"] = {**self.extra, **over.extra}
         return evolve(self, **given)
 
 
 _fields = frozenset(fields_dict(LLMConfig)) - {"extra"}
+
+
+def _given(config: LLMConfig) -> dict[str, Any]:
+    """Return the fields that are set, by name."""
+    return {name: value for name, value in asdict(config, recurse=False).items() if value is not None and value != {}}
 
 
 def stored_config(values: Mapping[str, Any]) -> LLMConfig:

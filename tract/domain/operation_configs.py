@@ -65,6 +65,9 @@ class OperationConfigs:
     orchestrate: LLMConfig | None = field(default=None, validator=_how_to_ask)
     collapse: LLMConfig | None = field(default=None, validator=_how_to_ask)
 
+    def __repr__(self) -> str:
+        return f"OperationConfigs({', '.join(f'{name}={config!r}' for name, config in self.given().items())})"
+
     def given(self) -> dict[OperationName, LLMConfig]:
         """Return the configs that are set, by operation."""
         return {name: config for name, config in self._by_name().items() if config is not None}

@@ -1,4 +1,4 @@
-"""Failures of a model call; the branch is where it was. Imports `roots`."""
+"""Failures of a model call. Imports `roots`."""
 
 from typing import Self
 
@@ -6,7 +6,7 @@ from tract.errors.roots import TractError
 
 
 class ModelError(TractError):
-    """A model call failed; the branch is where it was.
+    """A model call failed; the branch is where it was, unless `keep_partial` moved it.
 
     Attributes:
         reason: What happened, in our words.
@@ -15,6 +15,8 @@ class ModelError(TractError):
         generation: The id under which the call is recorded, or None if it
             never was (a client used without a tract).
         status: The HTTP status, where there was one.
+        is_on_branch: Whether `keep_partial` put question and partial onto the
+            branch; else that is where it was.
     """
 
     def __init__(self, reason: str = "the model call failed", *, status: int | None = None) -> None:
@@ -24,21 +26,31 @@ class ModelError(TractError):
         self.question: str | None = None
         self.partial: str | None = None
         self.generation: str | None = None
+        self.is_on_branch = False
 
-    def located(self, *, question: str | None, partial: str | None, generation: str | None) -> Self:
-        """Name what was kept of the call, and return this error."""
+    def located(self, *, question: str | None, partial: str | None, generation: str | None, is_on_branch: bool = False) -> Self:
+        """Name what was kept of the call and where, and return this error."""
         self.question, self.partial, self.generation = question, partial, generation
+        self.is_on_branch = is_on_branch
         return self
 
     def advice(self) -> str:
         """Say what the caller can do; each kind has its own."""
-        return "Call again to retry: the branch is where it was."
+        return "Call again to retry."
 
     def __str__(self) -> str:
-        kept = [f"{name} {value[:8]}" for name, value in (("question", self.question), ("partial", self.partial)) if value]
         status = f" (HTTP {self.status})" if self.status else ""
-        named = f" Kept off the branch: {', '.join(kept)}." if kept else ""
-        return f"{self.reason[:1].upper()}{self.reason[1:]}{status}. {self.advice()}{named}"
+        return f"{self.reason[:1].upper()}{self.reason[1:]}{status}. {self.advice()}{self._kept()}"
+
+    def _kept(self) -> str:
+        named = ", ".join(
+            f"{name} {value[:8]}" for name, value in (("question", self.question), ("partial", self.partial)) if value
+        )
+        if self.is_on_branch:
+            return f" On the branch: {named}; generate() goes on from there, chat() would ask twice."
+        if named:
+            return f" Kept off the branch, which is where it was: {named}."
+        return "" if self.generation is None else " The branch is where it was."
 
 
 class ModelAuthError(ModelError):
@@ -111,9 +123,11 @@ class ModelResponseError(ModelError):
 
 
 class ModelRefusalError(ModelResponseError):
-    """The model refused to answer; its words are the partial answer, kept off the branch."""
+    """The model refused to answer, or the provider's filter let nothing through; words of the model are the partial answer."""
 
     def advice(self) -> str:
+        if self.partial is None:
+            return "Ask otherwise, or ask another model."
         return "Read its words with show(error.partial), then ask otherwise or ask another model."
 
 
@@ -126,7 +140,7 @@ class ModelAnswerError(ModelResponseError):
     """
 
     def advice(self) -> str:
-        return "Ask again, or say more plainly what is wanted: the branch is where it was."
+        return "Ask again, or say more plainly what is wanted."
 
 
 class ModelTimeoutError(ModelError):
@@ -137,4 +151,4 @@ class ModelConnectionError(ModelError):
     """The provider could not be reached, or the answer was cut."""
 
     def advice(self) -> str:
-        return "Check base_url and the network, then call again: the branch is where it was."
+        return "Check base_url and the network, then call again."

@@ -5,11 +5,13 @@ refuses fields that are not known. Apart from `typed`, which loads it when the
 first such class comes. Imports `values` and `domain`.
 """
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping, MutableMapping, MutableSequence, MutableSet, Sequence
 from collections.abc import Set as AbstractSet
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+import attrs
 import cattrs
 
 from tract.domain.texts import key_name
@@ -110,19 +112,26 @@ class _Converter(cattrs.Converter):
     """Says of what is no object that it is none, where cattrs trips over it."""
 
     def gen_structure_attrs_fromdict(self, cl: Any) -> Callable[[Any, Any], Any]:
-        return _of_object(super().gen_structure_attrs_fromdict(cl))
+        return _of_object(super().gen_structure_attrs_fromdict(cl), _worked_out(cl))
 
     def gen_structure_typeddict(self, cl: Any) -> Callable[[Any, Any], Any]:
         return _of_object(super().gen_structure_typeddict(cl))
 
 
-def _of_object(make: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _of_object(make: Callable[[Any, Any], Any], passed_over: Collection[str] = ()) -> Callable[[Any, Any], Any]:
     def made(value: Any, kind: Any) -> Any:
         if not isinstance(value, Mapping):
             raise WrongValueError("", "it must be an object")
-        return make(value, kind)
+        return make({name: each for name, each in value.items() if name not in passed_over} if passed_over else value, kind)
 
     return made
+
+
+def _worked_out(kind: Any) -> frozenset[str]:
+    """Return the fields that a class fills in itself; its schema has them, so a model gives them."""
+    declared = get_origin(kind) or kind
+    fields = attrs.fields(declared) if attrs.has(declared) else dataclasses.fields(declared)
+    return frozenset(field.name for field in fields if not field.init)
 
 
 def _comes_of(*origins: Any) -> Callable[[Any], bool]:

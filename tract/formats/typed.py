@@ -81,6 +81,8 @@ def _settled(schema: Any) -> Any:
         kinds = {_names.get(type(each)) for each in settled["enum"]}
         if len(kinds) == 1 and None not in kinds:
             settled["type"] = kinds.pop()
+    if settled.get("type") == "array" and not settled.get("items"):
+        settled["items"] = _settled(_any_of(settled.get("prefixItems", [])))
     if settled.get("type") == "object" and "properties" in settled:
         settled["additionalProperties"] = False
     if isinstance(settled.get("anyOf"), list):
@@ -88,3 +90,14 @@ def _settled(schema: Any) -> Any:
         # is that of whichever was written first in the process.
         settled["anyOf"].sort(key=lambda each: (each == {"type": "null"}, canonical.encode(each)))
     return settled
+
+
+def _any_of(schemas: Sequence[Schema]) -> Schema:
+    """Return what items are of whose places each have a schema.
+
+    OpenAI refuses an array without `items`, and reads past `prefixItems`.
+    """
+    distinct = [schema for number, schema in enumerate(schemas) if schema not in schemas[:number]]
+    if len(distinct) > 1:
+        return {"anyOf": distinct}
+    return distinct[0] if distinct else {}

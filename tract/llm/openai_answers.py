@@ -7,6 +7,7 @@ Imports `errors` and `domain`.
 from collections.abc import Mapping
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from attrs import Factory, define
@@ -19,7 +20,19 @@ from tract.domain.texts import require_text
 from tract.errors import ContentValidationError, ModelNotConfiguredError, ModelResponseError
 
 
-def body(request: ModelRequest) -> bytes:
+def name_of_limit(base_url: str | None) -> str:
+    """Return what a server calls the most tokens that an answer may have; None is OpenAI's own.
+
+    OpenAI deprecated `max_tokens` for `max_completion_tokens`, and its models
+    that reason refuse it: *Create chat completion* in its API reference, and
+    the same of Azure's. Servers of others often know `max_tokens` alone.
+    """
+    host = "api.openai.com" if base_url is None else urlsplit(base_url).hostname or ""
+    is_openai = f".{host.rstrip('.')}".endswith((".openai.com", ".openai.azure.com"))
+    return "max_completion_tokens" if is_openai else "max_tokens"
+
+
+def body(request: ModelRequest, limit: str = "max_tokens") -> bytes:
     """Return the JSON of *request*, streaming.
 
     Settings that are not set are not sent. What OpenAI's own API does not
@@ -28,6 +41,10 @@ def body(request: ModelRequest) -> bytes:
     Encoded here and not by the SDK, which takes 170 ms to walk 1,000 messages,
     and 2 ms to encode them where it is not given them to walk. Those of a turn
     are encoded already, and only copied here.
+
+    Args:
+        request: What to send.
+        limit: What the server calls `max_tokens`.
 
     Raises:
         ModelNotConfiguredError: The request names no model.
@@ -38,6 +55,9 @@ def body(request: ModelRequest) -> bytes:
     extra = settings.pop("extra", {})
     if "stop_sequences" in settings:
         settings["stop"] = settings.pop("stop_sequences")
+    if "max_tokens" in settings:
+        extra.pop("max_completion_tokens", None)
+        settings[limit] = settings.pop("max_tokens")
     offered = {"tools": request.tools, "tool_choice": request.tool_choice, "response_format": request.response_format}
     streaming = {"stream": True, "stream_options": {"include_usage": True}}
     given = {name: value for name, value in offered.items() if value}

@@ -36,7 +36,7 @@ from tract.errors import (
     ModelTimeoutError,
 )
 from tract.llm.event_streams import EventDecoder
-from tract.llm.openai_answers import Answer, body
+from tract.llm.openai_answers import Answer, body, name_of_limit
 from tract.llm.openai_errors import ReportedError, is_transient, model_error, pause
 from tract.llm.protocol import ModelStream
 
@@ -61,7 +61,8 @@ class OpenAIClient:
     or sent before the first call. A call is tried again, *max_retries* times
     at most, after 408, 409, 429, 5xx, a failed connection and a time-out, as
     long as nothing of the answer has arrived; every attempt is reported. Each
-    event loop has connections of its own.
+    event loop has connections of its own. OpenAI and Azure are sent `max_tokens`
+    as `max_completion_tokens`.
 
     Args:
         api_key: Kept in memory, and never printed, stored or put into errors.
@@ -92,6 +93,7 @@ class OpenAIClient:
             raise ConfigError("timeout", "it must be more than 0 seconds")
         self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
         self._shown_url = _without_secrets(self._base_url)
+        self._limit = name_of_limit(self._base_url)
         self._api_key = _key(api_key, has_server=self._base_url is not None)
         self._max_retries = max_retries
         self._timeout = timeout
@@ -131,7 +133,7 @@ class OpenAIClient:
         """
         if self._is_closed:
             raise ClosedError("client")
-        content = body(request)
+        content = body(request, self._limit)
         seconds = self._timeout if request.timeout is None else request.timeout
 
         async def connect() -> _Send:

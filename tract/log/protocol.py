@@ -8,7 +8,7 @@ Imports `domain` and `halts`.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 
 from tract.domain.events import Event, NewEvent
 from tract.domain.ids import BlobId, OperationId, TractId
@@ -19,6 +19,8 @@ from tract.log.halts import Halt, InUse, Rebuilding
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Row: TypeAlias = tuple[Any, ...]
+MISSHAPEN = (MsgspecError, LookupError, TypeError, RecursionError)
+"""Raised by who reads a row that has not the shape of what is stored there, or whose text is gone."""
 
 
 class Statement(Struct, frozen=True, gc=False):

@@ -8,12 +8,10 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from tract.errors import CorruptLogError
 from tract.log.editions import Book, Editions
 from tract.log.halts import InUse
-from tract.log.protocol import Query, Row
+from tract.log.protocol import MISSHAPEN, Query, Row
 from tract.log.sqlite_errors import DATABASE_ERRORS, translate
 from tract.log.sqlite_files import connect, on_thread, prepare_reader
 
@@ -81,7 +79,7 @@ class Readers:
             result: T = await on_thread(self._connections[reader], self._query, self._books[reader], query)
         except DATABASE_ERRORS as exc:
             raise translate(exc, self._path) from exc
-        except (msgspec.MsgspecError, LookupError, TypeError, RecursionError) as exc:
+        except MISSHAPEN as exc:
             raise CorruptLogError(self._path, None, None, "a row has not the shape of what is stored there") from exc
         finally:
             self._busy[reader] -= 1

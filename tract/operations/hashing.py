@@ -7,6 +7,7 @@ d(i+1) = SHA-256(d(i) + leaf(i)); the last leaf may be short.
 Imports `domain.canonical`, `sequence` and `slots`. Read `Chain.digest`.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from attrs import define, frozen
@@ -17,6 +18,8 @@ from tract.operations.slots import Line
 
 START = bytes(32)
 """d0: the digest of nothing."""
+SENT_BEFORE = 4
+"""How many times what was sent last is kept of what was sent from one history."""
 
 
 @frozen(eq=False, repr=False)
@@ -45,27 +48,50 @@ class Chain:
         return Chain(leaves, hashes, _link(START, hashes))
 
 
-@frozen(eq=False, repr=False)
 class Encoded:
-    """The full leaves of a vector as they are sent.
+    """The full leaves of the contexts of one history as they are sent, those that were sent last.
+
+    One for all contexts that go on from the first that was sent. Each for
+    itself would keep the whole history again wherever an early slot was
+    skipped, since every leaf behind it is another then.
 
     Attributes:
-        leaves: Those leaves.
-        pieces: Each of them encoded.
-        size: How many bytes the pieces have.
+        size: How many bytes are kept.
     """
 
-    leaves: tuple[Sequence[Line], ...] = ()
-    pieces: tuple[bytes, ...] = ()
-    size: int = 0
+    __slots__ = ("_pieces", "size")
 
-    def over(self, leaves: tuple[Sequence[Line], ...], encode: Callable[[Sequence[Line]], bytes]) -> "Encoded":
-        """Return *leaves* encoded, encoding only those that are not in this one."""
-        if leaves is self.leaves:
-            return self
-        known = dict(zip(map(id, self.leaves), self.pieces, strict=True))
-        pieces = tuple(known.get(id(leaf)) or encode(leaf) for leaf in leaves)
-        return Encoded(leaves, pieces, sum(map(len, pieces)))
+    def __init__(self) -> None:
+        self._pieces: OrderedDict[int, tuple[Sequence[Line], bytes]] = OrderedDict()
+        self.size = 0
+
+    def of(self, leaves: tuple[Sequence[Line], ...], encode: Callable[[Sequence[Line]], bytes]) -> tuple[bytes, ...]:
+        """Return each of *leaves* encoded, encoding only those that are not kept.
+
+        Kept is then up to `SENT_BEFORE` times as much as that, for branches
+        that take turns.
+        """
+        pieces = tuple(self._piece(leaf, encode) for leaf in leaves)
+        most = SENT_BEFORE * sum(map(len, pieces))
+        while self.size > most:
+            _, (_, piece) = self._pieces.popitem(last=False)
+            self.size -= len(piece)
+        return pieces
+
+    def _piece(self, leaf: Sequence[Line], encode: Callable[[Sequence[Line]], bytes]) -> bytes:
+        # By identity, which is the leaf's own as long as it is kept here.
+        kept = self._pieces.get(id(leaf))
+        if kept is not None:
+            self._pieces.move_to_end(id(leaf))
+            return kept[1]
+        piece = encode(leaf)
+        self._pieces[id(leaf)] = (leaf, piece)
+        self.size += len(piece)
+        return piece
+
+
+NEVER_SENT = Encoded()
+"""Of contexts none of which was sent; nothing is put into it."""
 
 
 @define(eq=False, repr=False)
@@ -73,17 +99,18 @@ class Chains:
     """What a context knows of its digests and of what is sent; handed on to those folded from it.
 
     The one thing about a context that changes: it is filled when first asked
-    for, and only ever with what the context says anyway.
+    for, and only ever with what contexts say anyway.
 
     Attributes:
         content: Over the entries of what compiles.
         payload: Over the messages as sent.
-        encoded: Those messages themselves, once they were sent.
+        encoded: Those messages themselves, once they were sent; one for all
+            that are folded on from there.
     """
 
     content: Chain = Chain()
     payload: Chain = Chain()
-    encoded: Encoded = Encoded()
+    encoded: Encoded = NEVER_SENT
 
     def copy(self) -> "Chains":
         """Return the same knowledge for another context."""

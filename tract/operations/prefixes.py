@@ -27,6 +27,7 @@ class Sent:
     Attributes:
         lines: Those that were sent, and maybe more behind them.
         length: How many were sent.
+        compiler: What made the messages of them, such as `tract/1`.
         shared: How many of them the compiled context begins with.
         shown: How many messages both begin with; not the same where either
             is shown otherwise than its history says it.
@@ -38,6 +39,7 @@ class Sent:
 
     lines: Vector[Line]
     length: int
+    compiler: str
     shared: int
     shown: int
     base: Context | None = None

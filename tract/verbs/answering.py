@@ -3,6 +3,7 @@
 Imports `core`, `domain`, `errors`, `formats` and `offering`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import asdict, evolve
@@ -10,7 +11,7 @@ from attrs import asdict, evolve
 from tract.core.graph import is_written
 from tract.domain.content import DialogueContent
 from tract.domain.events import UsageFigures
-from tract.domain.exchange import ModelReply
+from tract.domain.exchange import Attempt, ModelReply
 from tract.domain.reports import usage_from
 from tract.domain.results import ChatResponse, ParsedResponse
 from tract.errors import ContentValidationError, ModelAnswerError, ModelRefusalError, ModelResponseError
@@ -23,13 +24,15 @@ def answer_of(reply: ModelReply) -> DialogueContent:
     """Return what is committed of a whole answer.
 
     Raises:
-        ModelRefusalError: The model refused to answer.
+        ModelRefusalError: The model refused to answer, or a filter let nothing through.
         ModelResponseError: It cannot be used.
     """
     if reply.refusal is not None:
         raise ModelRefusalError("the model refused to answer")
     try:
-        if not reply.tool_calls and not (reply.text and reply.text.strip()):
+        if not reply.tool_calls and (not reply.text or (isinstance(reply.text, str) and not reply.text.strip())):
+            if reply.finish_reason == "content_filter":
+                raise ModelRefusalError("the provider's content filter withheld the answer")
             spent = " before max_tokens was spent" if reply.finish_reason == "length" else ""
             raise ContentValidationError("text", f"the model answered nothing{spent}")
         return DialogueContent("assistant", reply.text, tool_calls=reply.tool_calls)
@@ -97,7 +100,7 @@ def cleaned(reply: ModelReply) -> ModelReply:
     is_word = reply.finish_reason is None or is_written(reply.finish_reason)
     finish_reason = reply.finish_reason if is_word else "other"
     reasoning, refusal = _words(reply.reasoning), _words(reply.refusal)
-    usage = storable(reply.usage)
+    usage = _storable(reply.usage)
     return evolve(reply, model=model, finish_reason=finish_reason, usage=usage, reasoning=reasoning, refusal=refusal)
 
 
@@ -105,7 +108,21 @@ def _words(text: object) -> str | None:
     return text.encode("utf-8", "replace").decode() if isinstance(text, str) and text.strip() else None
 
 
-def storable(figures: UsageFigures | None) -> UsageFigures | None:
+def accounts(sent: Sequence[Attempt], reply: ModelReply | None) -> tuple[Attempt, ...]:
+    """Return every request with what it cost, as that can be stored.
+
+    Args:
+        sent: By the client's word.
+        reply: The whole answer, or None. What its client tells there alone is
+            what the last request cost.
+    """
+    attempts = [evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent]
+    if reply is not None and attempts and attempts[-1].figures is None:
+        attempts[-1] = evolve(attempts[-1], figures=reply.usage)
+    return tuple(attempts)
+
+
+def _storable(figures: UsageFigures | None) -> UsageFigures | None:
     """Return figures, None where they could not be stored."""
     try:
         return None if figures is None else usage_from(asdict(figures))

@@ -26,7 +26,7 @@ from tract.operations.context import Context
 from tract.operations.overlaying import is_edited, order_lines, overlay, thinking_lines
 from tract.operations.sequence import Vector
 from tract.operations.slots import Line, Slot
-from tract.verbs.prefixes import SentRecord, find_record, find_sent, record_branch, shown_beside
+from tract.verbs.prefixes import context_beside_sent, record_branch, shown_beside
 
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -96,31 +96,30 @@ async def compile(
     branch = None if at_time is None else t.require_branch()
     if order is not None and (isinstance(order, str) or not isinstance(order, Sequence)):
         raise ContentValidationError("order", "it must be a list of refs")
-    place, contexts = t.place, t.collaborators.shared.contexts
+    place, given = t.place, t.collaborators
 
-    def load(query: Query) -> tuple[CompiledContext, Vector[Line], TokenBudget | None, SentRecord | None]:
+    def load(query: Query) -> tuple[CompiledContext, Vector[Line], TokenBudget | None]:
         if time is not None and branch is not None:
             head = head_at(query, place, branch, time)
         else:
             head = find_head(query, place) if at is None else resolve(query, place, at)
-        record = find_record(query, contexts, place, branch or record_branch(query, place, at), head)
-        context = contexts.context(query, head)
-        sent = None if record is None else find_sent(query, contexts, t.collaborators.counter, record, head, context)
+        sent_on = branch or record_branch(query, place, at)
+        context, sent = context_beside_sent(query, given.shared.contexts, given.counter, place.tract, sent_on, head)
         tokens, source = token_figures(t, context, find_report(query, head))
         lines = thinking_lines(context) if include_reasoning else context.lines
         if order is not None:
             lines = order_lines(context, lines, [_slot(query, place, context, ref) for ref in order])
         id = None if head is None else head.id
         compiled = CompiledContext(context=context, head=id, token_count=tokens, token_source=source, sent=sent)
-        return compiled, lines, t.settings.budget_by(query("settings.budget", place.tract)), record
+        return compiled, lines, t.settings.budget_by(query("settings.budget", place.tract))
 
-    compiled, lines, budget, record = await t.read(load)
-    if t.collaborators.compiler is not DEFAULT or order is not None or include_edit_marks or include_reasoning:
+    compiled, lines, budget = await t.read(load)
+    if given.compiler is not DEFAULT or order is not None or include_edit_marks or include_reasoning:
         # In a thread: a compiler may be slow, and counting what it made is.
-        shown = partial(_overlaid, t.collaborators, compiled, lines, edit_marks=include_edit_marks)
+        shown = partial(_overlaid, given, compiled, lines, edit_marks=include_edit_marks)
         compiled = await to_thread.run_sync(shown)
-    if compiled.overlay is not None or (record is not None and record.compiler != label(DEFAULT)):
-        compiled = await to_thread.run_sync(shown_beside, t.collaborators, compiled, record)
+    if compiled.sent is not None and (compiled.overlay is not None or compiled.sent.compiler != label(DEFAULT)):
+        compiled = await to_thread.run_sync(shown_beside, given, compiled)
     return _warned(compiled, budget)
 
 

@@ -1,6 +1,6 @@
 """What was sent last on a branch, looked up beside what is compiled there now.
 
-Imports `core`, `errors`, `log` and `operations.prefixes`. Read `find_sent`.
+Imports `core`, `errors`, `log` and `operations.prefixes`. Read `context_beside_sent`.
 """
 
 from itertools import islice
@@ -15,7 +15,7 @@ from tract.domain.messages import ToolCall
 from tract.errors import CompilerError, TractError
 from tract.formats.rendering import RENDERING, close
 from tract.llm.protocol import TokenCounter
-from tract.log.protocol import Query
+from tract.log.protocol import MISSHAPEN, Query
 from tract.operations.compilers import DEFAULT, XMLCompiler, label
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import EMPTY, Context
@@ -29,21 +29,18 @@ NEAR = 256
 
 
 @frozen(eq=False, repr=False)
-class SentRecord:
-    """What the record of a context says that was sent.
+class _Known:
+    """What was found last. One for the store: more of them would keep contexts that were let go.
 
     Attributes:
-        head: Where it was compiled.
-        compiler: What made its messages, such as `tract/1`.
-        lines: Those that were sent, and maybe more behind them; None where
-            what is compiled now begins with them.
-        length: How many were sent; where *lines* is None, how many came since.
+        record: The number of the commit that was sent, and the compiler.
+        beside: The number of the commit it stood beside, and who counted.
+        sent: What was found; None where it cannot be read any more.
     """
 
-    head: Node
-    compiler: str
-    lines: Vector[Line] | None
-    length: int
+    record: tuple[int, str]
+    beside: tuple[int, str]
+    sent: Sent | None
 
 
 def record_branch(query: Query, place: Place, at: str | None) -> str | None:
@@ -57,30 +54,52 @@ def record_branch(query: Query, place: Place, at: str | None) -> str | None:
     return place.head.branch
 
 
-def find_record(query: Query, contexts: ContextCache, place: Place, branch: str | None, head: Node | None) -> SentRecord | None:
-    """Return the newest compile record of a branch; None without one, or where it cannot be read any more.
-
-    Ask before the context at *head*: where that of the record must be folded,
-    the other costs little more from there.
-    """
-    found = None if branch is None else _newest(query, place.tract, branch)
+def context_beside_sent(
+    query: Query, contexts: ContextCache, counter: TokenCounter, tract: int, branch: str | None, head: Node | None
+) -> tuple[Context, Sent | None]:
+    """Return the context at *head*, and what was sent last on a branch; None where nothing was, or it cannot be read any more."""
+    found = None if branch is None else _newest(query, tract, branch)
     if found is None:
-        return None
-    sent, compiler = found
+        return contexts.context(query, head), None
+    sent_at, compiler = found
+    record = (sent_at.number, compiler)
+    beside = (0 if head is None else head.number, counter.name)
+    known: _Known | None = query.facts.get("sent beside")
+    before = None
+    if known is not None and known.record == record:
+        if known.sent is None or known.beside == beside:
+            return contexts.context(query, head), known.sent
+        before = known.sent
+    sent: Sent | None
+    try:
+        context, lines, length = _load(query, contexts, sent_at, head, before)
+        shared = min(shared_lines(lines, context.lines), length)
+        sent = Sent(lines, length, compiler, shared, shared, closing_tokens=_closing_tokens(query, counter))
+        if shared < length:
+            sent = _broken(query, contexts, sent, sent_at, head)
+    except (TractError, *MISSHAPEN):
+        # Of what was sent, whose text may be gone; of *head*, it is raised again.
+        context, sent = contexts.context(query, head), None
+    query.facts["sent beside"] = _Known(record, beside, sent)
+    return context, sent
+
+
+def _load(
+    query: Query, contexts: ContextCache, sent_at: Node, head: Node | None, known: Sent | None
+) -> tuple[Context, Vector[Line], int]:
+    """Return the context at *head*, the lines that were sent, maybe with more behind them, and how many they are."""
     # A look only: contexts that are asked for are counted, and nobody asked for this one.
-    context = contexts.known(query).find(sent.number)
-    if context is None:
-        known = _known(query)
-        if known is not None and known.asked[0] == sent.number:
-            return SentRecord(sent, compiler, known.sent.lines, known.sent.length)
-        try:
-            added = _added(query, contexts, sent, head)
-            if added is not None:
-                return SentRecord(sent, compiler, None, added)
-            context = contexts.context(query, sent)
-        except TractError:
-            return None
-    return SentRecord(sent, compiler, context.lines, len(context.lines))
+    before = contexts.known(query).find(sent_at.number)
+    if before is None:
+        if known is not None:
+            return contexts.context(query, head), known.lines, known.length
+        added = _added(query, contexts, sent_at, head)
+        if added is not None:
+            context = contexts.context(query, head)
+            return context, context.lines, len(context.lines) - added
+        # Before that at *head*, which costs little more from there.
+        before = contexts.context(query, sent_at)
+    return contexts.context(query, head), before.lines, len(before.lines)
 
 
 def _added(query: Query, contexts: ContextCache, sent: Node, head: Node | None) -> int | None:
@@ -121,49 +140,6 @@ def _newest(query: Query, tract: int, branch: str) -> tuple[Node, str] | None:
     return record
 
 
-@frozen(eq=False, repr=False)
-class _Known:
-    """What was found last. One for the store: more of them would keep contexts that were let go.
-
-    Attributes:
-        asked: The numbers of the record's commit and of the one it stood beside.
-        counter: Who counted.
-        sent: What was found.
-    """
-
-    asked: tuple[int, int]
-    counter: str
-    sent: Sent
-
-
-def _known(query: Query) -> _Known | None:
-    found: _Known | None = query.facts.get("sent beside")
-    return found
-
-
-def find_sent(
-    query: Query, contexts: ContextCache, counter: TokenCounter, record: SentRecord, head: Node | None, context: Context
-) -> Sent | None:
-    """Return what was sent, beside the *context* at *head*; None where it cannot be read any more."""
-    asked, known = (record.head.number, 0 if head is None else head.number), _known(query)
-    if known is not None and (known.asked, known.counter) == (asked, counter.name):
-        return known.sent
-    if record.lines is None:
-        lines, length = context.lines, len(context.lines) - record.length
-        shared = length
-    else:
-        lines, length = record.lines, record.length
-        shared = min(shared_lines(lines, context.lines), length)
-    sent = Sent(lines, length, shared, shared, closing_tokens=_closing_tokens(query, counter))
-    if shared < length:
-        try:
-            sent = _broken(query, contexts, sent, record.head, head)
-        except TractError:
-            return None
-    query.facts["sent beside"] = _Known(asked, counter.name, sent)
-    return sent
-
-
 def _closing_tokens(query: Query, counter: TokenCounter) -> int:
     tokens: int | None = query.facts.get(("closing", counter.name))
     if tokens is None:
@@ -182,22 +158,21 @@ def _broken(query: Query, contexts: ContextCache, sent: Sent, record: Node, head
     return evolve(sent, base=EMPTY)
 
 
-def shown_beside(given: Collaborators, compiled: CompiledContext, record: SentRecord | None) -> CompiledContext:
+def shown_beside(given: Collaborators, compiled: CompiledContext) -> CompiledContext:
     """Return a context with how many of its messages are those that were sent, as either is shown.
 
-    Where the compiler of the record is not at hand, it is not known what was
-    sent.
+    Where the compiler of what was sent is not at hand, it is not known what
+    its messages were.
     """
-    if record is None or compiled.sent is None:
+    sent = compiled.sent
+    if sent is None:
         return compiled
     compilers = {label(each): each for each in (DEFAULT, XMLCompiler(), given.compiler)}
-    if record.compiler not in compilers:
+    if sent.compiler not in compilers:
         return evolve(compiled, sent=None)
-    lines = compiled.sent.lines
-    if len(lines) > compiled.sent.length:
-        lines = Vector.of(islice(lines, compiled.sent.length))
+    lines = sent.lines if len(sent.lines) == sent.length else Vector.of(islice(sent.lines, sent.length))
     try:
-        sent = overlay(lines, compilers[record.compiler], edit_marks=False)
+        before = overlay(lines, compilers[sent.compiler], edit_marks=False)
     except CompilerError:
         return evolve(compiled, sent=None)
-    return evolve(compiled, sent=evolve(compiled.sent, shown=shared_messages(sent.messages, compiled.messages)))
+    return evolve(compiled, sent=evolve(sent, shown=shared_messages(before.messages, compiled.messages)))

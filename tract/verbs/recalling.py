@@ -13,8 +13,8 @@ from tract.core.interrupting import has_ended, read_with_presence
 from tract.core.owners import Presence
 from tract.domain.config import LLMConfig
 from tract.domain.content import DialogueContent, ReasoningContent
-from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationStarted, UsageRecorded
-from tract.domain.ids import uuid_bytes
+from tract.domain.events import CommitRecorded, Event, GenerationEnded, GenerationFailed, GenerationStarted, UsageRecorded
+from tract.domain.ids import CommitId, uuid_bytes
 from tract.domain.results import ChatResponse
 from tract.errors import HeadMovedError, OperationMismatchError, TurnStateError
 from tract.formats.reading import encode_content
@@ -56,7 +56,8 @@ async def recall_turn(t: TractCore, options: TurnOptions, digest: bytes) -> Chat
 
     Raises:
         OperationMismatchError: The id belongs to another call.
-        TurnStateError: The turn still runs, or ended without an answer.
+        TurnStateError: The turn still runs, or ended without an answer, or
+            failed, whatever was kept of it.
         HeadMovedError: Its answer was kept off the branch.
         ModelAnswerError: A class reads its answer no longer.
     """
@@ -75,14 +76,14 @@ async def recall_turn(t: TractCore, options: TurnOptions, digest: bytes) -> Chat
         if end is None:
             raise TurnStateError(_unfinished(query, place.tract, started, seen))
         answer = next((event for event in events if _records(event, end.answer)), None)
-        if answer is None or not isinstance(answer.body, CommitRecorded) or answer.body.branch is None:
+        is_kept = answer is not None and isinstance(answer.body, CommitRecorded) and answer.body.branch is not None
+        if answer is None or not is_kept or isinstance(end, GenerationFailed):
             assert isinstance(started.body, GenerationStarted)
             body = started.body
             if end.tag == "generation.completed" and answer is not None:
                 head = branch_head(query, place, body.branch)
                 raise HeadMovedError(body.branch, body.base, None if head is None else head.id, end.answer)
-            how = end.tag.partition(".")[2]
-            raise TurnStateError(f"this operation's call ended as {how}, without an answer; ask again under another operation_id")
+            raise TurnStateError(_without_answer(end.tag.partition(".")[2], end.answer if is_kept else None))
         return _response(query, answer, events, end, file), end.tag == "generation.completed"
 
     recalled = await read_with_presence(t.read, t.collaborators.clock, load)
@@ -130,6 +131,11 @@ def _unfinished(query: Query, tract: int, started: Event, seen: Presence) -> str
     if has_ended(started, until, seen):
         return "this operation's call ended as interrupted, without an answer; ask again under another operation_id"
     return f"this operation's call still runs; follow it with follow({generation!r})"
+
+
+def _without_answer(how: str, kept: CommitId | None) -> str:
+    arrived = ", without an answer" if kept is None else f"; what arrived is {kept[:8]} on the branch"
+    return f"this operation's call ended as {how}{arrived}; ask again under another operation_id"
 
 
 def _response(query: Query, answer: Event, events: Sequence[Event], end: GenerationEnded, file: str) -> ChatResponse:

@@ -58,7 +58,8 @@ class TurnOptions:
         verb: What was called: chat, generate, stream or run.
         question: What to ask, or None to answer what stands there.
         config: Over the tract's own.
-        details: Message and metadata of the question.
+        details: Message and metadata of the question, or of the answer where
+            nothing is asked.
         keep_partial: Whether an answer that is not whole goes onto the
             branch; None leaves it to how the turn ends.
         timeout: Seconds of silence that are allowed, or None.
@@ -86,6 +87,7 @@ class Started:
         base: The number of the commit where the branch was, or None.
         head: The number of the commit that is sent.
         config: What is sent.
+        details: Message and metadata of the answer.
         blobs: Of the question, in case it must be recorded again.
         spending: Question and answer, held against the budget.
         others: How many calls ran on the branch already, of other processes.
@@ -96,6 +98,7 @@ class Started:
     base: int | None
     head: int | None
     config: LLMConfig
+    details: Details
     blobs: tuple[BlobDraft, ...]
     spending: Spending
     others: int
@@ -158,8 +161,9 @@ async def record_start(
     """
     operation, generation = t.operation(options.operation_id), GenerationId(new_id(t.collaborators.clock))
     draft: Draft | None = None
+    words = draft_words(t, options.details)
     if options.question is not None:
-        draft = await draft_content(t, options.question, draft_words(t, options.details))
+        draft = await draft_content(t, options.question, words)
     sent, offered = t.blob(config.to_dict()), await draft_offer(t, options.offer)
     time, spending = t.collaborators.clock(), Spending(t, branch, offered.tokens)
     found: list[tuple[Asked, int | None, int]] = []
@@ -199,7 +203,8 @@ async def record_start(
     asked, base, others = found[-1]
     head = base if draft is None else _remember(t, events[0], draft, base)
     # No await from here on: a start that its caller does not get is never ended.
-    return Started(operation, asked, base, head, config, blobs, spending, others)
+    details = words.details if draft is None else Details()
+    return Started(operation, asked, base, head, config, details, blobs, spending, others)
 
 
 def _remember(t: TractCore, event: Event, draft: Draft, parent: int | None) -> int:
@@ -336,8 +341,9 @@ def _drafts(t: TractCore, started: Started, answer: Answer) -> tuple[Draft | Non
     if answer.content is None:
         return None, None
     reasoning = None if answer.reply is None else answer.reply.reasoning
-    words = draft_words(t, Details(), _answered_with(started, answer))
-    thought = None if reasoning is None else draft_now(t, ReasoningContent(reasoning), words)
+    words, thought = draft_words(t, started.details, _answered_with(started, answer)), None
+    if reasoning is not None:
+        thought = draft_now(t, ReasoningContent(reasoning), draft_words(t, Details(), words.config))
     return draft_now(t, answer.content, words), thought
 
 

@@ -161,6 +161,8 @@ async def generate(
     tools: Iterable[Tool] | None = None,
     tool_choice: ToolChoice | None = None,
     response_format: Mapping[str, Any] | None = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
     operation_id: str | None = None,
@@ -176,6 +178,8 @@ async def generate(
     tools: None = None,
     tool_choice: None = None,
     llm_config: LLMConfig | None = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
     operation_id: str | None = None,
@@ -191,6 +195,8 @@ async def generate(
     tools: Iterable[Tool],
     tool_choice: ToolChoice | None = None,
     llm_config: LLMConfig | None = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
     operation_id: str | None = None,
@@ -205,6 +211,8 @@ async def generate(
     tools: Iterable[Tool] | None = None,
     tool_choice: ToolChoice | None = None,
     response_format: type[Any] | Mapping[str, Any] | None = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
     keep_partial: bool | None = None,
     timeout: float | None = None,
     operation_id: str | None = None,
@@ -212,10 +220,12 @@ async def generate(
 ) -> ChatResponse:
     """Have the model answer what stands on the branch; `chat` without a question.
 
-    Its arguments are as for `chat`.
+    Its arguments are as for `chat`; message and metadata are with the
+    answer's commit.
 
     Raises:
-        ContentValidationError: The branch has no commit yet.
+        ContentValidationError: The branch has no commit yet, or an argument
+            is malformed.
         ModelNotConfiguredError: No client or model; nothing was recorded.
         BudgetExceededError: The context is beyond a budget that rejects.
         ConfigError: As for `chat`.
@@ -228,7 +238,8 @@ async def generate(
     """
     check_turn(keep_partial=keep_partial, timeout=timeout)
     config, offer = config_of_call("generate", llm_config, settings), offer_of(tools, tool_choice, response_format)
-    options = TurnOptions("generate", None, config, as_details(), keep_partial, timeout, operation_id, offer)
+    details = as_details(message, metadata)
+    options = TurnOptions("generate", None, config, details, keep_partial, timeout, operation_id, offer)
     return await _finished(t, options)
 
 
@@ -265,8 +276,9 @@ def stream(
         tools: As for `chat`.
         tool_choice: As for `chat`.
         response_format: As for `chat`.
-        message: One line on why, with the question's commit.
-        metadata: Anything, JSON, with the question's commit.
+        message: One line on why, with the question's commit; without a
+            question, with the answer's.
+        metadata: Anything, JSON, with the same.
         keep_partial: Overrides what happens where the answer does not come
             to its end, by whatever: True puts question and what was handed
             on onto the branch, if anything was, False nothing.

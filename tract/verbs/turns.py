@@ -35,7 +35,7 @@ from tract.errors import (
 from tract.llm.protocol import LLMClient, require_config
 from tract.operations.compiling import CompiledContext
 from tract.operations.sending import payload_of
-from tract.verbs.answering import answer_of, check_answer, cleaned, partial_answer, storable, with_parsed
+from tract.verbs.answering import accounts, answer_of, check_answer, cleaned, partial_answer, with_parsed
 from tract.verbs.compiling import compile
 from tract.verbs.recalling import recall_turn, turn_digest
 from tract.verbs.receiving import Receiving
@@ -246,7 +246,7 @@ class Turn:
         """Record the failure and name in the error what was kept."""
         ended = await self._end(answer or self._failure(error))
         partial = None if ended.answer is None else ended.answer.id
-        error.located(question=ended.question, partial=partial, generation=self.generation)
+        error.located(question=ended.question, partial=partial, generation=self.generation, is_on_branch=ended.is_on_branch)
 
     async def _lost(self, error: GenerationLostError) -> GenerationLostError:
         """Record what arrived, which nobody was handed, and return the error that names it."""
@@ -290,11 +290,9 @@ class Turn:
     def _refused(self, error: ModelError, content: DialogueContent | None, reply: ModelReply) -> Answer:
         """Return what is kept of a whole answer that is not what was asked for: all of it, or the words of a refusal."""
         answer = self._failure(error)
-        if content is None:
-            refusal = partial_answer(reply.refusal or "")
-            return evolve(answer, reply=reply, content=answer.content or refusal, partial=answer.partial or refusal)
-        keeps = self._options.keep_partial is True
-        return evolve(answer, reply=reply, content=content, partial=content, keeps=keeps)
+        said = content or answer.content or partial_answer(reply.refusal or "")
+        keeps = said is not None and self._options.keep_partial is True
+        return evolve(answer, reply=reply, content=said, partial=content or answer.partial or said, keeps=keeps)
 
     def _cut_short(self, kind: type[GenerationFailed | GenerationCancelled], reason: str, *, keeps: bool) -> Answer:
         """Return what is kept of an answer that is not whole.
@@ -328,7 +326,7 @@ class Turn:
         if self._receiving is not None:
             self._receiving.stop()
             sent = self._receiving.attempts
-        attempts = tuple(evolve(attempt, figures=storable(attempt.figures)) for attempt in sent)
+        attempts = accounts(sent, answer.reply)
         try:
             self._ending = submit_end(self._t, self._started, answer, attempts, self._compiled)
         except Exception as exc:
