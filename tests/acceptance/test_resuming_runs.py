@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.acceptance.looping import call, calling, counting, opened, spoken, until_spoken
-from tests.acceptance.reading import state, texts
+from tests.acceptance.reading import from_elsewhere, state, texts
 from tests.children import running
 from tract import AsyncTract, ModelReply, ModelRequest
-from tract.errors import ConfigError, ModelConnectionError, OperationMismatchError, TurnStateError
+from tract.errors import ConfigError, HeadMovedError, ModelConnectionError, OperationMismatchError, TurnStateError
 from tract.testing import ScriptedLLM
 
 ID = "01928c5e-0000-7000-8000-000000000001"
@@ -309,6 +309,30 @@ async def test_a_failed_call_under_an_operation_id_is_made_again_once_though_the
         for _ in range(2):
             assert (await t.run("Hi", operation_id=ID)).text == "Hello."
         assert await texts(t) == ["Be kind.", "A note.", "Hi", "Hello."]
+
+
+class Late:
+    """A model whose first answer comes too late, since another process moves the branch meanwhile; then it says hello."""
+
+    def __init__(self, path: str, change: Callable[[AsyncTract], Awaitable[object]]) -> None:
+        self._path = path
+        self._change: Callable[[AsyncTract], Awaitable[object]] | None = change
+
+    async def __call__(self, request: ModelRequest) -> str:
+        change, self._change = self._change, None
+        if change is not None:
+            await from_elsewhere(self._path, change)
+        return "Hello."
+
+
+async def test_a_question_whose_answer_came_too_late_is_asked_again_under_its_operation_id(path: str) -> None:
+    model = ScriptedLLM(Late(path, lambda other: other.user("Meanwhile.")))
+    async with AsyncTract.open(path, llm=model, model="tiny") as t:
+        with pytest.raises(HeadMovedError):
+            await t.run("Hi", operation_id=ID)
+        for _ in range(2):
+            assert (await t.run("Hi", operation_id=ID)).text == "Hello."
+        assert await texts(t) == ["Meanwhile.", "Hi", "Hello."]
 
 
 async def test_a_failed_call_under_an_operation_id_is_made_again_though_another_run_asked_meanwhile() -> None:
