@@ -71,6 +71,28 @@ async def test_a_cancelled_run_goes_on_without_calling_again_what_has_a_result()
         assert (await t.compile()).repairs == ()
 
 
+async def test_a_run_does_not_go_on_without_a_tool_that_was_called() -> None:
+    tools = Tools()
+    async with opened(BOTH, "Done.") as t:
+        await cancelled_in_a_tool(t, tools)
+        before = await spoken(t)
+        with pytest.raises(ConfigError, match="tools: calls of slow stand on the branch without a result: give their tools"):
+            await t.run(tools=[tools.quick])
+        assert await spoken(t) == before
+        assert (await t.run(tools=[tools.slow])).text == "Done."
+
+
+async def test_a_call_of_a_tool_that_never_was_stands_in_no_runs_way() -> None:
+    tools = Tools()
+    async with opened(calling(call("slow", id="s"), call("fast", id="f")), "Done.") as t:
+        task = asyncio.create_task(run(t, tools))
+        await tools.has_begun.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        tools.go_on.set()
+        assert (await t.run(tools=[tools.slow])).text == "Done."
+
+
 async def test_of_calls_that_share_an_id_those_are_made_that_have_no_result() -> None:
     calls: list[str] = []
     has_begun, go_on = asyncio.Event(), asyncio.Event()

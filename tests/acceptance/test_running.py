@@ -466,6 +466,7 @@ async def test_at_the_most_steps_the_result_says_so_and_the_run_can_go_on() -> N
 
         result = await t.run("Go", tools=[look_around], max_steps=2)
         assert (result.finish_reason, result.is_finished, len(result.steps)) == ("max_steps", False, 2)
+        assert str(result) == "(stopped at max_steps; run() without a text goes on)"
         assert (await spoken(t))[-1] == ("tool", "walls")
         result = await t.run(tools=[look_around], max_steps=2)
         assert (result.text, result.is_finished, len(result.steps)) == ("Done.", True, 2)

@@ -24,7 +24,7 @@ from tract.operations.context import Context
 from tract.operations.running import last_answer, standing_of
 from tract.verbs.answering import check_answer, with_parsed
 from tract.verbs.describing import decode_commit
-from tract.verbs.recalling import recorded_answer, turn_digest
+from tract.verbs.recalling import offered_names, recorded_answer, turn_digest
 from tract.verbs.recording import TurnOptions
 from tract.verbs.repeating import find_recorded
 
@@ -42,11 +42,13 @@ class Start:
             once.
         open_calls: Those of its calls that have no result, which are made
             before the turn; with an answer and none of them, all is done.
+        offered: Names of the tools that the answer could choose from.
     """
 
     options: TurnOptions
     answer: ChatResponse | None = None
     open_calls: tuple[ToolCall, ...] = ()
+    offered: frozenset[str] = frozenset()
 
 
 async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
@@ -93,7 +95,9 @@ async def find_start(t: TractCore, branch: str, options: TurnOptions) -> Start:
             return Start(options, recorded_answer(query, last, file))
         standing = standing_of(lines)
         if standing.answer is not None and (standing.open_calls or standing.is_finished):
-            return Start(options, recorded_answer(query, standing.answer, file), standing.open_calls)
+            calls, answer = standing.open_calls, standing.answer
+            offered = offered_names(query, answer.id, file) if calls else frozenset[str]()
+            return Start(options, recorded_answer(query, answer, file), calls, offered)
         return Start(options)
 
     start = await read_with_presence(t.read, t.collaborators.clock, load)

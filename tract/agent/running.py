@@ -12,7 +12,7 @@ from typing import Any, Self, TypeAlias, Unpack
 from attrs import evolve, frozen
 
 from tract.agent.calling import Step, call_tools
-from tract.agent.resuming import VERB, find_start
+from tract.agent.resuming import VERB, Start, find_start
 from tract.agent.toolbox import Toolbox, toolbox
 from tract.core import TractCore
 from tract.core.gates import Hold
@@ -177,10 +177,7 @@ class Run:
             self._is_over = self._response is not None and not calls
             if self._is_over:
                 return None
-            if calls and not plan.tools:
-                raise ConfigError(
-                    "tools", "calls that stand on the branch have no result yet: give their tools, or ask something"
-                )
+            _require_tools(plan.tools, start)
         if not calls:
             async with Turn(self._t, self._next, is_watched=False, hold=hold) as turn:
                 self._response = await turn.finish()
@@ -196,6 +193,18 @@ async def _told(on_step: OnStep | None, step: RunStep) -> None:
     told = None if on_step is None else on_step(step)
     if isawaitable(told):
         await told
+
+
+def _require_tools(tools: Toolbox, start: Start) -> None:
+    """Refuse to go on without the tools that were called: what the model was told of them would stand there for good.
+
+    Raises:
+        ConfigError: One is missing that the answer was offered, or all are.
+    """
+    missing = {call.name for call in start.open_calls if call.name in start.offered and call.name not in tools}
+    if start.open_calls and (missing or not tools):
+        names = f" of {', '.join(sorted(missing))}" if missing else ""
+        raise ConfigError("tools", f"calls{names} stand on the branch without a result: give their tools, or ask something")
 
 
 def run(

@@ -29,6 +29,9 @@ class Toolbox:
     def __len__(self) -> int:
         return len(self._functions)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._functions
+
     async def call(self, call: ToolCall, threads: CapacityLimiter, is_called_off: Callable[[], bool]) -> ToolIOContent:
         """Call a function and return its result, or what went wrong, to be committed.
 

@@ -81,7 +81,10 @@ class RunResult:
     is_finished: bool
 
     def __str__(self) -> str:
-        return self.text
+        if self.is_finished:
+            return self.text
+        stopped = "(stopped at max_steps; run() without a text goes on)"
+        return f"{self.text}\n{stopped}" if self.text else stopped
 
 
 def sum_usage(reports: Iterable[UsageFigures | None]) -> UsageFigures | None:

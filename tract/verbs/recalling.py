@@ -5,6 +5,7 @@ Imports `core`, `answering`, `describing`, `recording` and `repeating`.
 
 from collections.abc import Sequence
 
+import msgspec
 from attrs import evolve
 
 from tract.core import TractCore
@@ -117,6 +118,19 @@ def recorded_answer(query: Query, slot: Slot, file: str) -> ChatResponse:
         tool_calls=message.tool_calls,
         finish_reason=None,
     )
+
+
+def offered_names(query: Query, answer: CommitId, file: str) -> frozenset[str]:
+    """Return the names of the tools that the call was offered which brought an answer; none where that is not known."""
+    number = query("commits.by_id", bytes.fromhex(answer))[0][0]
+    event, *_ = decode_commit(query("commits.log_entry", number)[0], file)
+    events, _ = decode_operation(query("log.operation_events", uuid_bytes(event.operation)), file=file)
+    started = next((each.body for each in events if isinstance(each.body, GenerationStarted)), None)
+    if started is None or started.tools is None:
+        return frozenset()
+    rows = query("log.blob", bytes.fromhex(started.tools))
+    schemas = msgspec.json.decode(rows[0][0]) if rows and rows[0][0] is not None else ()
+    return frozenset(schema["function"]["name"] for schema in schemas)
 
 
 def _records(event: Event, commit: str | None) -> bool:
