@@ -1,6 +1,6 @@
 """What was sent last on a branch, looked up beside what is compiled there now.
 
-Imports `core`, `errors`, `log` and `operations.prefixes`. Read `context_beside_sent`.
+Imports `core`, `domain`, `errors`, `formats`, `llm`, `log` and `operations`. Read `context_beside_sent`.
 """
 
 from itertools import islice
