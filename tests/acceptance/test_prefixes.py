@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from itertools import pairwise
 from typing import Any
@@ -308,6 +308,29 @@ async def test_whatever_came_since_a_process_that_begins_anew_sees_the_same(path
         assert await cached(t) == before
         await t.user("On it goes")
         assert await cached(t) == before
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+async def test_a_break_is_named_the_same_as_its_history_goes_on_and_by_who_reads_it_anew(path: str, count: int) -> None:
+    async with opened(["Hello.", "Fine.", "Yes."], path) as t:
+        for text in ("Hi", "How are you?", "Really?"):
+            await t.chat(text)
+        slots = (await t.compile()).slot_ids
+        changes: list[Callable[[], Awaitable[object]]] = [
+            lambda: t.edit(slots[3], "Well."),
+            lambda: t.user("Behind it"),
+            lambda: t.user("And behind that"),
+            lambda: t.skip(slots[2]),
+            lambda: t.user("Once more"),
+            lambda: t.edit(slots[0], "Hi!"),
+            lambda: t.revert("HEAD"),
+            lambda: t.user("At last"),
+        ]
+        for change in changes[:count]:
+            await change()
+            seen = await cached(t)
+    async with AsyncTract.open(path) as t:
+        assert await cached(t) == seen
 
 
 async def test_a_rebuild_changes_nothing_of_it(path: str) -> None:

@@ -58,6 +58,23 @@ def test_a_condition_that_makes_no_sense_is_refused_naming_what(made_of: tuple[A
     assert caught.value.field == field
 
 
+def test_equal_conditions_have_equal_hashes() -> None:
+    one, other = Condition("extra.a", "in", [{"b": [1]}]), Condition("extra.a", "in", ({"b": (1.0,)},))
+    assert (one, hash(one)) == (other, hash(other))
+
+
+def test_what_a_condition_compares_with_is_read_only() -> None:
+    with pytest.raises(TypeError, match="read-only"):
+        Condition("seed", "in", [1]).value.append("x")
+
+
+def test_an_operand_that_contains_itself_is_refused() -> None:
+    operand: dict[str, Any] = {}
+    operand["again"] = operand
+    with pytest.raises(ContentValidationError, match=r"value.*deep"):
+        Condition("extra.a", "=", operand)
+
+
 def test_a_condition_is_not_changed_by_what_becomes_of_its_list() -> None:
     values = ["a", "b"]
     condition = Condition("model", "in", values)

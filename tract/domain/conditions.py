@@ -7,7 +7,7 @@ from attrs import fields_dict, frozen
 
 from tract.domain import canonical
 from tract.domain.config import LLMConfig
-from tract.domain.read_only import plain
+from tract.domain.read_only import hashable, plain, read_only
 from tract.errors import ContentValidationError
 
 Operator: TypeAlias = Literal["=", "!=", ">", "<", ">=", "<=", "in", "not in", "between", "exists"]
@@ -18,6 +18,13 @@ MOST_VALUES = 1_000
 FIELDS = tuple(fields_dict(LLMConfig))
 _ORDERED = frozenset({">", "<", ">=", "<=", "between"})
 _LISTED = frozenset({"in", "not in"})
+
+
+def _operand(value: object) -> object:
+    try:
+        return read_only(value)
+    except RecursionError:
+        raise ContentValidationError("value", f"it is nested more than {canonical.MAX_DEPTH} levels deep") from None
 
 
 @frozen
@@ -47,7 +54,7 @@ class Condition:
 
     field: str
     operator: Operator
-    value: Any = attrs.field(default=None, converter=plain)
+    value: Any = attrs.field(default=None, converter=_operand)
 
     def __attrs_post_init__(self) -> None:
         _check_field(self.field)
@@ -58,6 +65,9 @@ class Condition:
                 raise ContentValidationError("value", "it must be True or False")
         else:
             _check_operands(self)
+
+    def __hash__(self) -> int:
+        return hash((self.field, self.operator, hashable(self.value)))
 
     @property
     def operands(self) -> list[Any]:
@@ -90,7 +100,7 @@ def _check_json(field: str, value: object) -> None:
 
 def _check_operands(condition: Condition) -> None:
     operator, value = condition.operator, condition.value
-    _check_json("value", value)
+    _check_json("value", plain(value))
     if operator in _LISTED and not (isinstance(value, list) and len(value) <= MOST_VALUES):
         raise ContentValidationError("value", f"it must be a list of {MOST_VALUES:,} values at most")
     if operator == "between" and not (isinstance(value, list) and len(value) == 2):

@@ -5,7 +5,7 @@ Imports only `errors`, `canonical`, `plumbing` and `read_only`.
 
 import math
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, TypedDict
 
@@ -13,7 +13,7 @@ from attrs import Attribute, asdict, evolve, field, fields_dict, frozen
 
 from tract.domain import canonical
 from tract.domain.plumbing import ALIASES, PLUMBING, attributes_of
-from tract.domain.read_only import plain, read_only
+from tract.domain.read_only import hashable, plain, read_only
 from tract.errors import ConfigError
 
 _word = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -51,21 +51,11 @@ def _stops(value: object) -> object:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (AbstractSet, Mapping)) else value
 
 
-def _read_only(value: object) -> object:
-    if value is None:
-        return read_only({})
+def _options(value: object) -> object:
     try:
-        return read_only(value)
+        return read_only({} if value is None else value)
     except RecursionError:
-        # It is so deep, or contains itself, that the check of it refuses it.
-        return value
-
-
-def _hashable(value: object) -> Hashable:
-    """Return what equal JSON values have in common, 1 and 1.0 too; hashing that is hashing them."""
-    if isinstance(value, dict):
-        return frozenset((key, _hashable(item)) for key, item in value.items())
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+        raise ConfigError("extra", f"it is nested more than {canonical.MAX_DEPTH} levels deep") from None
 
 
 def _between(low: float, high: float) -> Any:
@@ -112,8 +102,6 @@ def _extra(_: object, attribute: "Attribute[Any]", value: Mapping[str, Any]) -> 
         raise ConfigError(attribute.name, "it must be a mapping")
     try:
         canonical.check(plain(value))
-    except RecursionError:
-        raise ConfigError(attribute.name, f"it is nested more than {canonical.MAX_DEPTH} levels deep") from None
     except canonical.NotCanonicalError as exc:
         raise ConfigError(attribute.name, f"{exc}") from exc
     for key in _keys(value):
@@ -180,13 +168,13 @@ class LLMConfig:
     presence_penalty: float | None = field(default=None, converter=_real, validator=_between(-2, 2))
     top_k: int | None = field(default=None, validator=_whole(1))
     seed: int | None = field(default=None, validator=_whole(canonical.INT64_MIN))
-    extra: Mapping[str, Any] = field(factory=dict, converter=_read_only, validator=_extra)
+    extra: Mapping[str, Any] = field(factory=dict, converter=_options, validator=_extra)
 
     def __repr__(self) -> str:
         return f"LLMConfig({', '.join(f'{name}={value!r}' for name, value in _given(self).items())})"
 
     def __hash__(self) -> int:
-        return hash(_hashable(self.to_dict()))
+        return hash(hashable(self.to_dict()))
 
     def __deepcopy__(self, memo: dict[int, object]) -> "LLMConfig":
         return self

@@ -3,7 +3,7 @@
 Imports nothing of ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NoReturn
 
 
@@ -48,3 +48,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def hashable(value: object) -> Hashable:
+    """Return what equal JSON values have in common, 1 and 1.0 too; hashing that is hashing them."""
+    if isinstance(value, dict):
+        return frozenset((key, hashable(item)) for key, item in value.items())
+    return tuple(map(hashable, value)) if isinstance(value, list) else value

@@ -33,7 +33,7 @@ class Sent:
             is shown otherwise than its history says it.
         base: Where some of it is not there any more, the last context that
             both histories have; else None.
-        steps: What was committed from there on, up to what is compiled.
+        steps: What was committed from there on, at least up to the last one that may change what was there.
         closing_tokens: What a result costs that stands in for a missing one.
     """
 
@@ -91,6 +91,11 @@ def shared_messages(one: Sequence[Message], other: Sequence[Message]) -> int:
     return next((place for place, (mine, its) in pairs if mine is not its and mine != its), min(len(one), len(other)))
 
 
+def may_change(step: Step) -> bool:
+    """Tell whether a commit may change what stands there already, and does not only add to it."""
+    return step.operation not in _ADDS or (step.content is not None and step.content.message.role == "tool")
+
+
 def _alike(mine: Sequence[Line], its: Sequence[Line]) -> int:
     if mine == its:
         return len(mine)
@@ -128,7 +133,7 @@ def _stretches(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
     """Yield steps up to each that may change what stands there already; behind the last, nothing changes."""
     start = 0
     for place, step in enumerate(steps, 1):
-        if step.operation not in _ADDS or (step.content is not None and step.content.message.role == "tool"):
+        if may_change(step):
             yield steps[start:place]
             start = place
 

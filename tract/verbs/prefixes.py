@@ -1,6 +1,6 @@
 """What was sent last on a branch, looked up beside what is compiled there now.
 
-Imports `core`, `errors`, `log` and `operations.prefixes`. Read `context_beside_sent`.
+Imports `core`, `domain`, `errors`, `formats`, `llm`, `log` and `operations`. Read `context_beside_sent`.
 """
 
 from itertools import islice
@@ -20,9 +20,9 @@ from tract.operations.compilers import DEFAULT, XMLCompiler, label
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import EMPTY, Context
 from tract.operations.overlaying import overlay
-from tract.operations.prefixes import Sent, shared_lines, shared_messages
+from tract.operations.prefixes import Sent, may_change, shared_lines, shared_messages
 from tract.operations.sequence import Vector
-from tract.operations.slots import Line
+from tract.operations.slots import Line, Step
 
 NEAR = 256
 """Commits that are looked at to tell what was sent without its context."""
@@ -34,13 +34,24 @@ class _Known:
 
     Attributes:
         record: The number of the commit that was sent, and the compiler.
-        beside: The number of the commit it stood beside, and who counted.
+        counter: Who counted.
+        head: The commit it stood beside.
+        base: The last one that both histories have, where that was looked for.
         sent: What was found; None where it cannot be read any more.
     """
 
     record: tuple[int, str]
-    beside: tuple[int, str]
+    counter: str
+    head: Node | None
+    base: Node | None
     sent: Sent | None
+
+    def is_beside(self, head: Node | None, counter: str) -> bool:
+        return self.counter == counter and _number(self.head) == _number(head)
+
+
+def _number(node: Node | None) -> int:
+    return 0 if node is None else node.number
 
 
 def record_branch(query: Query, place: Place, at: str | None) -> str | None:
@@ -63,24 +74,24 @@ def context_beside_sent(
         return contexts.context(query, head), None
     sent_at, compiler = found
     record = (sent_at.number, compiler)
-    beside = (0 if head is None else head.number, counter.name)
     known: _Known | None = query.facts.get("sent beside")
-    before = None
-    if known is not None and known.record == record:
-        if known.sent is None or known.beside == beside:
-            return contexts.context(query, head), known.sent
-        before = known.sent
+    if known is not None and known.record != record:
+        known = None
+    if known is not None and (known.sent is None or known.is_beside(head, counter.name)):
+        return contexts.context(query, head), known.sent
+    base = None
     sent: Sent | None
     try:
-        context, lines, length = _load(query, contexts, sent_at, head, before)
+        context, lines, length = _load(query, contexts, sent_at, head, None if known is None else known.sent)
         shared = min(shared_lines(lines, context.lines), length)
         sent = Sent(lines, length, compiler, shared, shared, closing_tokens=_closing_tokens(query, counter))
         if shared < length:
-            sent = _broken(query, contexts, sent, sent_at, head)
+            base = None if head is None else _last_common(query, sent_at, head)
+            sent = _broken(query, contexts, sent, base, head, known)
     except (TractError, *MISSHAPEN):
         # Of what was sent, whose text may be gone; of *head*, it is raised again.
         context, sent = contexts.context(query, head), None
-    query.facts["sent beside"] = _Known(record, beside, sent)
+    query.facts["sent beside"] = _Known(record, counter.name, head, base, sent)
     return context, sent
 
 
@@ -104,9 +115,7 @@ def _load(
 
 def _added(query: Query, contexts: ContextCache, sent: Node, head: Node | None) -> int | None:
     """Return how many lines came since something was sent, all behind it; None where that takes its context to tell."""
-    if head is None or not 0 <= head.depth - sent.depth <= NEAR:
-        return None
-    if not any(run == sent.run and last >= sent.number for run, last in stretches(query, head)):
+    if head is None or not 0 <= head.depth - sent.depth <= NEAR or not _is_behind(query, sent, head):
         return None
     added = 0
     for step in contexts.steps(query, sent, head):
@@ -115,6 +124,11 @@ def _added(query: Query, contexts: ContextCache, sent: Node, head: Node | None) 
         if step.priority is not Priority.SKIP:
             added += 1 + len(step.content.message.tool_calls)
     return added
+
+
+def _is_behind(query: Query, one: Node, head: Node) -> bool:
+    """Tell whether *head* is one, or one of its first-parent descendants."""
+    return any(run == one.run and last >= one.number for run, last in stretches(query, head))
 
 
 def _newest(query: Query, tract: int, branch: str) -> tuple[Node, str] | None:
@@ -147,15 +161,32 @@ def _closing_tokens(query: Query, counter: TokenCounter) -> int:
     return tokens
 
 
-def _broken(query: Query, contexts: ContextCache, sent: Sent, record: Node, head: Node | None) -> Sent:
-    """Return it with the last context that both histories have, and all that led from there to *head*."""
-    if head is not None:
-        ours = dict(stretches(query, head))
-        for run, last in stretches(query, record):
-            if run in ours:
-                base = node(query, min(last, ours[run]))
-                return evolve(sent, base=contexts.context(query, base), steps=contexts.steps(query, base, head))
-    return evolve(sent, base=EMPTY)
+def _last_common(query: Query, one: Node, other: Node) -> Node | None:
+    """Return the last commit that the first-parent histories of both have."""
+    ours = dict(stretches(query, other))
+    return next((node(query, min(last, ours[run])) for run, last in stretches(query, one) if run in ours), None)
+
+
+def _broken(query: Query, contexts: ContextCache, sent: Sent, base: Node | None, head: Node | None, known: _Known | None) -> Sent:
+    """Return it with the last context that both histories have, and what led from there to *head*."""
+    if base is None or head is None:
+        return evolve(sent, base=EMPTY)
+    steps = _steps_known(query, contexts, base, head, known)
+    if steps is None:
+        steps = contexts.steps(query, base, head)
+    return evolve(sent, base=contexts.context(query, base), steps=steps)
+
+
+def _steps_known(query: Query, contexts: ContextCache, base: Node, head: Node, known: _Known | None) -> tuple[Step, ...] | None:
+    """Return what led from *base* to *head* as far as it was known before, if nothing changed what was there since.
+
+    So a history that only grows is not read again each time, however long ago the break was.
+    """
+    if known is None or known.sent is None or known.head is None or _number(known.base) != base.number:
+        return None
+    if not _is_behind(query, known.head, head) or any(map(may_change, contexts.steps(query, known.head, head))):
+        return None
+    return known.sent.steps
 
 
 def shown_beside(given: Collaborators, compiled: CompiledContext) -> CompiledContext:
