@@ -1,14 +1,15 @@
 """Faults that turns had: what servers and clients may send, and how a call is left behind."""
 
 import sqlite3
-from contextlib import AbstractAsyncContextManager, closing
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Any
 
 import pytest
 
 from tests.acceptance.reading import state, texts
 from tests.acceptance.scripting import opened
-from tract import AsyncTract, DialogueContent, Message, ModelReply, ModelRequest, TokenUsage, ToolCall
+from tract import AsyncTract, Attempt, DialogueContent, Message, ModelReply, ModelRequest, TokenUsage, ToolCall
 from tract.domain.events import GenerationEnded
 from tract.errors import ContentValidationError
 from tract.llm.counting import ApproximateCounter
@@ -239,3 +240,41 @@ async def test_chat_without_a_question_is_refused_before_anything_is_recorded(pa
             await t.chat(None)
         assert await state(t) == before
     assert calls(path) == []
+
+
+class Careless:
+    """A client of somebody's own that keeps to the protocol as far as it is told to."""
+
+    def __init__(self, **stream: Any) -> None:
+        self._stream = stream
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Any]:
+        yield type("Stream", (), {"__aiter__": lambda _: self._words(), **self._stream})()
+
+    async def _words(self) -> AsyncIterator[str]:
+        yield "Hello."
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        return ModelReply("Hello.")
+
+    async def aclose(self) -> None:
+        """Has nothing to close."""
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [{"reply": ModelReply("Hello.")}, {"attempts": None, "reply": ModelReply("Hello.")}, {"attempts": (Attempt(1),)}, {}],
+    ids=["no attempts", "attempts that are none", "no reply", "neither"],
+)
+async def test_a_client_that_does_not_keep_to_the_protocol_fails_the_call_and_leaves_none_open(
+    path: str, stream: dict[str, Any]
+) -> None:
+    async with AsyncTract.open(path, llm=Careless(**stream), model="tiny") as t:
+        await t.user("before")
+        before = await state(t)
+        with pytest.raises((AttributeError, TypeError)):
+            await t.chat("Hi")
+        assert await state(t) == before
+        assert [each.status for each in await t.generations()] == ["failed"]
+        assert (await t.usage()).total.calls == 1

@@ -30,6 +30,7 @@ from tract.errors import (
     ModelNotConfiguredError,
     ModelQuotaError,
     ModelRateLimitError,
+    ModelRefusalError,
     ModelResponseError,
     ModelTimeoutError,
 )
@@ -389,6 +390,22 @@ async def test_a_longest_answer_among_the_options_gives_way_to_the_field(
     async with proxied(monkeypatch, url) as (client, bodies):
         await client.complete(ModelRequest(REQUEST.messages, config))
     assert {name: value for name, value in bodies[0].items() if name.startswith("max")} == {name: 100}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Fail(400, body={"error": {"message": "secret", "type": None, "param": "prompt", "code": "content_filter"}}),
+        Chunks([{"error": {"message": "secret", "code": "content_filter"}}]),
+    ],
+    ids=["Azure", "within a stream"],
+)
+async def test_a_prompt_that_a_filter_stopped_is_a_refusal_and_not_tried_again(failure: Fail | Chunks) -> None:
+    async with connected([failure]) as (client, server):
+        error, attempts = await failure_of(client)
+    assert (type(error), len(attempts), len(server.requests)) == (ModelRefusalError, 1, 1)
+    assert "Ask otherwise" in str(error)
+    assert "secret" not in str(error)
 
 
 async def test_settings_that_are_not_set_are_not_sent() -> None:

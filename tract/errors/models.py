@@ -123,7 +123,10 @@ class ModelResponseError(ModelError):
 
 
 class ModelRefusalError(ModelResponseError):
-    """The model refused to answer, or the provider's filter let nothing through; words of the model are the partial answer."""
+    """The model refused to answer, or a filter of the provider's stopped question or answer.
+
+    Where the model said why, that is the partial answer.
+    """
 
     def advice(self) -> str:
         if self.partial is None:

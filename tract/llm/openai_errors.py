@@ -19,6 +19,7 @@ from tract.errors import (
     ModelError,
     ModelQuotaError,
     ModelRateLimitError,
+    ModelRefusalError,
     ModelResponseError,
     ModelTimeoutError,
 )
@@ -183,13 +184,15 @@ def _answered(exc: Any) -> ModelError:
         return ModelTimeoutError("the provider timed out", status=status)
     if status is not None and status >= 500:
         return ModelResponseError("the provider failed", status=status)
+    if exc.code == "content_filter":
+        # Azure's word for a prompt that its policy does not let through.
+        return ModelRefusalError("the provider's content filter refused the request", status=status)
     words = f"{exc.code} {str(exc.message)[:4000]} {str(exc.body)[:4000]}"
     if _too_long.search(words):
         tokens, limit = _number(_sent_tokens, words), _number(_limit_tokens, words)
         return ModelContextError("the context is too long for the model", status=status, tokens=tokens, limit=limit)
-    if status is None:
-        return ModelResponseError("the provider reported an error in its answer")
-    return ModelResponseError("the provider refused the request", status=status)
+    done = "reported an error in its answer" if status is None else "refused the request"
+    return ModelResponseError(f"the provider {done}", status=status)
 
 
 def _status(exc: Any) -> int | None:

@@ -30,7 +30,8 @@ def answer_of(reply: ModelReply) -> DialogueContent:
     if reply.refusal is not None:
         raise ModelRefusalError("the model refused to answer")
     try:
-        if not reply.tool_calls and (not reply.text or (isinstance(reply.text, str) and not reply.text.strip())):
+        # A client of the caller's own may give what is no text; that is refused below.
+        if not reply.tool_calls and not str(reply.text or "").strip():
             if reply.finish_reason == "content_filter":
                 raise ModelRefusalError("the provider's content filter withheld the answer")
             spent = " before max_tokens was spent" if reply.finish_reason == "length" else ""

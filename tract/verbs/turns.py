@@ -230,7 +230,8 @@ class Turn:
 
     async def _completed(self) -> None:
         assert self._receiving is not None
-        reply, content = cleaned(self._receiving.reply), None
+        async with self._failing():
+            reply, content = cleaned(self._receiving.reply), None
         try:
             content = answer_of(reply)
             parsed = check_answer(self._options.offer, reply)
@@ -322,15 +323,17 @@ class Turn:
 
     async def _submit(self, answer: Answer) -> None:
         assert self._started is not None
-        sent: tuple[Attempt, ...] = ()
+        attempts: tuple[Attempt, ...] = ()
         if self._receiving is not None:
             self._receiving.stop()
-            sent = self._receiving.attempts
-        attempts = accounts(sent, answer.reply)
+            attempts = (Attempt(1),)
         try:
+            if self._receiving is not None:
+                attempts = accounts(self._receiving.attempts, answer.reply)
             self._ending = submit_end(self._t, self._started, answer, attempts, self._compiled)
         except Exception as exc:
-            # A counter that fails on the answer must not leave the call open.
+            # Neither a counter that fails on the answer nor a client that does
+            # not tell of its requests must leave the call open.
             failure = Answer(GenerationFailed, None, finish_reason=type(exc).__name__)
             wait = submit_end(self._t, self._started, failure, attempts, self._compiled)
             self._is_over, self._is_receiving = True, False
