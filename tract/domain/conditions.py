@@ -87,7 +87,8 @@ def conditions_of(config: LLMConfig) -> tuple[Condition, ...]:
 
 def _check_field(name: object) -> None:
     if not isinstance(name, str) or not (name in FIELDS or name.startswith("extra.")):
-        raise ContentValidationError("field", f"it must be one of {', '.join(FIELDS)}, or extra.NAME")
+        hint = f", such as extra.{name}" if isinstance(name, str) and name.isidentifier() and len(name) <= 40 else ""
+        raise ContentValidationError("field", f"it must be one of {', '.join(FIELDS)}, or extra.NAME{hint}")
     _check_json("field", name)
 
 
@@ -105,6 +106,8 @@ def _check_operands(condition: Condition) -> None:
         raise ContentValidationError("value", f"it must be a list of {MOST_VALUES:,} values at most")
     if operator == "between" and not (isinstance(value, list) and len(value) == 2):
         raise ContentValidationError("value", "it must be the two ends, the lower one first")
+    if value is None and operator in _ORDERED:
+        raise ContentValidationError("value", f"{operator} needs one")
     operands = condition.operands
     if operator in _ORDERED and {_kind(each) for each in operands} not in ({"number"}, {"text"}):
         raise ContentValidationError("value", "it must be a number or a text, and both ends of one kind")

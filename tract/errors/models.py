@@ -119,7 +119,8 @@ class ModelResponseError(ModelError):
             return super().advice()
         if self.status == 404:
             return "Check base_url, which usually ends in /v1, and the model name."
-        return "Check the model name and the request's settings."
+        words = "; the provider's own words are in __cause__" if self.status is not None else ""
+        return f"Check the model name and the request's settings{words}."
 
 
 class ModelRefusalError(ModelResponseError):

@@ -5,7 +5,7 @@ Pure. Imports `typed`, `domain` and `errors`.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 from attrs import frozen
@@ -47,6 +47,18 @@ class AnswerForm:
     schema: Mapping[str, Any] | None
 
 
+_FORMS = "an attrs class, a dataclass, a TypedDict, a JSON schema or a mapping of OpenAI's"
+
+
+def _given(wanted: object) -> str:
+    """Return what a caller gave in the place of a form, and what to give instead where that is known."""
+    if hasattr(wanted, "model_json_schema"):
+        return "a pydantic model; give its model_json_schema(), and model_validate(response.parsed)"
+    if get_origin(wanted) is not None:
+        return f"{wanted}; give a class that has it as a field"
+    return f"the class {wanted.__name__}" if isinstance(wanted, type) else type(wanted).__name__
+
+
 def answer_form(wanted: Any) -> AnswerForm:
     """Return the form that a caller asks for.
 
@@ -60,7 +72,7 @@ def answer_form(wanted: Any) -> AnswerForm:
     if isinstance(wanted, Mapping):
         return _form_of_mapping(wanted)
     if not is_declared(wanted) and not (isinstance(wanted, type) and issubclass(wanted, msgspec.Struct)):
-        raise ConfigError(_FIELD, "it must be an attrs class, a dataclass, a TypedDict, a JSON schema or a mapping of OpenAI's")
+        raise ConfigError(_FIELD, f"it must be {_FORMS}, not {_given(wanted)}")
     try:
         schema = _schema_of_class(wanted)
     except (NoSchemaError, canonical.NotCanonicalError) as exc:

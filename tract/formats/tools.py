@@ -32,7 +32,7 @@ def tool_schemas(tools: Iterable[Tool]) -> tuple[Schema, ...]:
         ConfigError: One is no tool, or two have one name; it is named as `tools[0]`.
     """
     if isinstance(tools, (str, bytes, Mapping)) or callable(tools) or not isinstance(tools, Iterable):
-        raise ConfigError("tools", "it must be a list of functions and schemas")
+        raise ConfigError("tools", "it must be a list of functions and schemas; one alone is written tools=[tool]")
     schemas: dict[str, Schema] = {}
     for number, tool in enumerate(tools):
         schema = tool_schema(tool, f"tools[{number}]")
@@ -161,7 +161,8 @@ def _schemas_of(signature: _Signature, field: str) -> tuple[list[Schema], dict[s
             if not has_schema(parameter.kind):
                 field = f"{field}.{name}"
                 break
-        raise ConfigError(field, "its type has no JSON schema; take one of JSON's, or a class of such fields") from exc
+        reason = f"its type has no JSON schema; take one of JSON's, or a class of such fields, in {signature.name}()"
+        raise ConfigError(field, reason) from exc
 
 
 def _annotated_text(kind: Any) -> str | None:
@@ -171,16 +172,22 @@ def _annotated_text(kind: Any) -> str | None:
 
 
 def _signature(tool: object, field: str) -> _Signature:
+    if inspect.iscoroutine(tool):
+        tool.close()  # or Python warns of it besides
+        raise ConfigError(field, "it is a coroutine; give the function itself, without calling it")
     if not callable(tool) or isinstance(tool, type):
-        raise ConfigError(field, "a tool is a function with type hints, or a mapping with its schema")
+        given = "a class" if isinstance(tool, type) else type(tool).__name__
+        raise ConfigError(field, f"a tool is a function with type hints, or a mapping with its schema, not {given}")
     function, name, doc = _underlying(tool)
     try:
         parameters = inspect.signature(tool).parameters
         hints = _hints(function)
     except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as exc:
-        raise ConfigError(field, f"its parameters cannot be read ({type(exc).__name__}); look at its type hints") from exc
+        unknown = f": {exc.name} is not known there" if isinstance(exc, NameError) and exc.name else ""
+        reason = f"the parameters of {name}() cannot be read ({type(exc).__name__}{unknown}); look at its type hints"
+        raise ConfigError(field, reason) from exc
     bound = tool.keywords if isinstance(tool, functools.partial) else {}
-    read = {name: _parameter(each, hints, f"{field}.{name}") for name, each in parameters.items() if name not in bound}
+    read = {each: _parameter(parameters[each], hints, f"{field}.{each}") for each in parameters if each not in bound}
     if name == "<lambda>":
         raise ConfigError(field, "a lambda has no name to be called by; define a function")
     return _Signature(name, doc, read)
@@ -202,7 +209,8 @@ def _parameter(parameter: inspect.Parameter, hints: Mapping[str, Any], field: st
     if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
         raise ConfigError(field, "it is positional-only, and a model gives parameters by name")
     if parameter.name not in hints:
-        raise ConfigError(field, "it needs a type hint, so that the model can be told what to give")
+        hint = f"{parameter.name}: str"
+        raise ConfigError(field, f"it needs a type hint, such as {hint}, so that the model can be told what to give")
     return _Parameter(hints[parameter.name], parameter.default is inspect.Parameter.empty, parameter.default)
 
 

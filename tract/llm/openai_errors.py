@@ -42,6 +42,9 @@ _limit_tokens = re.compile(
     re.IGNORECASE,
 )
 
+_term = re.compile(r"[a-z][a-z0-9_.\[\]-]{0,60}")
+"""A code or the name of a parameter, and no words of the user's."""
+
 _statuses_of_codes = {
     "invalid_api_key": 401,
     "rate_limit_exceeded": 429,
@@ -192,7 +195,9 @@ def _answered(exc: Any) -> ModelError:
         tokens, limit = _number(_sent_tokens, words), _number(_limit_tokens, words)
         return ModelContextError("the context is too long for the model", status=status, tokens=tokens, limit=limit)
     done = "reported an error in its answer" if status is None else "refused the request"
-    return ModelResponseError(f"the provider {done}", status=status)
+    named = [each for each in (exc.code, getattr(exc, "param", None)) if isinstance(each, str) and _term.fullmatch(each)]
+    terms = f" ({': '.join(named)})" if named else ""
+    return ModelResponseError(f"the provider {done}{terms}", status=status)
 
 
 def _status(exc: Any) -> int | None:

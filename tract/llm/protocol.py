@@ -32,6 +32,10 @@ def require_client(field: str, value: object) -> None:
     Raises:
         ConfigError: Naming *field*.
     """
+    if isinstance(value, str):
+        raise ConfigError(field, "it is a string; a model's name goes into model=")
+    if type(value).__module__.partition(".")[0] == "openai":
+        raise ConfigError(field, "it is a client of the openai package; give tract.OpenAIClient, or api_key= and base_url=")
     require_shape(field, value, "LLMClient", "complete", "stream", "aclose")
 
 

@@ -63,7 +63,7 @@ def check_answer(offer: Offer, answer: ModelReply | ChatResponse) -> Any:
     if calls:
         raise ModelAnswerError("the model called a tool and was offered none")
     if answer.finish_reason == "length":
-        raise ModelAnswerError("the answer was cut off at the most tokens it may have, so that it has not the form asked for")
+        raise ModelAnswerError("the answer was cut off before it had the form asked for; allow it more with max_tokens")
     try:
         return read_answer(form, answer.text or "")
     except WrongValueError as exc:

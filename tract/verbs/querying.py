@@ -30,7 +30,7 @@ Order: TypeAlias = Literal["newest", "oldest"]
 
 async def query_by_config(
     t: TractCore,
-    what: str | Condition | Sequence[Asked] | LLMConfig,
+    what: str | Asked | Sequence[Asked] | LLMConfig,
     operator: Operator | None = None,
     value: Any = None,
     *,
@@ -52,9 +52,9 @@ async def query_by_config(
     Args:
         t: The tract.
         what: A field of `LLMConfig` or a dotted path into `extra`, with
-            *operator* and *value*; or a condition; or several, all of which
-            must hold, each a `Condition` or a tuple of field, operator and
-            value; or a config, all of whose set fields must be equal, options
+            *operator* and *value*; or a condition, which is a `Condition` or a
+            tuple of field, operator and value; or a list of them, all of which
+            must hold; or a config, all of whose set fields must be equal, options
             of `extra` one by one.
         operator: `=`, `!=`, `>`, `<`, `>=`, `<=`, `in`, `not in`, `between` or `exists`.
         value: What to compare with.
@@ -106,8 +106,8 @@ def _conditions(what: object, operator: Operator | None, value: Any) -> Sequence
         return [Condition(what, operator, value)]
     if operator is not None or value is not None:
         raise ContentValidationError("operator" if operator is not None else "value", "it goes with a field alone")
-    if isinstance(what, Condition):
-        return [what]
+    if isinstance(what, Condition) or (isinstance(what, tuple) and what and isinstance(what[0], str)):
+        return [_condition("what", what)]
     if isinstance(what, LLMConfig):
         found: Sequence[Condition] = conditions_of(what)
     elif isinstance(what, Sequence):

@@ -4,6 +4,7 @@ Each is one turn; `turns` says what that is. Imports `turns`, `offering` and `fo
 """
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from tract.core import TractCore
@@ -315,7 +316,9 @@ def config_of_call(verb: str, llm_config: LLMConfig | None, settings: ModelSetti
         require_config("llm_config", llm_config)
     for name in settings:
         if name not in ModelSettings.__annotations__:
-            raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}")
+            near = get_close_matches(name, ModelSettings.__annotations__, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"an option of the provider goes into extra={{{name!r}: ...}}"
+            raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}; {hint}")
     if not settings:
         return llm_config
     return (llm_config or LLMConfig()).override(LLMConfig(**settings))
