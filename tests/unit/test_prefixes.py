@@ -16,7 +16,8 @@ from tract.operations.compilers import DEFAULT, label
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import EMPTY, Context
 from tract.operations.folding import Step, fold
-from tract.operations.prefixes import Sent, shared_lines
+from tract.operations.prefixes import Sent, shared_lines, with_leaves_of
+from tract.operations.sequence import LEAF
 
 CLOSING = 7
 """What a closing costs here."""
@@ -211,3 +212,17 @@ def test_messages_that_say_the_same_can_stand_in_for_each_other() -> None:
     assert beside([*alike, append("d")], [annotate("x", SKIP, "a")]).cacheable_tokens == 20
     assert beside([*alike, append("d")], [annotate("x", SKIP, "a")]).cache_break == "x"
     assert beside([*alike, append("d")], [reorder("x", "b", "a")]).cache_break is None
+
+
+@given(extended())
+@settings(deadline=None)
+def test_leaves_that_say_the_same_are_shared_from_then_on(steps: tuple[list[Step], list[Step]]) -> None:
+    many = [append(f"m{number}") for number in range(3 * LEAF)]
+    ours = fold(EMPTY, [*many, *steps[0]]).lines
+    theirs = fold(EMPTY, [*many, *steps[0], *steps[1]]).lines
+    alike = shared_lines(ours, theirs)
+    mended, full = with_leaves_of(ours, theirs, alike), alike // LEAF
+    assert len(mended) == len(ours)
+    assert all(one is other for one, other in zip(mended.leaves[:full], theirs.leaves, strict=False))
+    assert mended.leaves[full:] == ours.leaves[full:]
+    assert shared_lines(mended, theirs) == alike

@@ -85,6 +85,18 @@ def shared_lines(one: Vector[Line], other: Vector[Line]) -> int:
     return start + _alike(one[start:stop], other[start:stop])
 
 
+def with_leaves_of(lines: Vector[Line], other: Vector[Line], shared: int) -> Vector[Line]:
+    """Return *lines* with the full leaves of *other* in the place of those that say the same, the first *shared* lines.
+
+    Beside what grows from *other* they need not be looked into again, which
+    for contexts that were read from the store apart would be all of them each time.
+    """
+    full = shared // LEAF
+    if lines.leaves[:full] == other.leaves[:full]:
+        return lines
+    return Vector((*other.leaves[:full], *lines.leaves[full:]), lines.tail)
+
+
 def shared_messages(one: Sequence[Message], other: Sequence[Message]) -> int:
     """Return how many messages both begin with."""
     pairs = enumerate(zip(one, other, strict=False))

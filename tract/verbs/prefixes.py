@@ -20,7 +20,7 @@ from tract.operations.compilers import DEFAULT, XMLCompiler, label
 from tract.operations.compiling import CompiledContext
 from tract.operations.context import EMPTY, Context
 from tract.operations.overlaying import overlay
-from tract.operations.prefixes import Sent, may_change, shared_lines, shared_messages
+from tract.operations.prefixes import Sent, may_change, shared_lines, shared_messages, with_leaves_of
 from tract.operations.sequence import Vector
 from tract.operations.slots import Line, Step
 
@@ -83,7 +83,8 @@ def context_beside_sent(
     sent: Sent | None
     try:
         context, lines, length = _load(query, contexts, sent_at, head, None if known is None else known.sent)
-        shared = min(shared_lines(lines, context.lines), length)
+        alike = shared_lines(lines, context.lines)
+        lines, shared = with_leaves_of(lines, context.lines, alike), min(alike, length)
         sent = Sent(lines, length, compiler, shared, shared, closing_tokens=_closing_tokens(query, counter))
         if shared < length:
             base = None if head is None else _last_common(query, sent_at, head)
@@ -99,11 +100,11 @@ def _load(
     query: Query, contexts: ContextCache, sent_at: Node, head: Node | None, known: Sent | None
 ) -> tuple[Context, Vector[Line], int]:
     """Return the context at *head*, the lines that were sent, maybe with more behind them, and how many they are."""
+    if known is not None:
+        return contexts.context(query, head), known.lines, known.length
     # A look only: contexts that are asked for are counted, and nobody asked for this one.
     before = contexts.known(query).find(sent_at.number)
     if before is None:
-        if known is not None:
-            return contexts.context(query, head), known.lines, known.length
         added = _added(query, contexts, sent_at, head)
         if added is not None:
             context = contexts.context(query, head)
