@@ -12,6 +12,7 @@ from tests.acceptance.scripting import opened
 from tract import AsyncTract, LLMConfig, TokenBudget
 from tract.errors import ConfigError, ContentValidationError, OperationMismatchError, RefusedError
 from tract.testing import ScriptedLLM
+from tract.testing.server import serve
 
 TINY = LLMConfig(model="tiny", temperature=0.5)
 BUDGET = TokenBudget(8000, "reject", compress_at=6000)
@@ -276,3 +277,18 @@ async def test_a_closed_tract_cannot_be_configured() -> None:
     await t.aclose()
     with pytest.raises(RefusedError):
         await t.configure(budget=BUDGET)
+
+
+async def test_an_option_that_a_field_goes_before_is_neither_sent_nor_recorded() -> None:
+    given = LLMConfig(max_tokens=9, stop_sequences="x", extra={"max_completion_tokens": 5, "stop": "y", "stream": False, "a": 1})
+    async with serve() as server, AsyncTract.open(model="m", base_url=server.base_url) as t:
+        response = await t.chat("Hi", llm_config=given)
+        sent = server.requests[0].body
+    assert response.generation_config == LLMConfig(model="m", max_tokens=9, stop_sequences="x", extra={"a": 1})
+    assert {key: sent[key] for key in ("max_tokens", "stop", "stream", "a")} == {
+        "max_tokens": 9,
+        "stop": ["x"],
+        "stream": True,
+        "a": 1,
+    }
+    assert "max_completion_tokens" not in sent

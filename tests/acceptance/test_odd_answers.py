@@ -206,6 +206,32 @@ async def test_stand_ins_for_missing_results_are_counted_also_after_a_report() -
     assert (counted > 0, await closing_cost("Hello.", reports_usage=True)) == (True, counted)
 
 
+async def test_a_stand_in_that_the_provider_was_sent_is_counted_by_its_report_alone() -> None:
+    calls = tuple(ToolCall(f"{number}", "look", "{}") for number in range(3))
+    replies = [
+        ModelReply(None, tool_calls=calls, usage=TokenUsage(100, 10)),
+        ModelReply("Fine.", usage=TokenUsage(160, 5)),
+        ModelReply(None, tool_calls=calls, usage=TokenUsage(200, 20)),
+    ]
+    async with opened(replies) as t:
+        await t.chat("Look around")
+        one = ((await t.compile()).token_count - 110) // 3
+        assert one > 0
+        await t.chat("Go on")
+        assert (await t.compile()).token_count == (await t.status()).token_count == 165
+        await t.chat("Look again")
+        assert (await t.compile()).token_count == 220 + 3 * one
+
+
+async def test_requests_that_a_client_tells_of_with_its_reply_alone_are_counted() -> None:
+    reply = ModelReply("Hello.", usage=TokenUsage(50, 1))
+    async with AsyncTract.open(llm=Careless(attempts=(), reply=reply), model="tiny") as t:
+        await t.chat("Hi")
+        total = (await t.usage()).total
+        assert (total.calls, total.tokens.prompt, total.tokens.completion) == (1, 50, 1)
+        assert (await t.status()).token_count == 51
+
+
 async def test_usage_without_a_commit_is_refused(t: AsyncTract) -> None:
     before = await state(t)
     with pytest.raises(ContentValidationError) as caught:

@@ -101,6 +101,19 @@ async def test_reasoning_that_is_longer_than_the_completion_takes_nothing_from_t
         assert (await t.status()).token_count == 50
 
 
+async def test_reasoning_that_is_reported_beside_the_completion_takes_nothing_from_it() -> None:
+    usage = TokenUsage(prompt=50, completion=5, reasoning=200)
+    async with opened([ModelReply("Four.", reasoning=THOUGHT, usage=usage)]) as t:
+        await t.chat("What is two and two?")
+        assert (await t.status()).token_count == 55
+
+
+async def test_an_answer_that_no_report_measures_is_counted() -> None:
+    async with opened([ModelReply("Four.", reasoning=THOUGHT, usage=TokenUsage(prompt=50))]) as t:
+        response = await t.chat("What is two and two?")
+        assert (await t.status()).token_count == 50 + (response.commit_info.tokens or 0)
+
+
 async def test_what_comes_after_is_counted_on_top_of_the_report() -> None:
     async with opened([FOUR]) as t:
         await t.chat("What is two and two?")

@@ -30,6 +30,7 @@ MISTAKES: dict[str, tuple[Mistake, type[Exception], str]] = {
         TypeError,
         "an option of the provider goes into extra={'reasoning_effort': ...}",
     ),
+    "a provider's name of a setting": (lambda t: t.run("Hi", stop="."), TypeError, "did you mean 'stop_sequences'?"),
     "one tool and no list": (lambda t: t.run("Hi", tools=weather), ConfigError, "one alone is written tools=[tool]"),
     "a tool that was called": (
         lambda t: t.chat("Hi", tools=[weather("Graz")]),
@@ -66,6 +67,12 @@ async def test_the_error_says_what_to_write_instead_and_nothing_is_recorded(what
             await mistake(t)
         assert advice in str(caught.value)
         assert (await t.head(), await t.generations()) == (None, ())
+
+
+async def test_what_belongs_to_the_request_is_no_option_of_the_provider(t: AsyncTract) -> None:
+    options: dict[str, Any] = {"stream": True}
+    with pytest.raises(TypeError, match=r"^chat\(\) got an unexpected keyword argument 'stream'$"):
+        await t.chat("Hi", **options)
 
 
 async def test_a_model_s_name_is_no_client() -> None:

@@ -29,7 +29,8 @@ class UsageSum:
         group: What they have in common, in the order of the report's `by`:
             the ids of root and tract, the names of branch, model and verb,
             and the day as a `date`, UTC; None where it is not known.
-        calls: How often a model was called; each attempt counts.
+        calls: How often a model was called; each attempt counts, also one
+            that never reached a server.
         unreported: Those of them that no figure is known of. They cost
             something, which is in no total.
         tokens: The sums of what was reported, each None where nobody

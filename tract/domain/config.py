@@ -16,6 +16,7 @@ from tract.domain.plumbing import ALIASES, PLUMBING, attributes_of
 from tract.domain.read_only import hashable, plain, read_only
 from tract.errors import ConfigError
 
+_ALWAYS_SENT = frozenset({"messages", "stream", "stream_options"})
 _word = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SECRETS = "auth authorization bearer cookie credential credentials jwt passphrase passwd password pwd secret secrets"
 _secrets = frozenset(_SECRETS.split(" "))
@@ -230,6 +231,13 @@ class LLMConfig:
         if isinstance(value, LLMConfig):
             return value
         return cls.from_dict(value if isinstance(value, Mapping) else attributes_of(value, (*fields_dict(cls), *ALIASES)))
+
+    def as_sent(self) -> "LLMConfig":
+        """Return what a client sends of this config: no option of `extra` that a field or the request itself goes before."""
+        overruled = {alias for alias, name in ALIASES.items() if getattr(self, name) is not None} | _ALWAYS_SENT
+        if not overruled & self.extra.keys():
+            return self
+        return evolve(self, extra={name: value for name, value in self.extra.items() if name not in overruled})
 
     def without(self, other: "LLMConfig") -> "LLMConfig":
         """Return this config without what *other* sets, options of `extra` one by one."""

@@ -117,7 +117,8 @@ def accounts(sent: Sequence[Attempt], reply: ModelReply | None) -> tuple[Attempt
         reply: The whole answer, or None. What its client tells there alone is
             what the last request cost.
     """
-    attempts = [evolve(attempt, figures=_storable(attempt.figures)) for attempt in sent]
+    told = reply.attempts if reply is not None and sent == () else sent
+    attempts = [evolve(attempt, figures=_storable(attempt.figures)) for attempt in told]
     if reply is not None and attempts and attempts[-1].figures is None:
         attempts[-1] = evolve(attempts[-1], figures=reply.usage)
     return tuple(attempts)

@@ -25,7 +25,7 @@ from tract.operations.compiling import CompiledContext
 from tract.operations.context import Context
 from tract.operations.overlaying import is_edited, order_lines, overlay, thinking_lines
 from tract.operations.sequence import Vector
-from tract.operations.slots import Line, Slot
+from tract.operations.slots import Closing, Line, Slot
 from tract.verbs.prefixes import context_beside_sent, record_branch, shown_beside
 
 _epoch = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,11 +41,13 @@ class Report:
             say how much that was, as it was counted here.
         counted: What we had counted there.
         model: The model that answered, or None.
+        answer: The commit up to which it measures the context.
     """
 
     tokens: int
     counted: int
     model: str | None
+    answer: CommitId
 
 
 async def compile(
@@ -161,14 +163,45 @@ def _overlaid(given: Collaborators, compiled: CompiledContext, lines: Vector[Lin
     return evolve(compiled, token_count=compiled.token_count + more, overlay=over)
 
 
+def _reply(completion: int, reported: int | None, counted: int | None) -> int:
+    """Return what of a completion comes back in the next prompt: all but the reasoning.
+
+    Args:
+        completion: As reported.
+        reported: What reasoning cost, if the provider told. More than the
+            completion is none of it: some providers report it beside.
+        counted: What the reasoning that it gave counts here, if it gave any.
+    """
+    if reported is not None:
+        return completion - reported if reported <= completion else completion
+    return max(completion - (counted or 0), 0)
+
+
+def _unreported_closings(context: Context, report: Report | None) -> int:
+    """Return how many results stand in for missing ones that no report has counted: those behind its answer."""
+    if report is None or not context.closings:
+        return context.closings
+    count, lines = 0, context.lines
+    for place in range(len(lines) - 1, -1, -1):
+        line = lines[place]
+        if isinstance(line, Closing):
+            count += 1
+        elif line.id == report.answer:
+            break
+        if count == context.closings:
+            break
+    return count
+
+
 def token_figures(t: TractCore, context: Context, report: Report | None) -> tuple[int, str]:
     """Return what a context costs and who says so."""
     counter = t.collaborators.counter
-    repaired = -context.omitted_tokens
-    if context.closings:
-        repaired += context.closings * counter.count_message(close(ToolCall("", "", ""), RENDERING))
-    tokens, source = reported_tokens(t, PER_CONTEXT + context.slot_tokens, report)
-    return tokens + repaired, source
+    counted = PER_CONTEXT + context.slot_tokens
+    tokens, source = reported_tokens(t, counted, report)
+    closings = _unreported_closings(context, report if report is not None and counted >= report.counted else None)
+    if closings:
+        tokens += closings * counter.count_message(close(ToolCall("", "", ""), RENDERING))
+    return tokens - context.omitted_tokens, source
 
 
 def reported_tokens(t: TractCore, counted: int, report: Report | None) -> tuple[int, str]:
@@ -196,9 +229,10 @@ def find_report(query: Query, head: Node | None) -> Report | None:
     for run, last in stretches(query, head):
         rows = query("generations.reported", run, last)
         if rows:
-            prompt, completion, reasoning, counted, config = rows[0]
+            id, answer, prompt, completion, *reasoning, counted, config = rows[0]
             model = None if config is None else decode_config(config).model
-            report = Report(prompt + max((completion or 0) - (reasoning or 0), 0), counted, model)
+            reply = answer if completion is None else _reply(completion, *reasoning)
+            report = Report(prompt + reply, counted, model, CommitId(id.hex()))
             break
     query.facts["report", head.run] = (asked, report)
     return report

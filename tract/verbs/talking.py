@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar, Unpack, overload
 from tract.core import TractCore
 from tract.domain.config import LLMConfig, ModelSettings
 from tract.domain.content import Content, Renderable
+from tract.domain.plumbing import ALIASES, PLUMBING
 from tract.domain.results import ChatResponse, ParsedResponse
 from tract.errors import ContentValidationError
 from tract.formats.reading import content_from
@@ -316,12 +317,17 @@ def config_of_call(verb: str, llm_config: LLMConfig | None, settings: ModelSetti
         require_config("llm_config", llm_config)
     for name in settings:
         if name not in ModelSettings.__annotations__:
-            near = get_close_matches(name, ModelSettings.__annotations__, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"an option of the provider goes into extra={{{name!r}: ...}}"
-            raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}; {hint}")
+            raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}{_hint(name)}")
     if not settings:
         return llm_config
     return (llm_config or LLMConfig()).override(LLMConfig(**settings))
+
+
+def _hint(name: str) -> str:
+    near = [ALIASES[name]] if name in ALIASES else get_close_matches(name, ModelSettings.__annotations__, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return "" if name in PLUMBING else f"; an option of the provider goes into extra={{{name!r}: ...}}"
 
 
 def check_turn(*, keep_partial: bool | None, timeout: float | None) -> None:

@@ -381,4 +381,4 @@ def _model(t: TractCore, over: LLMConfig | None) -> tuple[LLMClient, LLMConfig]:
     client = t.models.client_for("chat")
     if config.model is None:
         raise ModelNotConfiguredError("model")
-    return client, config
+    return client, config.as_sent()

@@ -459,9 +459,10 @@ SELECT max(u.number) FROM usage u WHERE u.prompt IS NOT NULL;
 -- Many servers count what the model thought as part of the completion and do
 -- not say how much that was: then it is what was counted for it, of the same call.
 -- name: generations.reported
-SELECT u.prompt, u.completion, coalesce(u.reasoning, json_extract(e.data, '$.tokens')), c.tokens, unpack(f.data)
+SELECT c.id, c.tokens - p.tokens, u.prompt, u.completion, u.reasoning, json_extract(e.data, '$.tokens'), c.tokens, unpack(f.data)
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
 JOIN events a ON a.position = c.number
+LEFT JOIN commits p ON p.number = c.parent
 LEFT JOIN events e ON e.position = c.parent AND e.operation_id = a.operation_id
   AND json_extract(e.data, '$.commit.content.type') = 'reasoning'
 WHERE u.run = ?1 AND u.commit_number <= ?2 AND u.prompt IS NOT NULL
