@@ -34,6 +34,7 @@ from tract.errors import (
     WrongLoopError,
 )
 from tract.log import filesystems
+from tract.log.places import require_writable
 from tract.log.sqlite_files import make_durable
 from tract.log.store import SqliteStore
 from tract.testing import FixedClock, ScriptedLLM
@@ -593,3 +594,18 @@ async def test_times_come_from_the_clock_that_was_given(tmp_path: Path) -> None:
     async with AsyncTract.open(str(tmp_path / "log.db"), clock=FixedClock(start=1_000_000)) as t:
         said = await t.user("x")
     assert said.time.year == 1970
+
+
+def test_a_file_that_another_process_makes_in_that_moment_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, access = tmp_path / "agent.db", os.access
+
+    def access_before_it_is_made(name: str, mode: int, **options: bool) -> bool:
+        is_allowed = access(name, mode, **options)
+        Path(name).touch()
+        return is_allowed
+
+    monkeypatch.setattr(os, "access", access_before_it_is_made)
+    require_writable(str(path))
+    assert not path.exists()

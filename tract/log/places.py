@@ -87,7 +87,8 @@ def require_writable(path: str) -> None:
     for suffix, mode in needed.items():
         name = f"{path}{suffix}"
         # Not by opening it: closing it would give up the locks of this process.
-        if not may(name, mode) and Path(name).exists():
+        # Seen before and after: another process may make or remove it in between.
+        if Path(name).exists() and not may(name, mode) and Path(name).exists():
             raise StoreReadOnlyError(name)
 
 
