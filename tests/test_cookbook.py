@@ -80,6 +80,7 @@ async def test_a_first_conversation_asks_the_server_it_is_given(capsys: pytest.C
     said = capsys.readouterr().out
     assert "scripted" not in said
     assert "Salad." in said
+    assert said.count("(said served)") == 2
 
 
 def test_a_first_conversation_tells_a_failure_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +113,9 @@ async def test_stopping_asks_the_server_it_is_given(capsys: pytest.CaptureFixtur
     async with serve() as server:
         arguments = ["--base-url", server.base_url, "--model", "served"]
         assert await to_thread.run_sync(stream_and_cancel.main, arguments) == 0
-    assert "scripted" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "scripted" not in said
+    assert ", by served: " in said
 
 
 def test_each_answer_says_how_it_was_asked_for_and_a_later_open_asks_alike(capsys: pytest.CaptureFixture[str]) -> None:

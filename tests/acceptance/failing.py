@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 import pytest
 from attrs import Factory, frozen
 
-from tract import AsyncTract, ChatResponse, OpenAIClient
+from tract import AsyncTract, ChatResponse, OpenAIClient, ToolCall
 from tract.errors import (
+    ModelAnswerError,
     ModelAuthError,
     ModelConnectionError,
     ModelContextError,
@@ -55,6 +56,7 @@ class Failure:
         requests: How often the server is asked.
         facts: What the error says besides.
         timeout: The silence that is allowed, where that is what fails.
+        tools: What the model is offered.
     """
 
     behaviour: Behaviour
@@ -63,6 +65,17 @@ class Failure:
     requests: int = 1
     facts: dict[str, Any] = Factory(dict)
     timeout: float | None = None
+    tools: tuple[Callable[..., object], ...] = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a call is given for it to fail in this way."""
+        return {"timeout": self.timeout, **({"tools": self.tools} if self.tools else {})}
+
+
+def look(city: str) -> str:
+    """Look up a city."""
+    return city
 
 
 TOO_LONG = "This model's maximum context length is 8192 tokens. However, your messages resulted in 10,001 tokens."
@@ -113,6 +126,13 @@ FAILURES: dict[str, Failure] = {
         Chunks([chunk("tool_calls", tool_calls=[{"index": 0, "id": "a", "function": {"name": "a b", "arguments": "{}"}}])]),
         ModelResponseError,
     ),
+    "a call of an unknown tool": Failure(Reply(HALF, (ToolCall("a", "find", "{}"),)), ModelAnswerError, HALF, tools=(look,)),
+    "arguments that are no object": Failure(
+        Reply(HALF, (ToolCall("a", "look", '["Oslo"]'),)), ModelAnswerError, HALF, tools=(look,)
+    ),
+    "arguments that are no JSON": Failure(
+        Reply(HALF, (ToolCall("a", "look", '{"city": '),)), ModelAnswerError, HALF, tools=(look,)
+    ),
 }
 
 each_failure = pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
@@ -135,7 +155,20 @@ async def by_stream(t: AsyncTract, **options: Any) -> str:
         return "".join([delta async for delta in stream])
 
 
-each_verb = pytest.mark.parametrize("ask", [by_chat, by_generate, by_stream])
+async def by_run(t: AsyncTract, **options: Any) -> str:
+    return (await t.run(QUESTION, **options)).text
+
+
+VERBS: tuple[Ask, ...] = (by_chat, by_generate, by_stream, by_run)
+each_verb = pytest.mark.parametrize("ask", VERBS)
+FAILING_CALLS = {
+    f"{ask.__name__}-{name}": (failure, ask)
+    for name, failure in FAILURES.items()
+    for ask in VERBS
+    # A run tells the model what was wrong with its call, and goes on.
+    if not (ask is by_run and failure.error is ModelAnswerError)
+}
+each_failing_call = pytest.mark.parametrize(("failure", "ask"), FAILING_CALLS.values(), ids=FAILING_CALLS)
 
 
 class Gate:

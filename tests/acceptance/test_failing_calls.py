@@ -21,7 +21,8 @@ from tests.acceptance.failing import (
     Failure,
     Gate,
     by_chat,
-    by_stream,
+    by_generate,
+    each_failing_call,
     each_failure,
     each_verb,
     failing,
@@ -67,13 +68,12 @@ async def said_off_the_branch(t: AsyncTract, commit: str | None) -> str:
     return str(content.text)
 
 
-@each_verb
-@each_failure
+@each_failing_call
 async def test_a_call_that_fails_is_a_typed_error_that_names_what_was_kept(failure: Failure, ask: Ask) -> None:
     async with failing(failure.behaviour) as (t, server, _):
         before = await state(t)
         with pytest.raises(failure.error) as caught:
-            await ask(t, timeout=failure.timeout)
+            await ask(t, **failure.options)
         error = caught.value
         assert (type(error), await state(t), len(server.requests)) == (failure.error, before, failure.requests)
         assert {name: getattr(error, name) for name in failure.facts} == failure.facts
@@ -87,13 +87,12 @@ async def test_a_call_that_fails_is_a_typed_error_that_names_what_was_kept(failu
         assert info.finish_reason == failure.error.__name__
 
 
-@each_verb
-@each_failure
+@each_failing_call
 async def test_who_asks_again_after_a_failure_has_asked_once(failure: Failure, ask: Ask) -> None:
     async with failing(failure.behaviour) as (t, server, provider):
         for _ in range(2):
             with pytest.raises(failure.error):
-                await ask(t, timeout=failure.timeout)
+                await ask(t, **failure.options)
         provider.mend()
         assert await ask(t) == ANSWER
         assert await texts(t) == history(ask)
@@ -111,31 +110,31 @@ async def hung_up_and_unharmed(t: AsyncTract, before: object, *, seen: tuple[str
     assert (info.status, info.finish_reason, info.text in seen) == ("cancelled", "cancelled", True)
 
 
-@each_way
+@pytest.mark.parametrize(("leave", "ask"), [(by_cancel, by_chat), (by_time_out, by_generate)])
 @each_failure
-async def test_a_call_can_be_left_before_its_failure_comes(failure: Failure, leave: Leave) -> None:
+async def test_a_call_can_be_left_before_its_failure_comes(failure: Failure, ask: Ask, leave: Leave) -> None:
     async with failing(failure.behaviour) as (t, server, provider):
         before, gate = await state(t), Gate()
         provider.before = gate
-        await leave(t.chat(QUESTION), gate.reached)
+        await leave(ask(t), gate.reached)
         await hung_up_and_unharmed(t, before, seen=("",))
         assert ((await t.usage()).total.calls, len(server.requests)) == (1, 1)
         provider.mend()
-        await t.chat(QUESTION)
-        assert await texts(t) == history(by_chat)
+        await ask(t)
+        assert await texts(t) == history(ask)
 
 
 RETRIED = {name: failure for name, failure in FAILURES.items() if failure.requests > 1}
 
 
 @each_way
-@pytest.mark.parametrize("ask", [by_chat, by_stream])
+@each_verb
 @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED)
 async def test_a_call_can_be_left_between_its_attempts(failure: Failure, ask: Ask, leave: Leave) -> None:
     async with failing(failure.behaviour) as (t, server, provider):
         before, gate = await state(t), Gate()
         provider.asleep = gate
-        await leave(ask(t, timeout=failure.timeout), gate.reached)
+        await leave(ask(t, **failure.options), gate.reached)
         await hung_up_and_unharmed(t, before, seen=("",))
         assert ((await t.usage()).total.calls, len(server.requests)) == (1, 1)
         provider.mend()
@@ -144,7 +143,7 @@ async def test_a_call_can_be_left_between_its_attempts(failure: Failure, ask: As
 
 
 @each_way
-@pytest.mark.parametrize("ask", [by_chat, by_stream])
+@each_verb
 async def test_a_call_can_be_left_in_the_midst_of_its_answer(ask: Ask, leave: Leave) -> None:
     gate = Gate()
     async with failing(Raw([BEGUN, gate])) as (t, server, provider):
@@ -158,12 +157,15 @@ async def test_a_call_can_be_left_in_the_midst_of_its_answer(ask: Ask, leave: Le
         assert await texts(t) == history(ask)
 
 
-@pytest.mark.parametrize("steps", [0, 1, 3, 8, 21, 55])
+MOMENTS = [*((by_chat, steps) for steps in (0, 1, 3, 8, 21, 55)), (by_generate, 13)]
+
+
+@pytest.mark.parametrize(("ask", "steps"), MOMENTS)
 @each_failure
-async def test_a_call_can_be_cancelled_at_any_moment_of_its_failure(failure: Failure, steps: int) -> None:
+async def test_a_call_can_be_cancelled_at_any_moment_of_its_failure(failure: Failure, ask: Ask, steps: int) -> None:
     async with failing(failure.behaviour) as (t, _, provider):
         before = await state(t)
-        call = asyncio.ensure_future(t.chat(QUESTION, timeout=failure.timeout))
+        call = asyncio.ensure_future(ask(t, **failure.options))
         for _ in range(steps):
             await asyncio.sleep(0)
         call.cancel()
@@ -173,5 +175,5 @@ async def test_a_call_can_be_cancelled_at_any_moment_of_its_failure(failure: Fai
         assert await state(t) == before
         assert {info.status for info in await t.generations()} <= {"cancelled", "failed"}
         provider.mend()
-        await t.chat(QUESTION)
-        assert await texts(t) == history(by_chat)
+        await ask(t)
+        assert await texts(t) == history(ask)

@@ -1,21 +1,45 @@
 """One suite for every `LLMClient`: what a turn relies on, whoever answers."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, TypeAlias
 
 import pytest
+from attrs import evolve, frozen
 
 from tract.domain.config import LLMConfig
 from tract.domain.events import UsageFigures
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
 from tract.domain.messages import ToolCall
-from tract.errors import ClosedError, ModelConnectionError
+from tract.errors import ClosedError, ModelConnectionError, ModelTimeoutError
 from tract.llm.openai_client import OpenAIClient
 from tract.llm.protocol import LLMClient
 from tract.testing import Cut, ScriptedLLM
-from tract.testing.server import Behaviour, CutAfter, Reply, serve
+from tract.testing.server import Behaviour, CutAfter, Received, Reply, Stall, serve
 
-Connect = Callable[[Sequence[ModelReply | Cut]], AbstractAsyncContextManager[LLMClient]]
+
+@frozen
+class Silence:
+    """An answer that goes silent for ever.
+
+    Attributes:
+        deltas: What arrives before; None where the answer does not even begin.
+    """
+
+    deltas: tuple[str, ...] | None
+
+
+Script: TypeAlias = ModelReply | Cut | Silence
+Arrived: TypeAlias = list[dict[str, Any]]
+"""What a request asks for, as it came to whoever answers it."""
+
+
+class Connect(Protocol):
+    """Makes a client whose model gives *replies* in order and notes what arrives."""
+
+    def __call__(self, replies: Sequence[Script], arrived: Arrived | None = None) -> AbstractAsyncContextManager[LLMClient]: ...
+
 
 USAGE = UsageFigures(prompt=11, completion=7, cached=4, reasoning=2)
 CALLS = (
@@ -25,26 +49,65 @@ CALLS = (
 REQUEST = ModelRequest([{"role": "user", "content": "Hi"}], LLMConfig(model="tiny"))
 
 
+def what_is_asked(messages: Sequence[Any], tools: Sequence[Any], choice: Any, form: Any) -> dict[str, Any]:
+    return {"messages": [*messages], "tools": [*tools], "tool_choice": choice, "response_format": form}
+
+
 @asynccontextmanager
-async def scripted(replies: Sequence[ModelReply | Cut]) -> AsyncIterator[LLMClient]:
-    client = ScriptedLLM(replies)
+async def scripted(replies: Sequence[Script], arrived: Arrived | None = None) -> AsyncIterator[LLMClient]:
+    waiting = iter(replies)
+
+    async def reply_to(request: ModelRequest) -> Any:
+        if arrived is not None:
+            arrived.append(what_is_asked(request.messages, request.tools, request.tool_choice, request.response_format))
+        reply = next(waiting)
+        if not isinstance(reply, Silence):
+            return reply
+        return await for_ever() if reply.deltas is None else then_nothing(reply.deltas)
+
+    client = ScriptedLLM(reply_to)
     try:
         yield client
     finally:
         await client.aclose()
 
 
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def then_nothing(deltas: Sequence[str]) -> AsyncIterator[str]:
+    for delta in deltas:
+        yield delta
+    await for_ever()
+
+
 @asynccontextmanager
-async def over_http(replies: Sequence[ModelReply | Cut]) -> AsyncIterator[LLMClient]:
-    async with serve([behaviour_of(reply) for reply in replies]) as server:
-        client = OpenAIClient(base_url=server.base_url)
+async def over_http(replies: Sequence[Script], arrived: Arrived | None = None) -> AsyncIterator[LLMClient]:
+    waiting, is_over = iter(replies), asyncio.Event()
+
+    async def behave(request: Received) -> Behaviour:
+        body = request.body
+        if arrived is not None:
+            asked = body["messages"], body.get("tools", ()), body.get("tool_choice"), body.get("response_format")
+            arrived.append(what_is_asked(*asked))
+        reply = next(waiting)
+        if reply == Silence(None):
+            await is_over.wait()
+        return behaviour_of(reply)
+
+    async with serve(behave) as server:
+        client = OpenAIClient(base_url=server.base_url, max_retries=0)
         try:
             yield client
         finally:
+            is_over.set()
             await client.aclose()
 
 
-def behaviour_of(reply: ModelReply | Cut) -> Behaviour:
+def behaviour_of(reply: Script) -> Behaviour:
+    if isinstance(reply, Silence):
+        return Stall(reply.deltas or ())
     if isinstance(reply, Cut):
         assert isinstance(reply.deltas, list)
         return CutAfter(reply.deltas)
@@ -196,3 +259,95 @@ async def test_a_closed_client_refuses_calls(connect: Connect) -> None:
         await client.aclose()
         with pytest.raises(ClosedError):
             await client.complete(REQUEST)
+
+
+TOOLS = tuple(
+    {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {"\N{SNOWMAN}": {}}}}}
+    for name in ("search", "book")
+)
+FORM = {"type": "json_schema", "json_schema": {"name": "Trip", "strict": True, "schema": {"type": "object"}}}
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "book"}}], ids=["word", "mapping"])
+async def test_what_is_offered_and_asked_for_arrives_as_given(connect: Connect, choice: str | Mapping[str, Any]) -> None:
+    request = evolve(REQUEST, tools=TOOLS, tool_choice=choice, response_format=FORM)
+    arrived: Arrived = []
+    async with connect([ModelReply("Hello")], arrived) as client:
+        await client.complete(request)
+    assert arrived == [what_is_asked(REQUEST.messages, TOOLS, choice, FORM)]
+
+
+async def test_where_nothing_is_offered_nothing_arrives(connect: Connect) -> None:
+    arrived: Arrived = []
+    async with connect([ModelReply("Hello")], arrived) as client:
+        await client.complete(REQUEST)
+    assert arrived == [what_is_asked(REQUEST.messages, (), None, None)]
+
+
+async def test_reasoning_and_refusal_stand_on_the_reply_of_complete(connect: Connect) -> None:
+    async with connect([ModelReply(None, reasoning="It is \n secret.", refusal="I will not.")]) as client:
+        reply = await client.complete(REQUEST)
+    assert (reply.text, reply.reasoning, reply.refusal) == (None, "It is \n secret.", "I will not.")
+
+
+# The last is long enough for its delta to arrive on a busy machine.
+SILENCES = {
+    "before the answer": (Silence(None), 0.05),
+    "in an answer that began": (Silence(()), 0.05),
+    "after a delta": (Silence(("Half ",)), 0.5),
+}
+each_silence = pytest.mark.parametrize(("silence", "seconds"), SILENCES.values(), ids=SILENCES)
+
+
+@each_silence
+async def test_silence_for_longer_than_allowed_is_a_time_out(connect: Connect, silence: Silence, seconds: float) -> None:
+    request, deltas = evolve(REQUEST, timeout=seconds), list[str]()
+    async with connect([silence]) as client, client.stream(request) as answer:
+        with pytest.raises(ModelTimeoutError):
+            async for text in answer:
+                deltas.append(text)
+    assert deltas == list(silence.deltas or ())
+    assert answer.attempts == (Attempt(1, error="ModelTimeoutError"),)
+
+
+async def test_complete_keeps_to_the_time_of_a_request_too(connect: Connect) -> None:
+    async with connect([Silence(None)]) as client:
+        with pytest.raises(ModelTimeoutError):
+            await client.complete(evolve(REQUEST, timeout=0.05))
+
+
+async def test_the_time_that_a_reader_takes_is_no_silence_of_the_model(connect: Connect) -> None:
+    async with connect([ModelReply("Hello there")]) as client, client.stream(evolve(REQUEST, timeout=0.5)) as answer:
+        deltas = []
+        async for text in answer:
+            deltas.append(text)
+            await asyncio.sleep(0.6 if len(deltas) == 1 else 0)
+    assert deltas == ["Hello ", "there"]
+
+
+async def test_a_call_that_is_cancelled_within_its_time_is_cancelled(connect: Connect) -> None:
+    async with connect([Silence(("Half ",))]) as client, client.stream(evolve(REQUEST, timeout=60)) as answer:
+        assert await anext(aiter(answer)) == "Half "
+        reading = asyncio.ensure_future(anext(aiter(answer)))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    assert answer.attempts == (Attempt(1),)
+
+
+async def test_a_script_that_raises_a_time_out_of_its_own_raises_that() -> None:
+    client = ScriptedLLM([TimeoutError("mine"), Cut(["Half "], TimeoutError("mine"))])
+    for _ in range(2):
+        with pytest.raises(TimeoutError, match="mine"):
+            await client.complete(evolve(REQUEST, timeout=60))
+
+
+async def test_a_script_whose_own_time_runs_out_raises_that() -> None:
+    async def reply_to(_: ModelRequest) -> str:
+        async with asyncio.timeout(0):
+            await for_ever()
+        return "never"
+
+    with pytest.raises(TimeoutError):
+        await ScriptedLLM(reply_to).complete(evolve(REQUEST, timeout=60))

@@ -29,7 +29,9 @@ class ModelRequest:
         tool_choice: Which tool must or may be called, in the same format: a
             word such as auto, required or none, or a mapping; None says nothing.
         response_format: What the answer must look like, in the same format, or None.
-        timeout: Seconds of silence that are allowed, or None.
+        timeout: Seconds of silence that are allowed, before the answer and in
+            it, or None for as many as the client allows. It is the client's
+            to keep to it: nobody else watches the time.
     """
 
     # Not in the repr, which finds its way into logs: these are a user's words.

@@ -75,7 +75,9 @@ class LLMClient(Protocol):
     """A provider of models.
 
     A client keeps its key to itself: nothing of it is ever stored, printed or
-    put into an error.
+    put into an error. It keeps to the `timeout` of a request too, which nobody
+    else does: a model that is silent for longer, before its answer or in it,
+    is a `ModelTimeoutError`.
     """
 
     async def complete(self, request: ModelRequest) -> ModelReply:

@@ -3,20 +3,22 @@
 Imports `errors`, `domain` and `llm`; read `ScriptedLLM` first.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from inspect import isawaitable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 
 from tract.domain.exchange import Attempt, ModelReply, ModelRequest
-from tract.errors import ClosedError, ConfigError
+from tract.errors import ClosedError, ConfigError, ModelTimeoutError
 from tract.llm.protocol import ModelStream
 from tract.testing.usage import usage_of
 
 Deltas: TypeAlias = Sequence[str] | AsyncIterable[str]
+T = TypeVar("T")
 
 
 @frozen
@@ -50,7 +52,9 @@ class ScriptedLLM:
     A text is streamed word by word, as are the words of a refusal; reasoning
     stands on the reply alone. What a reply leaves open is filled in:
     the model of the request (or `scripted`), the finish reason, and a usage
-    as `tract.testing.usage` counts it.
+    as `tract.testing.usage` counts it. A script that is silent for longer than
+    the `timeout` of the request, before its reply or before its next delta, is
+    a `ModelTimeoutError`; what a script raises itself stays what it is.
 
     Example::
 
@@ -126,12 +130,12 @@ class _ScriptedStream:
     async def _run(self, ask: Callable[[ModelRequest], Awaitable[Reply]], request: ModelRequest) -> AsyncGenerator[str, None]:
         self.attempts = (Attempt(1),)
         try:
-            reply = await ask(request)
+            reply = await _in_time(ask(request), request.timeout)
             if isinstance(reply, BaseException):
                 raise reply
             said: list[str] = []
             async with aclosing(_deltas(reply)) as deltas:
-                async for delta in deltas:
+                while (delta := await _in_time(anext(deltas, None), request.timeout)) is not None:
                     said.append(delta)
                     if delta:
                         yield delta
@@ -156,6 +160,17 @@ class _ScriptedStream:
             usage=usage,
             attempts=(*reply.attempts[:-1], evolve(last, figures=last.figures or usage)),
         )
+
+
+async def _in_time(call: Awaitable[T], seconds: float | None) -> T:
+    """Wait for the model, no longer than its silence is allowed."""
+    try:
+        async with asyncio.timeout(seconds) as silence:
+            return await call
+    except TimeoutError as exc:
+        if not silence.expired():
+            raise
+        raise ModelTimeoutError("the model was silent for too long") from exc
 
 
 def _in_order(replies: Iterable[Reply]) -> Callable[[ModelRequest], Reply]:
