@@ -21,6 +21,8 @@ from tract.llm.counting import ApproximateCounter
 
 LIMIT = 0.020
 """Seconds that a query may take."""
+BESIDE = 5
+"""Commits of a branch that begins at the first one."""
 
 
 @frozen
@@ -92,6 +94,10 @@ async def querying(workshop: Workshop) -> list[Result]:
         figures = await _medians(tracts, _Question(("seed", "=", 0), {"order": "oldest", "limit": 1}), workshop.rounds(100))
         rare.append(Growth(f"query_by_config, {shape.name}, the first one", figures, LIMIT))
         for t in tracts.values():
+            await _branched(t, shape)
+        figures = await _medians(tracts, _Question(("model", "exists"), {"branch": "side"}), workshop.rounds(100))
+        rare.append(Growth(f"query_by_config, {shape.name}, a branch of {BESIDE + 1} commits", figures, LIMIT))
+        for t in tracts.values():
             await t.aclose()
     return [*slowest, *rare]
 
@@ -120,6 +126,14 @@ async def _filled(path: Path, size: int, shape: _Shape) -> AsyncTract:
     while not await _has_caught_up(t):
         pass
     return t
+
+
+async def _branched(t: AsyncTract, shape: _Shape) -> None:
+    """Make a branch of a few commits beside all of the history but its first commit."""
+    (first,) = await t.query_by_config("seed", "=", 0, order="oldest", limit=1)
+    await t.branch("side", at=first.id)
+    for number in range(BESIDE):
+        await t.commit(f"Beside {number}", generation_config=shape.config(number, BESIDE))
 
 
 async def _has_caught_up(t: AsyncTract) -> bool:

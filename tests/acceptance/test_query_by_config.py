@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.acceptance.scripting import opened
 from tract import AsyncTract, CommitInfo, Condition, LLMConfig
-from tract.core import matching
+from tract.core import histories, matching
 from tract.errors import BranchNotFoundError, ContentValidationError, RefNotFoundError
 from tract.verbs.querying import Order
 
@@ -311,18 +311,25 @@ asked = st.one_of(
 queries = st.lists(asked, min_size=1, max_size=3)
 
 
-SMALL = {"FEW": 1, "GLANCE": 1, "BLOCK": 2, "FIRST": 1, "MOST": 2}
-"""Bounds under which a few commits are as many as a hundred thousand are."""
+Bounds = Mapping[tuple[Any, str], int]
+SHORT: Bounds = {(histories, "SHARE"): 0}
+"""Bounds under which a few commits are a short history, whatever there is beside them."""
+PIECES: Bounds = {**SHORT, (matching, "FIRST"): 1, (matching, "MOST"): 2, (histories, "PORTION"): 2}
+"""And under which what they take is read in several pieces."""
+LONG: Bounds = {(histories, "SHORT"): 0}
+"""And under which no history is short."""
+SMALL: Bounds = {**PIECES, **LONG, (matching, "FEW"): 1, (matching, "GLANCE"): 1, (matching, "BLOCK"): 2}
+"""And under which a few commits are as many as a hundred thousand are."""
 
 
-@pytest.mark.parametrize("bounds", [{}, SMALL], ids=["few", "many"])
+@pytest.mark.parametrize("bounds", [SHORT, PIECES, LONG, SMALL], ids=["short", "pieces", "few", "many"])
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(pool=st.lists(configs, min_size=1, max_size=4), data=st.data())
 def test_the_answer_is_what_looking_at_each_commit_says(
-    pool: list[LLMConfig], data: st.DataObject, bounds: Mapping[str, int], monkeypatch: pytest.MonkeyPatch
+    pool: list[LLMConfig], data: st.DataObject, bounds: Bounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, size in bounds.items():
-        monkeypatch.setattr(matching, name, size)
+    for (module, name), size in bounds.items():
+        monkeypatch.setattr(module, name, size)
     made = data.draw(st.lists(st.none() | st.sampled_from(pool) | configs, max_size=24))
     forked = data.draw(st.integers(0, len(made)))
     wanted = data.draw(st.lists(queries, min_size=1, max_size=6))
@@ -349,6 +356,10 @@ def test_the_answer_is_what_looking_at_each_commit_says(
                 found = await t.query_by_config(conditions, order=order, limit=100)
                 assert [each.id for each in found] == [each.id for each in expected]
                 of_side = await t.query_by_config(conditions, order=order, limit=page, branch="side")
-                assert [each.id for each in of_side] == [each.id for each in expected if each.id in on_side][:page]
+                whole = [each.id for each in expected if each.id in on_side]
+                assert [each.id for each in of_side] == whole[:page]
+                if of_side:
+                    behind = await t.query_by_config(conditions, order=order, limit=page, branch="side", cursor=of_side[-1].id)
+                    assert [each.id for each in behind] == whole[page : 2 * page]
 
     asyncio.run(compare())

@@ -5,16 +5,21 @@ import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from tests.recording import recorded
-from tract import AsyncTract, Condition, LLMConfig, admin
-from tract.core import matching
+from tract import AsyncTract, CommitInfo, Condition, LLMConfig, admin
+from tract.core import histories, matching
+from tract.core.graph import ancestors, find_node
+from tract.log.halts import InUse
+from tract.log.protocol import Row
 from tract.log.statements import load
+from tract.operations.querying import sought
 from tract.projections import SQL
 from tract.projections.configs import Configs
+from tract.verbs.querying import Order
 
 STATEMENTS = load(*SQL)
 
@@ -111,9 +116,14 @@ async def test_a_config_that_many_commits_have_is_taken_apart_once(tmp_path: Pat
 CONDITIONS = [Condition("model", "exists"), Condition("model", "!=", "m1"), Condition("temperature", "exists", value=False)]
 
 
-@pytest.mark.parametrize("few", [matching.FEW, 1])
+@pytest.mark.parametrize(("short", "few"), [(histories.SHORT, matching.FEW), (0, matching.FEW), (0, 1)])
+@pytest.mark.parametrize("order", get_args(Order))
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_branch_is_asked_with_what_was_merged_into_it(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_branch_is_asked_with_what_was_merged_into_it(
+    seed: int, order: Order, short: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "SHARE", 0)
+    monkeypatch.setattr(histories, "SHORT", short)
     monkeypatch.setattr(matching, "FEW", few)
     async with AsyncTract.open() as t:
         recorder = await recorded(t, seed)
@@ -121,12 +131,59 @@ async def test_a_branch_is_asked_with_what_was_merged_into_it(seed: int, few: in
         for number, head in enumerate(heads):
             await t.branch(f"b{number}", at=head, switch=False)
         for condition in CONDITIONS:
-            fitting = [commit.id for commit in await t.query_by_config(condition, limit=1_000)]
+            fitting = [commit.id for commit in await t.query_by_config(condition, limit=1_000, order=order)]
             assert fitting
             for number, head in enumerate(heads):
                 history = recorder.ancestors(head)
-                found = await t.query_by_config(condition, branch=f"b{number}", limit=1_000)
+                found = await t.query_by_config(condition, branch=f"b{number}", limit=1_000, order=order)
                 assert [commit.id for commit in found] == [id for id in fitting if id in history]
+
+
+class Counting:
+    """A query that counts the rows it is given."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection, self.rows = connection, 0
+        self.facts: dict[Any, Any] = {}
+        self.in_use = InUse()
+
+    def __call__(self, name: str, *parameters: Any) -> list[Row]:
+        rows: list[Row] = self.connection.execute(STATEMENTS[name], parameters).fetchall()
+        self.rows += len(rows)
+        return rows
+
+
+async def beside(path: Path, size: int) -> CommitInfo:
+    """The head of a branch of three commits, which begins at the first of so many."""
+    async with AsyncTract.open(path, name="one") as t:
+        first = await t.commit("first", generation_config=LLMConfig(model="m"))
+        async with t.batch():
+            for number in range(size):
+                await t.commit(f"{number}", generation_config=LLMConfig(model="m", seed=number))
+        await t.branch("side", at=first.id)
+        await t.commit("again", generation_config=LLMConfig(model="m"))
+        head = await t.commit("other", generation_config=LLMConfig(model="m", seed=1))
+        assert len(await t.query_by_config("model", "=", "m", branch="side")) == 3
+        return head
+
+
+@pytest.mark.parametrize("way", [matching.NEWEST, matching.OLDEST], ids=["newest", "oldest"])
+async def test_of_a_short_branch_as_much_is_read_however_long_the_tract_is(tmp_path: Path, way: matching.Way) -> None:
+    read = []
+    for size in (100, 1_000):
+        path = tmp_path / f"{size}.db"
+        head = await beside(path, size)
+        with closing(sqlite3.connect(path)) as connection:
+            query = Counting(connection)
+            ((family,),) = connection.execute("SELECT number FROM tracts WHERE name = 'one'")
+            node = find_node(query, bytes.fromhex(head.id))
+            assert node is not None
+            reach = matching.Reach(family, bounds=ancestors(query, node))
+            assert histories.is_short(query, reach)
+            found = list(histories.looked_at(query, way, reach, [sought(Condition("model", "=", "m"))], way.start))
+            read.append((len(found), query.rows))
+    assert read[0] == read[1]
+    assert read[0][0] == 3
 
 
 async def test_many_tasks_find_what_each_of_them_made(tmp_path: Path) -> None:

@@ -81,6 +81,15 @@ def test_commits_are_found_by_their_config_in_the_order_of_an_index(database: sq
             assert [detail for *_, detail in plan if re.match(r"SCAN [csuv]\b|USE TEMP B-TREE", str(detail))] == [], name
 
 
+def test_the_commits_of_a_branch_are_looked_at_without_those_beside_it(database: sqlite3.Connection) -> None:
+    plans = {name: [str(detail) for *_, detail in plan] for name, plan in explained(database, "EXPLAIN QUERY PLAN")}
+    for name in ("configs.newest_in_run", "configs.oldest_in_run"):
+        commits, configs = plans[name]
+        assert commits == "SEARCH c USING INDEX commits_by_run (run=? AND number>? AND number<?)", name
+        assert re.fullmatch(r"SEARCH s USING (COVERING )?INDEX \w+ \(family=\? AND blob=\?.*\)", configs), name
+    assert any(detail.endswith("(family=? AND path=? AND config=?)") for detail in plans["configs.values"])
+
+
 def test_whatever_reads_the_bytes_of_a_blob_unpacks_them() -> None:
     for name, sql in STATEMENTS.items():
         if "blobs" in sql and not sql.startswith("CREATE") and name not in WRITERS | LAZY:

@@ -44,6 +44,7 @@ class Way:
         equal: By one value.
         uses: Names the one that finds the commits that use a config again.
         used: And those that use any config again.
+        in_run: And those of a run that have a config.
     """
 
     sign: int
@@ -52,6 +53,7 @@ class Way:
     equal: str
     uses: str
     used: str
+    in_run: str
 
 
 NEWEST = Way(
@@ -61,6 +63,7 @@ NEWEST = Way(
     equal="configs.newest_equal",
     uses="configs.newest_uses",
     used="configs.newest_used",
+    in_run="configs.newest_in_run",
 )
 OLDEST = Way(
     sign=1,
@@ -69,6 +72,7 @@ OLDEST = Way(
     equal="configs.oldest_equal",
     uses="configs.oldest_uses",
     used="configs.oldest_used",
+    in_run="configs.oldest_in_run",
 )
 
 
@@ -321,7 +325,7 @@ class Matches:
         start = rows[-1][0]
 
         def uses(config: int) -> Iterator[Found]:
-            return _pieces(lambda after, count: query(way.uses, config, after, *limits, count), start)
+            return pieces(lambda after, count: query(way.uses, config, after, *limits, count), start)
 
         again = query("configs.used", msgspec.json.encode(configs).decode())
         yield from heapq.merge(*(uses(config) for (config,) in again), key=lambda found: way.sign * found[0])
@@ -329,7 +333,7 @@ class Matches:
     def _used(self, start: int) -> Iterator[Found]:
         """Yield the commits that use again what fits, behind a number, looking at each."""
         limits, known = self._reach.parameters, dict[int, bool]()
-        for row in _pieces(lambda after, count: self._query(self._way.used, self._reach.family, after, *limits, count), start):
+        for row in pieces(lambda after, count: self._query(self._way.used, self._reach.family, after, *limits, count), start):
             number, run, config = row
             if config not in known:
                 known[config] = self._fits(config)
@@ -355,7 +359,7 @@ class Matches:
                 yield number
 
 
-def _pieces(fetch: Fetch, start: int) -> Iterator[Row]:
+def pieces(fetch: Fetch, start: int) -> Iterator[Row]:
     """Yield all rows behind a number."""
     size = FIRST
     while rows := fetch(start, size):

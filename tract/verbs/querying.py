@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from tract.core import TractCore
 from tract.core.graph import Place, ancestors, branch_head, resolve
+from tract.core.histories import is_short, looked_at
 from tract.core.matching import NEWEST, OLDEST, Matches, Reach
 from tract.domain.conditions import Condition, Operator, conditions_of
 from tract.domain.config import LLMConfig
@@ -93,7 +94,11 @@ async def query_by_config(
         if cursor is not None:
             behind = resolve(query, place, cursor).number
             start = min(start, behind) if way is NEWEST else behind
-        found = _rows(query, Matches(query, way, reach, conditions).numbers(start))
+        if is_short(query, reach):
+            numbers = looked_at(query, way, reach, conditions, start)
+        else:
+            numbers = Matches(query, way, reach, conditions).numbers(start)
+        found = _rows(query, numbers)
         return [commit_info(*decode_commit(row, shared.store.where)) for row in islice(found, limit)]
 
     return tuple(await t.read(load))

@@ -169,3 +169,20 @@ SELECT u.number, u.run, u.config FROM config_uses u
 WHERE u.family = ?1 AND u.number > ?2
   AND (?3 IS NULL OR u.tract = ?3) AND (?4 IS NULL OR u.run IN (SELECT j.value FROM json_each(?4) j))
 ORDER BY u.number LIMIT ?5;
+
+-- Commits of a run between two numbers, neither included, with their configs. A
+-- CROSS JOIN keeps its tables in order: no other commits are read. A config that
+-- stands under a later number was gone when this commit was taken in.
+-- name: configs.newest_in_run
+SELECT c.number, s.number FROM commits c CROSS JOIN config_sets s
+WHERE c.run = ?2 AND c.number > ?3 AND c.number < ?4 AND s.family = ?1 AND s.blob = c.config AND s.number <= c.number
+ORDER BY c.number DESC LIMIT ?5;
+
+-- name: configs.oldest_in_run
+SELECT c.number, s.number FROM commits c CROSS JOIN config_sets s
+WHERE c.run = ?2 AND c.number > ?3 AND c.number < ?4 AND s.family = ?1 AND s.blob = c.config AND s.number <= c.number
+ORDER BY c.number LIMIT ?5;
+
+-- name: configs.values
+SELECT v.config, v.value FROM json_each(?3) j CROSS JOIN config_values v
+WHERE v.family = ?1 AND v.path = ?2 AND v.config = j.value;
