@@ -114,6 +114,13 @@ async def test_an_answer_that_no_report_measures_is_counted() -> None:
         assert (await t.status()).token_count == 50 + (response.commit_info.tokens or 0)
 
 
+async def test_a_report_of_a_prompt_alone_on_the_first_commit_is_what_stands_there() -> None:
+    async with opened([]) as t:
+        await t.user("Hi")
+        await t.record_usage(TokenUsage(prompt=50))
+        assert (await t.status()).token_count == 50
+
+
 async def test_what_comes_after_is_counted_on_top_of_the_report() -> None:
     async with opened([FOUR]) as t:
         await t.chat("What is two and two?")

@@ -459,7 +459,7 @@ SELECT max(u.number) FROM usage u WHERE u.prompt IS NOT NULL;
 -- Many servers count what the model thought as part of the completion and do
 -- not say how much that was: then it is what was counted for it, of the same call.
 -- name: generations.reported
-SELECT c.id, c.tokens - p.tokens, u.prompt, u.completion, u.reasoning, json_extract(e.data, '$.tokens'), c.tokens, unpack(f.data)
+SELECT c.id, iif(u.generation IS NULL, 0, c.tokens - coalesce(p.tokens, 3)), u.prompt, u.completion, u.reasoning, json_extract(e.data, '$.tokens'), c.tokens, unpack(f.data)
 FROM usage u JOIN commits c ON c.number = u.commit_number LEFT JOIN blobs f ON f.number = c.config
 JOIN events a ON a.position = c.number
 LEFT JOIN commits p ON p.number = c.parent
