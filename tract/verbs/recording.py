@@ -283,9 +283,8 @@ def submit_end(
     partial = _blob_of_partial(t, answer, draft)
     if partial is not None:
         blobs.append(partial)
-    proof = None
-    if compiled is not None:
-        proof = t.collaborators.shared.store.draft(bytes.fromhex(compiled.payload_digest))
+    proof = _proof(t, compiled)
+    if proof is not None:
         blobs.append(proof)
     place = AppendPlace(started.operation, t.collaborators.clock())
     ending = Ending(
@@ -334,6 +333,11 @@ def submit_end(
         return _recorded(t, started, events, draft, found[-1])
 
     return wait
+
+
+def _proof(t: TractCore, compiled: CompiledContext | None) -> BlobDraft | None:
+    """Return the digest of what was sent, ready to be stored; None where nothing was compiled."""
+    return None if compiled is None else t.collaborators.shared.store.draft(bytes.fromhex(compiled.payload_digest))
 
 
 def _drafts(t: TractCore, started: Started, answer: Answer) -> tuple[Draft | None, Draft | None]:

@@ -25,21 +25,26 @@ A = TypeVar("A")
 Question: TypeAlias = Content | Renderable | Mapping[str, Any] | str
 
 
+class CallOptions(ModelSettings, total=False):
+    """What `chat` and `generate` take whatever the answer is read as; see there."""
+
+    llm_config: LLMConfig | None
+    message: str | None
+    metadata: Mapping[str, Any] | None
+    keep_partial: bool | None
+    timeout: float | None
+    operation_id: str | None
+
+
 @overload
 async def chat(
     t: TractCore,
     text: Question,
     *,
-    llm_config: LLMConfig | None = None,
     tools: Iterable[Tool] | None = None,
     tool_choice: ToolChoice | None = None,
     response_format: Mapping[str, Any] | None = None,
-    message: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    keep_partial: bool | None = None,
-    timeout: float | None = None,
-    operation_id: str | None = None,
-    **settings: Unpack[ModelSettings],
+    **options: Unpack[CallOptions],
 ) -> ChatResponse: ...
 
 
@@ -51,13 +56,7 @@ async def chat(
     response_format: type[A],
     tools: None = None,
     tool_choice: None = None,
-    llm_config: LLMConfig | None = None,
-    message: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    keep_partial: bool | None = None,
-    timeout: float | None = None,
-    operation_id: str | None = None,
-    **settings: Unpack[ModelSettings],
+    **options: Unpack[CallOptions],
 ) -> ParsedResponse[A]: ...
 
 
@@ -69,13 +68,7 @@ async def chat(
     response_format: type[A],
     tools: Iterable[Tool],
     tool_choice: ToolChoice | None = None,
-    llm_config: LLMConfig | None = None,
-    message: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    keep_partial: bool | None = None,
-    timeout: float | None = None,
-    operation_id: str | None = None,
-    **settings: Unpack[ModelSettings],
+    **options: Unpack[CallOptions],
 ) -> ParsedResponse[A | None]: ...
 
 
@@ -159,16 +152,10 @@ async def chat(
 async def generate(
     t: TractCore,
     *,
-    llm_config: LLMConfig | None = None,
     tools: Iterable[Tool] | None = None,
     tool_choice: ToolChoice | None = None,
     response_format: Mapping[str, Any] | None = None,
-    message: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    keep_partial: bool | None = None,
-    timeout: float | None = None,
-    operation_id: str | None = None,
-    **settings: Unpack[ModelSettings],
+    **options: Unpack[CallOptions],
 ) -> ChatResponse: ...
 
 
@@ -179,13 +166,7 @@ async def generate(
     response_format: type[A],
     tools: None = None,
     tool_choice: None = None,
-    llm_config: LLMConfig | None = None,
-    message: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    keep_partial: bool | None = None,
-    timeout: float | None = None,
-    operation_id: str | None = None,
-    **settings: Unpack[ModelSettings],
+    **options: Unpack[CallOptions],
 ) -> ParsedResponse[A]: ...
 
 
@@ -196,13 +177,7 @@ async def generate(
     response_format: type[A],
     tools: Iterable[Tool],
     tool_choice: ToolChoice | None = None,
-    llm_config: LLMConfig | None = None,
-    message: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    keep_partial: bool | None = None,
-    timeout: float | None = None,
-    operation_id: str | None = None,
-    **settings: Unpack[ModelSettings],
+    **options: Unpack[CallOptions],
 ) -> ParsedResponse[A | None]: ...
 
 
